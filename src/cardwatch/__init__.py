@@ -1,0 +1,1 @@
+"""cardwatch pages the risk team within seconds when a stolen card is used."""

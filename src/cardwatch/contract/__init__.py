@@ -1,0 +1,1 @@
+"""The event contract: every record on the stream, as frozen pydantic models."""

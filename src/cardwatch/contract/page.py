@@ -1,0 +1,29 @@
+"""PAGE_EVENT: what happened to a page, for the warehouse and for people."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cardwatch.contract.fields import Contract, Identifier, Sha256
+
+PageState = Literal["SENT", "EXPIRED"]
+
+
+class PageEvent(Contract):
+    """One step of one page's life."""
+
+    page_id: Annotated[
+        Identifier, Field(description="The page; deterministic from the alerts it carries.")
+    ]
+    state: Annotated[
+        PageState,
+        Field(description="SENT: handed to the channel. EXPIRED: too old to page, only recorded."),
+    ]
+    alert_ids: Annotated[
+        tuple[Sha256, ...], Field(min_length=1, description="The alerts it accounts for.")
+    ]
+    channel: Annotated[Identifier, Field(description="Where it went.")]
+    repeat: Annotated[
+        bool,
+        Field(strict=True, description="An earlier page may have carried some of the same alerts."),
+    ]

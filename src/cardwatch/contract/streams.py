@@ -1,0 +1,201 @@
+"""The stream's events: every type with its data model, partition key and the clock it drives."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, ValidationError
+
+from cardwatch.contract.alert import PaymentAlert
+from cardwatch.contract.card_status import CardStatus
+from cardwatch.contract.fields import Contract, EventTime, Identifier, parse_time
+from cardwatch.contract.heartbeat import Heartbeat
+from cardwatch.contract.page import PageEvent
+from cardwatch.contract.payment import Payment
+from cardwatch.contract.summary import AlertSummary
+
+EventType = Literal[
+    "PAYMENT_EVENT",
+    "CARD_STATUS",
+    "HEARTBEAT",
+    "PAYMENT_ALERT",
+    "PAYMENT_ALERT_SUMMARY",
+    "PAGE_EVENT",
+]
+EventData = Payment | CardStatus | Heartbeat | PaymentAlert | AlertSummary | PageEvent
+
+MAX_CLOCK_SKEW: Final = timedelta(seconds=10)
+"""How far ahead of the receiver's clock an event time may be."""
+EARLIEST_EVENT_TIME: Final = datetime(2020, 1, 1, tzinfo=UTC)
+MAX_DATA_BYTES: Final = 65_535
+"""The compact text of event_json_data must fit Redshift's longest VARCHAR."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventStreamType:
+    """How one type of event travels."""
+
+    name: EventType
+    data: type[Contract]
+    producer: str
+    partition_key: str
+    event_time: str
+    """Which field is event time in the Flink job, or "none": it takes no part in windows."""
+
+
+EVENT_TYPES: Final[dict[EventType, EventStreamType]] = {
+    t.name: t
+    for t in (
+        EventStreamType(
+            "PAYMENT_EVENT", Payment, "payment gateway", "card_token", "event_date_origin"
+        ),
+        EventStreamType("CARD_STATUS", CardStatus, "registry", "card_token", "effective_from"),
+        EventStreamType(
+            "HEARTBEAT", Heartbeat, "simulator", "explicit hash key", "event_date_origin"
+        ),
+        EventStreamType("PAYMENT_ALERT", PaymentAlert, "detection", "random", "none"),
+        EventStreamType("PAYMENT_ALERT_SUMMARY", AlertSummary, "detection", "random", "none"),
+        EventStreamType("PAGE_EVENT", PageEvent, "notifier", "page_id", "none"),
+    )
+}
+
+
+class Envelope(Contract):
+    """The five top-level fields of every record on the stream."""
+
+    type: Annotated[EventType, Field(description="Which event this is.")]
+    event_id: Annotated[
+        Identifier,
+        Field(description="Unique per event; a derived event's is deterministic, for replays."),
+    ]
+    schema_version: Annotated[Literal[1], Field(description="Version of the data's schema.")]
+    event_date_origin: Annotated[
+        EventTime,
+        Field(description="When the thing happened, set by the producer; it is event time."),
+    ]
+    event_json_data: Annotated[EventData, Field(description="The type's own fields.")]
+
+    def data_text(self) -> str:
+        """Give `event_json_data` as compact JSON text, the form the warehouse keeps."""
+        return self.event_json_data.model_dump_json()
+
+    def to_bytes(self) -> bytes:
+        """Give the record's bytes on the stream: one compact JSON object, UTF-8."""
+        return self.model_dump_json().encode()
+
+
+class RejectionReason(StrEnum):
+    """Why a record is quarantined."""
+
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    NOT_AN_OBJECT = "not_an_object"
+    UNKNOWN_TYPE = "unknown_type"
+    UNSUPPORTED_VERSION = "unsupported_version"
+    MISSING_TIME = "missing_time"
+    BAD_TIME = "bad_time"
+    TOO_OLD = "too_old"
+    FUTURE_TIME = "future_time"
+    FUTURE_EFFECTIVE_FROM = "future_effective_from"
+    INVALID_DATA = "invalid_data"
+    TOO_LARGE = "too_large"
+
+
+class RejectedRecord(ValueError):  # noqa: N818  a record is rejected; "RejectedRecordError" says no more
+    """A record that breaks the contract.
+
+    Its text names the place, never the value, which may hold a card number.
+    """
+
+    def __init__(self, reason: RejectionReason, detail: str) -> None:
+        """Keep why the record is rejected, and where it breaks the contract."""
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def new_event_id(*parts: object) -> str:
+    """Give a deterministic event id: SHA-256 over the parts joined by `|`, first 128 bits, hex."""
+    return hashlib.sha256("|".join(str(part) for part in parts).encode()).hexdigest()[:32]
+
+
+def read_event(raw: bytes, *, now: datetime) -> Envelope:
+    """Read one record off the stream by the contract; `now` bounds the event time.
+
+    Raises RejectedRecord with the reason for anything else. The stager quarantines by it, `replay`
+    reports by it, and whoever shows quarantine derives the reason again with it.
+    """
+    fields = _read_object(raw)
+    event_type = fields.get("type")
+    if not isinstance(event_type, str) or event_type not in EVENT_TYPES:
+        raise RejectedRecord(RejectionReason.UNKNOWN_TYPE, "type is not one of the contract's")
+    version = fields.get("schema_version")
+    if type(version) is not int or version != 1:
+        raise RejectedRecord(RejectionReason.UNSUPPORTED_VERSION, "schema_version must be 1")
+    origin = _read_time(fields, now)
+    model = EVENT_TYPES[event_type].data
+    try:
+        data = model.model_validate(fields.get("event_json_data"))
+        event = Envelope.model_validate({**fields, "event_json_data": data})
+    except ValidationError as error:
+        raise RejectedRecord(RejectionReason.INVALID_DATA, _places(error)) from None
+    if isinstance(data, CardStatus):
+        if data.effective_from > origin:
+            detail = "effective_from is after event_date_origin"
+            raise RejectedRecord(RejectionReason.FUTURE_EFFECTIVE_FROM, detail)
+        if data.effective_from < EARLIEST_EVENT_TIME:
+            raise RejectedRecord(RejectionReason.TOO_OLD, "effective_from is before 2020")
+    if len(event.data_text().encode()) > MAX_DATA_BYTES:
+        detail = f"event_json_data is longer than {MAX_DATA_BYTES} bytes"
+        raise RejectedRecord(RejectionReason.TOO_LARGE, detail)
+    return event
+
+
+def _read_object(raw: bytes) -> dict[str, Any]:
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise RejectedRecord(RejectionReason.NOT_UTF8, f"byte {error.start} is not UTF-8") from None
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise RejectedRecord(RejectionReason.NOT_JSON, "nested too deeply") from None
+    except ValueError as error:
+        place = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise RejectedRecord(RejectionReason.NOT_JSON, f"not a JSON document{place}") from None
+    if not isinstance(value, dict):
+        raise RejectedRecord(RejectionReason.NOT_AN_OBJECT, "the document is not an object")
+    return value
+
+
+def _read_time(fields: dict[str, Any], now: datetime) -> datetime:
+    if fields.get("event_date_origin") is None:
+        raise RejectedRecord(RejectionReason.MISSING_TIME, "event_date_origin is missing")
+    try:
+        origin = parse_time(fields["event_date_origin"])
+    except ValueError as error:
+        raise RejectedRecord(RejectionReason.BAD_TIME, f"event_date_origin {error}") from None
+    if origin < EARLIEST_EVENT_TIME:
+        raise RejectedRecord(RejectionReason.TOO_OLD, "event_date_origin is before 2020")
+    if origin > now + MAX_CLOCK_SKEW:
+        seconds = int(MAX_CLOCK_SKEW.total_seconds())
+        detail = f"event_date_origin is more than {seconds} s ahead of the clock"
+        raise RejectedRecord(RejectionReason.FUTURE_TIME, detail)
+    return origin
+
+
+def _places(error: ValidationError) -> str:
+    """Say which fields are wrong and how; a field nobody described keeps its name to itself."""
+    known = {name for t in EVENT_TYPES.values() for name in t.data.model_fields} | set(
+        Envelope.model_fields
+    )
+    places = []
+    for item in error.errors(include_url=False, include_context=False, include_input=False)[:5]:
+        path = ".".join(
+            str(p) if p in known or isinstance(p, int) else "(unknown)" for p in item["loc"]
+        )
+        places.append(f"{path or 'event_json_data'}: {item['msg']}")
+    return "; ".join(places)

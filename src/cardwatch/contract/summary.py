@@ -1,0 +1,53 @@
+"""PAYMENT_ALERT_SUMMARY: the last 60 minutes of stolen payments, every 10 s."""
+
+import hashlib
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from cardwatch.contract.alert import ShortText
+from cardwatch.contract.fields import Amount, CardToken, Contract, Count, EventTime, format_time
+
+
+class CurrencyTotal(Contract):
+    """What the stolen payments in one currency add up to; currencies are never added together."""
+
+    currency: Annotated[str, Field(max_length=128, description="ISO 4217 code.")]
+    count: Annotated[Count, Field(description="Payments with a readable amount in this currency.")]
+    amount: Annotated[Amount, Field(description="Their sum.")]
+
+
+class TopCard(Contract):
+    """One of the cards with the most stolen payments."""
+
+    card_token: Annotated[CardToken, Field(description="The card.")]
+    card_last4: Annotated[
+        ShortText | None, Field(description="The card number's last four digits.")
+    ]
+    payment_count: Annotated[Count, Field(description="Its stolen payments in the window.")]
+
+
+class AlertSummary(Contract):
+    """One fire of the 60 min window; there is none while the window is empty."""
+
+    window_start: Annotated[EventTime, Field(description="Start of the window.")]
+    window_end: Annotated[
+        EventTime, Field(description="End of the window, exclusive; a multiple of 10 s.")
+    ]
+    payment_count: Annotated[
+        Count, Field(description="Stolen payments, those without an amount included.")
+    ]
+    card_count: Annotated[Count, Field(description="Distinct stolen cards.")]
+    totals: Annotated[
+        tuple[CurrencyTotal, ...], Field(description="Per currency, sorted by currency.")
+    ]
+    top_cards: Annotated[
+        tuple[TopCard, ...],
+        Field(max_length=5, description="At most five, by payment_count descending, then token."),
+    ]
+
+
+def summary_event_id(window_end: datetime) -> str:
+    """Give a summary's event id: one per fire, the same on every replay."""
+    return hashlib.sha256(f"summary|{format_time(window_end)}|1".encode()).hexdigest()

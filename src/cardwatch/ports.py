@@ -1,0 +1,76 @@
+"""What cardwatch's pure code asks of the world; the adapters are in `aws` and `local`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Time as a dependency."""
+
+    def now(self) -> datetime:
+        """Give the wall clock in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Give seconds on a clock that never goes back."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEntry:
+    """One record to put on the stream."""
+
+    data: bytes
+    partition_key: str
+    explicit_hash_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UndeliveredEntry:
+    """An entry that the stream did not take, with the last error code."""
+
+    entry: StreamEntry
+    error_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutOutcome:
+    """What became of one `put`: every entry is either delivered or in `undelivered`."""
+
+    delivered: int
+    retried: int
+    undelivered: tuple[UndeliveredEntry, ...] = ()
+
+
+class EventStream(Protocol):
+    """The one stream that all events travel on."""
+
+    def put(self, entries: Sequence[StreamEntry]) -> PutOutcome:
+        """Put entries in order of arrival per partition key, resending only those that failed."""
+        ...
+
+    def shard_hash_keys(self) -> Sequence[str]:
+        """Give one explicit hash key per open shard, so that a heartbeat reaches each."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """Where what could not be delivered is kept whole, until somebody sends it again."""
+
+    def keep(self, source: str, records: Sequence[bytes], *, reason: str) -> str:
+        """Keep records of one source and say where (an object's key)."""
+        ...
+
+
+class TokenKeys(Protocol):
+    """Where the tokenizer's HMAC key comes from."""
+
+    def current(self) -> bytes:
+        """Give the key, at least 32 bytes."""
+        ...

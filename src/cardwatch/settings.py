@@ -1,0 +1,152 @@
+"""The settings of every deployable. The only place that reads the environment.
+
+A wrong or missing setting is one SettingsError that names it and how to mend it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the text names it and the remedy."""
+
+
+class Settings(BaseSettings):
+    """What all settings models share."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Read the settings from the environment; raises SettingsError."""
+        try:
+            return cls()
+        except ValidationError as error:
+            prefix = cls.model_config.get("env_prefix", "")
+            problems = [
+                f"{prefix}{'.'.join(str(p) for p in item['loc'])}".upper() + f": {item['msg']}"
+                for item in error.errors(include_url=False, include_input=False)
+            ]
+            what = "; ".join(problems)
+            msg = f"wrong settings for {cls.__name__}: {what}; set them in the environment"
+            raise SettingsError(msg) from None
+
+
+class SimulatorSettings(Settings):
+    """Settings of the simulator function (template.yaml, SimulatorFunction)."""
+
+    stream_name: Annotated[
+        str, Field(min_length=1, description="The Kinesis stream all events go to.")
+    ]
+    control_table: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="DynamoDB table with the running invocation and the on/off switch.",
+        ),
+    ]
+    token_key_secret: Annotated[
+        str, Field(min_length=1, description="Secrets Manager id of the tokenizer's HMAC key.")
+    ]
+    dead_letter_bucket: Annotated[
+        str, Field(min_length=1, description="S3 bucket for what could not be sent.")
+    ]
+    card_file: Annotated[Path, Field(description="The card file in the artifact.")] = Path(
+        "cards.txt"
+    )
+    payments: Annotated[
+        Literal["on", "off"],
+        Field(description="Payments on or off; heartbeats and registry go on."),
+    ] = "on"
+    payments_per_second: Annotated[
+        float, Field(gt=0, le=10_000, description="Payments per second while they are on.")
+    ] = 20.0
+    registry_period_minutes: Annotated[
+        int,
+        Field(ge=1, le=60, description="Minutes in which the whole card file is published once."),
+    ] = 15
+    seed: Annotated[int, Field(ge=0, description="Seed of the generator.")] = 7
+    fault_profile: Annotated[
+        str, Field(description="Named faults to inject, comma-separated; `none` for none.")
+    ] = "none"
+
+
+class NotifierSettings(Settings):
+    """Settings of the notifier function (template.yaml, NotifierFunction)."""
+
+    stream_name: Annotated[
+        str, Field(min_length=1, description="The Kinesis stream PAGE_EVENTs go to.")
+    ]
+    ledger_table: Annotated[
+        str, Field(min_length=1, description="DynamoDB table of the page ledger.")
+    ]
+    topic_arn: Annotated[
+        str, Field(min_length=1, description="SNS topic that pages are published to.")
+    ]
+    dead_letter_bucket: Annotated[
+        str, Field(min_length=1, description="S3 bucket for poison records.")
+    ]
+    page_max_age_seconds: Annotated[
+        int,
+        Field(
+            ge=60, le=604_800, description="An older alert is recorded as EXPIRED and not paged."
+        ),
+    ] = 86_400
+    pages_per_minute: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=300,
+            description="Token bucket of pages; far below SNS's 10 a second for e-mail.",
+        ),
+    ] = 30
+    lease_seconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=900,
+            description="How long one attempt owns an alert before another takes it over.",
+        ),
+    ] = 60
+    ledger_ttl_days: Annotated[
+        int,
+        Field(
+            ge=2, le=400, description="How long the ledger remembers; longer than the stream does."
+        ),
+    ] = 14
+
+
+class StagerSettings(Settings):
+    """Settings of the stager function (template.yaml, StagerFunction)."""
+
+    warn_quarantined_share: Annotated[
+        float,
+        Field(
+            ge=0, le=1, description="Share of a batch in quarantine from which a warning is logged."
+        ),
+    ] = 0.5
+
+
+class LocalSettings(Settings):
+    """Settings of the one-machine stack; every name has the prefix CARDWATCH_."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CARDWATCH_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    var: Annotated[Path, Field(description="Folder for state, logs and receipts.")] = Path("var")
+    aws_port: Annotated[
+        int, Field(ge=1024, le=65_535, description="Port of the local AWS stack.")
+    ] = 4566
+    flink_port: Annotated[int, Field(ge=1024, le=65_535, description="Port of Flink's web UI.")] = (
+        8081
+    )
+    stack_name: Annotated[str, Field(min_length=1, description="Name of the deployed stack.")] = (
+        "cardwatch"
+    )
+    region: Annotated[str, Field(min_length=1, description="Region name to deploy under.")] = (
+        "us-east-1"
+    )

@@ -1,0 +1,94 @@
+"""What the reader of the contract promises beyond the examples."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cardwatch.contract.fields import format_time, parse_time
+from cardwatch.contract.streams import (
+    EVENT_TYPES,
+    MAX_CLOCK_SKEW,
+    Envelope,
+    RejectedRecord,
+    RejectionReason,
+    read_event,
+)
+
+ORIGIN = datetime(2026, 11, 21, 7, 0, 3, 120_000, tzinfo=UTC)
+EXAMPLE = Path(__file__).parents[2] / "events/examples/payment_event.v1/valid/authorized.json"
+TEST_NUMBER = "4" + "242" * 5
+
+
+def payment(**data: object) -> bytes:
+    event = json.loads(EXAMPLE.read_bytes())
+    event["event_json_data"] |= data
+    return json.dumps(event).encode()
+
+
+def test_an_event_may_be_ahead_of_the_clock_by_the_allowed_skew_and_no_more() -> None:
+    raw = EXAMPLE.read_bytes()
+    assert read_event(raw, now=ORIGIN - MAX_CLOCK_SKEW).event_date_origin == ORIGIN
+    with pytest.raises(RejectedRecord) as rejected:
+        read_event(raw, now=ORIGIN - MAX_CLOCK_SKEW - timedelta(milliseconds=1))
+    assert rejected.value.reason is RejectionReason.FUTURE_TIME
+
+
+@pytest.mark.parametrize("field", [TEST_NUMBER, "city", "payment_id", "amount"])
+def test_a_rejection_never_repeats_a_value_or_an_unknown_name_which_may_be_a_card_number(
+    field: str,
+) -> None:
+    with pytest.raises(RejectedRecord) as rejected:
+        read_event(payment(**{field: TEST_NUMBER + "x" * 200}), now=ORIGIN)
+    assert TEST_NUMBER not in str(rejected.value)
+    assert rejected.value.__cause__ is None
+    assert rejected.value.__suppress_context__
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_either_an_event_or_rejected_with_a_reason(raw: bytes) -> None:
+    try:
+        event = read_event(raw, now=ORIGIN)
+    except RejectedRecord as rejected:
+        assert rejected.reason in RejectionReason
+    else:
+        assert event.type in EVENT_TYPES
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(sorted(EVENT_TYPES)), json_values)
+def test_any_data_under_a_right_envelope_is_read_or_rejected_never_an_error(
+    name: str, data: object
+) -> None:
+    envelope = {
+        "type": name,
+        "event_id": "e1",
+        "schema_version": 1,
+        "event_date_origin": format_time(ORIGIN),
+        "event_json_data": data,
+    }
+    with pytest.raises(RejectedRecord):
+        read_event(json.dumps(envelope).encode(), now=ORIGIN)
+
+
+@given(st.datetimes(min_value=datetime(2020, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001  hypothesis adds the zone
+def test_a_time_that_is_written_reads_back_cut_to_milliseconds(value: datetime) -> None:
+    read_back = parse_time(format_time(value))
+    assert timedelta(0) <= value - read_back < timedelta(milliseconds=1)
+
+
+def test_models_are_frozen_described_and_closed() -> None:
+    for model in [Envelope, *(event_type.data for event_type in EVENT_TYPES.values())]:
+        assert model.model_config["frozen"] is True
+        assert model.model_config["extra"] == "forbid"
+        undescribed = [name for name, field in model.model_fields.items() if not field.description]
+        assert undescribed == []
