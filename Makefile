@@ -1,0 +1,55 @@
+# Every target is explained by `make help`. All of them set up what they need.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Settings of `make run`: SECONDS of traffic (none: until Ctrl-C), RATE in payments/s, FAULTS a profile.
+# SECONDS is a variable of its own in some shells, so only what make was told counts.
+RUN_OPTIONS := $(if $(filter command line environment,$(origin SECONDS)),--seconds $(SECONDS)) \
+	$(if $(RATE),--rate $(RATE)) $(if $(FAULTS),--faults $(FAULTS))
+
+.PHONY: help setup setup-dev run down test check contract bench lock
+
+help: ## Explain the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Create the locked environments that `make run` needs (Python 3.11 or newer is enough)
+	@$(PYTHON) tools/setup.py --only run
+
+setup-dev:
+	@$(PYTHON) tools/setup.py --only dev
+
+run: setup ## Run the whole system on this machine: make run [SECONDS=90] [RATE=20] [FAULTS=all]
+	@$(BIN)/cardwatch run $(RUN_OPTIONS)
+
+down: setup ## Stop whatever a run left behind
+	@$(BIN)/cardwatch down
+
+test: setup-dev ## Run every test, the end-to-end test included
+	$(BIN)/pytest
+
+check: setup-dev ## Lint, types, dependency rule, SQL, template, contract drift
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy src functions flink_app tools tests
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint --disable-progress-bar warehouse flink_app/sql
+	$(BIN)/cfn-lint template.yaml
+	$(BIN)/python tools/contract.py --check
+
+contract: setup-dev ## Generate what is derived from the event contract
+	$(BIN)/python tools/contract.py
+
+bench: setup-dev ## Measure, and write docs/benchmarks.md
+	$(BIN)/python tools/bench.py
+
+# One locked, hashed file per environment, without index or download addresses.
+COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
+	--no-emit-index-url --no-emit-find-links --no-header $(if $(UPGRADE),--upgrade)
+lock: setup-dev ## Lock every environment again: make lock [UPGRADE=1]
+	$(COMPILE) pyproject.toml -o requirements/layer.txt
+	$(COMPILE) pyproject.toml --extra local -o requirements/cardwatch.txt
+	$(COMPILE) pyproject.toml --extra local --group dev -c requirements/cardwatch.txt -o requirements/dev.txt
+	for group in flink ministack sam setup; do \
+		$(COMPILE) --group pyproject.toml:$$group -o requirements/$$group.txt || exit 1; done
