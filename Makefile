@@ -51,5 +51,5 @@ lock: setup-dev ## Lock every environment again: make lock [UPGRADE=1]
 	$(COMPILE) pyproject.toml -o requirements/layer.txt
 	$(COMPILE) pyproject.toml --extra local -o requirements/cardwatch.txt
 	$(COMPILE) pyproject.toml --extra local --group dev -c requirements/cardwatch.txt -o requirements/dev.txt
-	for group in flink ministack sam setup; do \
+	for group in flink ministack sam setup build; do \
 		$(COMPILE) --group pyproject.toml:$$group -o requirements/$$group.txt || exit 1; done

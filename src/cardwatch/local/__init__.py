@@ -1,0 +1,1 @@
+"""The one-machine stack: the whole system without a cloud account."""

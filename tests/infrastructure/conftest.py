@@ -1,0 +1,118 @@
+"""The template as data, its artifacts, and the deployed stack on an emulator of its own."""
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]  # has no stubs
+
+from cardwatch.local import deploy, ministack
+from cardwatch.local.supervisor import RunFolder, Supervisor
+from cardwatch.settings import LocalSettings, program_environment
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Template:
+    """template.yaml with its intrinsic functions in long form."""
+
+    content: dict[str, Any]
+
+    @property
+    def resources(self) -> dict[str, dict[str, Any]]:
+        return dict(self.content["Resources"])
+
+    @property
+    def parameters(self) -> dict[str, dict[str, Any]]:
+        return dict(self.content["Parameters"])
+
+    def of_type(self, name: str) -> dict[str, dict[str, Any]]:
+        return {k: r["Properties"] for k, r in self.resources.items() if r["Type"] == name}
+
+    @property
+    def functions(self) -> dict[str, dict[str, Any]]:
+        return self.of_type("AWS::Serverless::Function")
+
+    def value(self, node: object, *, platform: str = "local") -> object:
+        """Resolve what the defaults of the parameters decide; another reference is its name."""
+        if not isinstance(node, Mapping):
+            return node
+        if "Fn::If" in node:
+            condition, yes, no = node["Fn::If"]
+            assert condition == "IsLocal"
+            return self.value(yes if platform == "local" else no)
+        if "Ref" in node:
+            name = str(node["Ref"])
+            return self.parameters[name]["Default"] if name in self.parameters else name
+        if "Fn::GetAtt" in node:
+            return ".".join(node["Fn::GetAtt"])
+        return {key: self.value(part, platform=platform) for key, part in node.items()}
+
+
+@pytest.fixture(scope="session")
+def template() -> Template:
+    return Template(cfn_yaml.load(str(ROOT / "template.yaml")))
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `sam build --config-env local` gives, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("artifacts")
+    built = subprocess.run(
+        [str(ROOT / deploy.SAM), "build", "--config-env=local", f"--build-dir={folder / 'build'}"],
+        env=program_environment({"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1"}),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    return folder / "build"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A deployed stack, and what deploying it said."""
+
+    settings: LocalSettings
+    root: Path
+    outputs: deploy.StackOutputs
+    said: list[str]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The stack on an emulator of its own, deployed from a copy of what the build reads."""
+    folder = tmp_path_factory.mktemp("stack")
+    root = folder / "project"
+    for name in deploy.SOURCES:
+        source, copy = ROOT / name, root / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, copy)
+        else:
+            shutil.copy(source, copy)
+    shutil.rmtree(root / ".venvs")
+    (root / ".venvs").symlink_to(ROOT / ".venvs")
+    (root / ".venv").symlink_to(ROOT / ".venv")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = LocalSettings(var=folder / "var", aws_port=port)
+    run = RunFolder(settings.var)
+    run.acquire()
+    try:
+        with Supervisor(run) as supervisor:
+            supervisor.start(ministack.program(settings, root))
+            supervisor.wait_ready("ministack", timeout_seconds=60)
+            said: list[str] = []
+            outputs = deploy.deploy(settings, root, progress=said.append)
+            yield Stack(settings, root, outputs, said)
+    finally:
+        run.release()

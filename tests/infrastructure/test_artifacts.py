@@ -1,0 +1,68 @@
+"""What `sam build` puts into each artifact."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from tests.infrastructure.conftest import ROOT, Template
+
+from cardwatch.local import ministack
+
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+sys.path.insert(0, sys.argv[1])
+import cardwatch
+assert cardwatch.__file__.startswith(sys.argv[1]), cardwatch.__file__
+for module in pkgutil.walk_packages(cardwatch.__path__, "cardwatch."):
+    try:
+        importlib.import_module(module.name)
+    except ModuleNotFoundError as error:
+        # Lambda's runtime brings these; the layer does not.
+        if error.name.partition(".")[0] not in {"boto3", "botocore"}:
+            raise
+    print(module.name)
+"""
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_only_the_simulator_s_artifact_holds_the_card_file(artifacts: Path) -> None:
+    cards = (ROOT / "data/cards.txt").read_bytes()
+    numbers = set(re.findall(rb"^\d{12,19}", cards, re.MULTILINE))
+    assert numbers
+    holding = set()
+    for path in artifacts.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            if any(number in numbers for number in re.findall(rb"(?<!\d)\d{12,19}(?!\d)", content)):
+                holding.add(str(path.relative_to(artifacts)))
+    assert holding == {"SimulatorFunction/cards.txt"}
+
+
+def test_a_function_s_artifact_is_its_handler_alone(artifacts: Path, template: Template) -> None:
+    for function in template.functions:
+        expected = {"handler.py"} | ({"cards.txt"} if function == "SimulatorFunction" else set())
+        assert files(artifacts / function) == expected
+
+
+def test_the_layer_imports_with_nothing_beside_it(artifacts: Path) -> None:
+    layer = artifacts / "CardwatchLayer" / "python"
+    ended = subprocess.run(
+        # -I and -S: no site-packages, no PYTHONPATH, so an undeclared dependency cannot be found.
+        [str(ROOT / ministack.PYTHON), "-I", "-S", "-B", "-c", IMPORT_ALL, str(layer)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert {"cardwatch.bootstrap", "cardwatch.contract.streams"} <= set(ended.stdout.split())
+
+
+def test_the_layer_leaves_out_the_command_line_and_the_one_machine_stack(artifacts: Path) -> None:
+    package = artifacts / "CardwatchLayer" / "python" / "cardwatch"
+    assert (package / "bootstrap.py").exists()
+    assert not (package / "local").exists()
+    assert not (package / "cli.py").exists()
+    assert not list(artifacts.rglob("__pycache__"))
