@@ -12,6 +12,7 @@ MetricName = Literal[
     "EventsSent",
     "EventsRetried",
     "EventsUndelivered",
+    "TicksSkipped",
     # notifier
     "AlertsReceived",
     "AlertsPaged",

@@ -1,6 +1,6 @@
 """What cardwatch's pure code asks of the world; the adapters are in `aws` and `local`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -64,8 +64,15 @@ class DeadLetters(Protocol):
     """Where what could not be delivered is kept whole, until somebody sends it again."""
 
     def keep(self, source: str, records: Sequence[bytes], *, reason: str) -> str:
-        """Keep records of one source and say where (an object's key)."""
+        """Keep records of one source and say where (an object's key).
+
+        Raises NotKeptError; the records are then still the caller's to answer for.
+        """
         ...
+
+
+class NotKeptError(Exception):
+    """The dead letters could not be written."""
 
 
 class TokenKeys(Protocol):
@@ -74,3 +81,110 @@ class TokenKeys(Protocol):
     def current(self) -> bytes:
         """Give the key, at least 32 bytes."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerItem:
+    """One item of the page ledger; what `body` means is the paging code's business."""
+
+    key: str
+    version: int
+    """How often it was written; 0 is an item that is not in the ledger yet."""
+    state: str
+    body: str
+    """JSON text, at most 300 KB."""
+    unfinished: str | None
+    """Which kind of work is still to do, or None: what has one is found by `PageLedger.waiting`."""
+    since: datetime
+    """When it was first written; the order in which unfinished work is done."""
+
+
+class PageLedger(Protocol):
+    """The memory that makes a page happen once: versioned items, changed all or none.
+
+    Whatever goes wrong, an exception leaves a `commit` either done or not; a reader finds out.
+    """
+
+    def read(self, keys: Collection[str]) -> Mapping[str, LedgerItem]:
+        """Give the newest version of those items that there are, by key."""
+        ...
+
+    def commit(self, items: Sequence[LedgerItem]) -> bool:
+        """Write at most 100 items as the next version, if every one still has the version given.
+
+        False, and nothing is written, when another attempt has changed one of them meanwhile.
+        """
+        ...
+
+    def waiting(self, kind: str, *, limit: int) -> Sequence[str]:
+        """Give the keys of unfinished items of a kind, oldest first; may be a moment behind."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PageMessage:
+    """One page as it is handed to the channel."""
+
+    page_id: str
+    subject: str
+    """At most 100 printable ASCII characters."""
+    text: str
+    alert_ids: tuple[str, ...]
+    """Every alert that the page accounts for, listed in the text or not."""
+    repeat: bool
+    """An earlier message with the same page id may have gone out."""
+
+
+class PageNotSentError(Exception):
+    """The channel refused the page or was not reached: nobody has received it."""
+
+
+class PageMayBeSentError(Exception):
+    """The channel did not answer: the page may have gone out."""
+
+
+class Pager(Protocol):
+    """The channel that pages people."""
+
+    @property
+    def channel(self) -> str:
+        """Give the channel's name as PAGE_EVENT has it."""
+        ...
+
+    def send(self, message: PageMessage) -> None:
+        """Send one page, once; raises PageNotSentError or PageMayBeSentError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One record that could not be delivered or handled."""
+
+    raw: bytes
+    reason: str
+    partition_key: str | None = None
+    """The key it had on the stream, where that is known."""
+
+
+class DeadLetterStore(DeadLetters, Protocol):
+    """The dead letters as redrive sees them."""
+
+    def sources(self) -> Sequence[str]:
+        """Name the sources that letters can be of."""
+        ...
+
+    def objects(self, source: str) -> Iterable[str]:
+        """Give the names of a source's objects."""
+        ...
+
+    def open(self, name: str) -> Sequence[DeadLetter]:
+        """Read one object's letters; raises UnreadableObjectError when it holds none."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove an object whose letters are dealt with."""
+        ...
+
+
+class UnreadableObjectError(Exception):
+    """An object among the dead letters is none of the formats that hold letters."""

@@ -3,6 +3,8 @@
 A wrong or missing setting is one SettingsError that names it and how to mend it.
 """
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -150,3 +152,16 @@ class LocalSettings(Settings):
     region: Annotated[str, Field(min_length=1, description="Region name to deploy under.")] = (
         "us-east-1"
     )
+
+
+def program_environment(added: Mapping[str, str]) -> dict[str, str]:
+    """Give the environment for a program of the one-machine stack.
+
+    What points at a real AWS account, or at another Python environment, is left out.
+    """
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("AWS_") and name not in {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"}
+    }
+    return {**inherited, **added}

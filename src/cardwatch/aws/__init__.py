@@ -1,0 +1,1 @@
+"""The AWS adapters: the only place, with `local`, that imports boto3."""

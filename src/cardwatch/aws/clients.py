@@ -1,0 +1,81 @@
+"""AWS clients with named time-outs and retries.
+
+The endpoint and the credentials come from botocore's own chain (AWS_ENDPOINT_URL, profile, role);
+a program of the one-machine stack passes them instead.
+"""
+
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_kinesis import KinesisClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
+
+
+def _config(*, tries: int, read_timeout: float) -> Config:
+    return Config(
+        connect_timeout=2,
+        read_timeout=read_timeout,
+        retries={"mode": "standard", "total_max_attempts": tries},
+        max_pool_connections=10,
+    )
+
+
+class AwsClients:
+    """Makes clients of one session and, where given, one endpoint."""
+
+    def __init__(
+        self, session: boto3.Session | None = None, *, endpoint_url: str | None = None
+    ) -> None:
+        """Use a session (default: botocore's own chain) and an endpoint (default: AWS)."""
+        self._session = session or boto3.Session()
+        self._endpoint_url = endpoint_url
+
+    def kinesis(self) -> "KinesisClient":
+        """Give a client that never retries: KinesisEventStream resends, counts and gives up."""
+        return self._session.client(
+            "kinesis", endpoint_url=self._endpoint_url, config=_config(tries=1, read_timeout=5)
+        )
+
+    def dynamodb(self) -> "DynamoDBClient":
+        """Give a client that retries; a repeated transaction carries the same client token."""
+        return self._session.client(
+            "dynamodb", endpoint_url=self._endpoint_url, config=_config(tries=4, read_timeout=3)
+        )
+
+    def control(self) -> "DynamoDBClient":
+        """Give a client that fails within a second or two: the simulator's loop waits for it."""
+        config = _config(tries=1, read_timeout=1).merge(Config(connect_timeout=1))
+        return self._session.client("dynamodb", endpoint_url=self._endpoint_url, config=config)
+
+    def sns(self) -> "SNSClient":
+        """Give a client that never retries: a hidden second try could be an unmarked repeat."""
+        return self._session.client(
+            "sns", endpoint_url=self._endpoint_url, config=_config(tries=1, read_timeout=5)
+        )
+
+    def sqs(self) -> "SQSClient":
+        """Give a client that outwaits the longest poll, 20 s."""
+        return self._session.client(
+            "sqs", endpoint_url=self._endpoint_url, config=_config(tries=4, read_timeout=25)
+        )
+
+    def s3(self) -> "S3Client":
+        """Give a client that retries; the same object twice is one object."""
+        return self._session.client(
+            "s3", endpoint_url=self._endpoint_url, config=_config(tries=4, read_timeout=10)
+        )
+
+    def secrets(self) -> "SecretsManagerClient":
+        """Give a client that retries."""
+        return self._session.client(
+            "secretsmanager",
+            endpoint_url=self._endpoint_url,
+            config=_config(tries=4, read_timeout=5),
+        )

@@ -1,0 +1,79 @@
+"""Pages through an Amazon SNS topic."""
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+)
+from botocore.parsers import ResponseParserError
+
+from cardwatch.ports import PageMayBeSentError, PageMessage, PageNotSentError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
+
+_SERVER_ERROR: Final = 500
+_NEVER_REACHED: Final = (
+    EndpointConnectionError,
+    ConnectTimeoutError,
+    NoCredentialsError,
+    ParamValidationError,
+)
+_NO_ANSWER: Final = (BotoCoreError, ResponseParserError)
+"""Anything else: a time-out, a connection that broke, an answer that nobody can read."""
+
+
+class SnsPager:
+    """Publishes a page once; the topic's subscriptions (e-mail, SQS, …) take it from there.
+
+    Message attributes, for machines: `page_id`; `alert_ids`, a String.Array (JSON) of every alert
+    the page accounts for; `alert_count`; `repeat`, "true" or "false".
+    """
+
+    channel = "sns"
+
+    def __init__(self, client: "SNSClient", topic_arn: str) -> None:
+        """Use a topic through a client that does not retry by itself (`AwsClients.sns`)."""
+        self._client = client
+        self._topic_arn = topic_arn
+
+    def send(self, message: PageMessage) -> None:
+        """Publish one page; raises PageNotSentError or PageMayBeSentError."""
+        try:
+            self._client.publish(
+                TopicArn=self._topic_arn,
+                Subject=message.subject,
+                Message=message.text,
+                MessageAttributes={
+                    "page_id": {"DataType": "String", "StringValue": message.page_id},
+                    "alert_ids": {
+                        "DataType": "String.Array",
+                        "StringValue": json.dumps(message.alert_ids, separators=(",", ":")),
+                    },
+                    "alert_count": {
+                        "DataType": "Number",
+                        "StringValue": str(len(message.alert_ids)),
+                    },
+                    "repeat": {"DataType": "String", "StringValue": str(message.repeat).lower()},
+                },
+            )
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if status >= _SERVER_ERROR:
+                raise PageMayBeSentError(_problem(self._topic_arn, code)) from error
+            raise PageNotSentError(_problem(self._topic_arn, code)) from error
+        except _NEVER_REACHED as error:
+            raise PageNotSentError(_problem(self._topic_arn, type(error).__name__)) from error
+        except _NO_ANSWER as error:
+            raise PageMayBeSentError(_problem(self._topic_arn, type(error).__name__)) from error
+
+
+def _problem(topic_arn: str, code: str) -> str:
+    return f"publishing to {topic_arn} failed: {code}"

@@ -1,0 +1,40 @@
+"""The tokenizer's key in AWS Secrets Manager."""
+
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+_MIN_KEY_BYTES: Final = 32
+
+
+class TokenKeyError(Exception):
+    """The key cannot be had; the text names the secret and the remedy, never the key."""
+
+
+class SecretsManagerTokenKeys:
+    """Reads the key from one secret: the bytes of its binary value or of its text."""
+
+    def __init__(self, client: "SecretsManagerClient", secret_id: str) -> None:
+        """Use one secret, by name or ARN."""
+        self._client = client
+        self._secret_id = secret_id
+
+    def current(self) -> bytes:
+        """Give the key, at least 32 bytes; raises TokenKeyError."""
+        try:
+            secret = self._client.get_secret_value(SecretId=self._secret_id)
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "Unknown")
+            raise TokenKeyError(self._text(f"cannot be read ({code})")) from None
+        except BotoCoreError as error:
+            raise TokenKeyError(self._text(f"cannot be read ({type(error).__name__})")) from None
+        key = secret.get("SecretBinary") or secret.get("SecretString", "").encode()
+        if len(key) < _MIN_KEY_BYTES:
+            raise TokenKeyError(self._text(f"has fewer than {_MIN_KEY_BYTES} bytes"))
+        return key
+
+    def _text(self, what: str) -> str:
+        return f"the tokenizer's key, secret {self._secret_id}, {what}; check TOKEN_KEY_SECRET"

@@ -1,0 +1,124 @@
+"""Which alerts go into one page, which are too old, and when they have to wait."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from cardwatch.paging.alerts import PagedAlert
+from cardwatch.paging.records import (
+    MAX_ALERTS_PER_ENTRY,
+    Bucket,
+    Entry,
+    EntryState,
+    Page,
+    PageState,
+    page_id,
+)
+from cardwatch.ports import LedgerItem
+
+MAX_ALERTS_PER_PAGE: Final = 900
+"""So that the ids fit a PAGE_EVENT (65,535 bytes) and the channel's message (256 KB)."""
+MAX_ENTRIES_PER_PAGE: Final = 60
+MAX_MENTIONS: Final = 20
+"""With these a page, its entries, what it mentions and the bucket are one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How pages are sent."""
+
+    max_age: timedelta = timedelta(days=1)
+    """An older alert, by the payment's time, is recorded as EXPIRED and not paged."""
+    lease: timedelta = timedelta(seconds=60)
+    """How long one attempt owns an alert; longer than an attempt can run."""
+    pages_per_minute: int = 30
+
+    def too_old(self, alert: PagedAlert, now: datetime) -> bool:
+        """Say whether paging this alert helps nobody any more."""
+        return now - alert.happened_at > self.max_age
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to write in one transaction, and the page that then has to go out, if any."""
+
+    page: Page | None
+    entries: tuple[Entry, ...]
+    mentioned: tuple[Page, ...] = ()
+    bucket: Bucket | None = None
+
+    def items(self) -> list[LedgerItem]:
+        """Give everything that changes."""
+        items = [entry.item() for entry in self.entries]
+        items += [page.told().item() for page in self.mentioned]
+        if self.page is not None:
+            items.append(self.page.item())
+        if self.bucket is not None:
+            items.append(self.bucket.item())
+        return items
+
+
+def enter(alerts: Sequence[PagedAlert], *, now: datetime, policy: Policy) -> Iterator[Entry]:
+    """Make entries of new alerts."""
+    for start in range(0, len(alerts), MAX_ALERTS_PER_ENTRY):
+        part = alerts[start : start + MAX_ALERTS_PER_ENTRY]
+        yield Entry.received(part, now=now, lease_until=now + policy.lease)
+
+
+def fitting(entries: Iterable[Entry], *, beside: Sequence[Entry] = ()) -> list[Entry]:
+    """Take entries from the front as long as they fit into one page beside others."""
+    taken: list[Entry] = []
+    alerts = sum(len(entry.alerts) for entry in beside)
+    for entry in entries:
+        alerts += len(entry.alerts)
+        if alerts > MAX_ALERTS_PER_PAGE or len(beside) + len(taken) == MAX_ENTRIES_PER_PAGE:
+            break
+        taken.append(entry)
+    return taken
+
+
+def plan(
+    own: Sequence[Entry],
+    held: Sequence[Entry],
+    *,
+    expired: Sequence[Page],
+    bucket: Bucket,
+    now: datetime,
+    policy: Policy,
+) -> Plan:
+    """Decide what becomes of one's own entries, and of held ones that a page can carry along.
+
+    With a token, or when all alerts are too old and nobody is paged, they make one page. Without
+    one they wait. `expired` are records of expired alerts that no page has told of yet.
+    """
+    entries = [*own, *held]
+    alerts = [alert for entry in entries for alert in entry.alerts]
+    stale = sorted(alert.alert_id for alert in alerts if policy.too_old(alert, now))
+    fresh = sorted(alert.alert_id for alert in alerts if not policy.too_old(alert, now))
+    identifier = page_id([*stale, *fresh])
+    paged = tuple(entry.paged(identifier) for entry in entries)
+    page = Page(
+        page_id=identifier,
+        state=PageState.PENDING,
+        entry_ids=tuple(entry.entry_id for entry in entries),
+        alert_ids=tuple(fresh),
+        expired_ids=tuple(stale),
+        waited=sum(
+            not policy.too_old(alert, now)
+            for entry in entries
+            if entry.state is EntryState.HELD
+            for alert in entry.alerts
+        ),
+        earlier_expired=sum(len(page.expired_ids) + page.earlier_expired for page in expired),
+        since=now,
+        lease_until=now + policy.lease,
+    )
+    if not fresh:
+        # The records that nobody has told of stay as they are: this one is told of, not sent.
+        return Plan(page.model_copy(update={"earlier_expired": 0}).expired(now), paged)
+    rest = bucket.bucket.take(policy.pages_per_minute, now)
+    if rest is None:
+        return Plan(None, tuple(entry.held() for entry in own))
+    spent = bucket.model_copy(update={"bucket": rest})
+    return Plan(page, paged, tuple(expired), spent)

@@ -1,0 +1,78 @@
+"""The page ledger with its records' types; every method is one or few calls of the port."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cardwatch.paging.records import BUCKET_KEY, Bucket, Entry, EntryState, Marker, Page, Work
+from cardwatch.paging.throttle import TokenBucket
+from cardwatch.ports import LedgerItem, PageLedger
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger knows of some alerts: their entries, and those entries' pages."""
+
+    entry_by_alert: dict[str, Entry]
+    pages: dict[str, Page]
+
+    def page(self, entry: Entry) -> Page | None:
+        """Give the page an entry is in."""
+        return self.pages.get(entry.page_id) if entry.page_id else None
+
+
+class Ledger:
+    """Reads and writes records instead of items."""
+
+    def __init__(self, store: PageLedger) -> None:
+        """Use a ledger."""
+        self._store = store
+
+    def known(self, alert_ids: Collection[str]) -> Known:
+        """Find what is known of these alerts."""
+        items = self._store.read([Marker.key(alert_id) for alert_id in alert_ids])
+        markers = [Marker.of(item) for item in items.values()]
+        entries = self.entries({marker.entry_id for marker in markers})
+        pages = self.pages({entry.page_id for entry in entries.values() if entry.page_id})
+        return Known({m.alert_id: entries[m.entry_id] for m in markers}, pages)
+
+    def entries(self, entry_ids: Collection[str]) -> dict[str, Entry]:
+        """Read entries by id."""
+        items = self._read([Entry.key(entry_id) for entry_id in entry_ids])
+        return {entry.entry_id: entry for entry in map(Entry.of, items)}
+
+    def pages(self, page_ids: Collection[str]) -> dict[str, Page]:
+        """Read pages by id."""
+        items = self._read([Page.key(page_id) for page_id in page_ids])
+        return {page.page_id: page for page in map(Page.of, items)}
+
+    def bucket(self, *, pages_per_minute: int, now: datetime) -> Bucket:
+        """Read the token bucket; it is full before anybody has taken from it."""
+        for item in self._read([BUCKET_KEY]):
+            return Bucket.of(item)
+        return Bucket(bucket=TokenBucket.full(pages_per_minute, now), since=now)
+
+    def waiting_entries(self, work: Work, *, limit: int) -> list[Entry]:
+        """Read entries in a state of work, oldest first."""
+        states = {Work.RECEIVED: EntryState.RECEIVED, Work.HELD: EntryState.HELD}
+        items = self._waiting(work, limit)
+        return [entry for entry in map(Entry.of, items) if entry.state is states[work]]
+
+    def waiting_pages(self, work: Work, *, limit: int) -> list[Page]:
+        """Read pages in a state of work, oldest first."""
+        items = self._waiting(work, limit)
+        return [Page.of(item) for item in items if item.unfinished == work]
+
+    def commit(self, items: Sequence[LedgerItem]) -> bool:
+        """Write all or nothing; False when something has changed since it was read."""
+        return self._store.commit(items)
+
+    def _waiting(self, work: Work, limit: int) -> list[LedgerItem]:
+        keys = self._store.waiting(work, limit=limit)
+        return self._read(keys)
+
+    def _read(self, keys: Iterable[str]) -> list[LedgerItem]:
+        """Read items in the order of the keys."""
+        wanted = list(keys)
+        items = self._store.read(wanted) if wanted else {}
+        return [items[key] for key in wanted if key in items]

@@ -1,0 +1,388 @@
+"""The notifier: batches of alerts in, pages out; each alert is accounted for, whatever breaks.
+
+docs/paging.md lists what happens for a crash at each step; tests/unit/paging crashes at each.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from cardwatch.contract.page import PageEvent
+from cardwatch.contract.page import PageState as PageEventState
+from cardwatch.contract.streams import Envelope, RejectedRecord, read_event
+from cardwatch.paging.alerts import PagedAlert
+from cardwatch.paging.grouping import MAX_MENTIONS, Policy, enter, fitting, plan
+from cardwatch.paging.ledger import Known, Ledger
+from cardwatch.paging.message import compose
+from cardwatch.paging.records import Entry, EntryState, Page, PageState, Work
+from cardwatch.ports import (
+    Clock,
+    DeadLetters,
+    EventStream,
+    NotKeptError,
+    PageLedger,
+    PageMayBeSentError,
+    PageNotSentError,
+    Pager,
+    StreamEntry,
+)
+
+SOURCE: Final = "notifier"
+"""Under which name poison is kept."""
+NOT_AN_ALERT: Final = "not_an_alert"
+
+_TRIES: Final = 6
+"""How often a write is tried when concurrent attempts change the same items."""
+_PAUSE_SECONDS: Final = 0.02
+_LOOK_AHEAD: Final = 100
+"""How many waiting items one look brings."""
+_CLOCK_TOLERANCE: Final = timedelta(days=1)
+"""The detection has judged the payment's time; this host's clock must not lose the alert."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRecord:
+    """One record as the stream delivers it."""
+
+    sequence_number: str
+    data: bytes
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one run did."""
+
+    failed: set[str] = field(default_factory=set)
+    """Sequence numbers of records that have to be delivered again."""
+    received: int = 0
+    paged: int = 0
+    held: int = 0
+    expired: int = 0
+    pages_sent: int = 0
+    pages_repeated: int = 0
+    poison: Counter[str] = field(default_factory=Counter)
+    """Poison records by reason."""
+    latencies_ms: list[float] = field(default_factory=list)
+    """Per paged alert: from the payment to the page."""
+    problems: list[str] = field(default_factory=list)
+    """What the channel, the dead letters or the stream refused."""
+    channel_down: bool = False
+    ended: list[Page] = field(default_factory=list)
+    """Pages whose PAGE_EVENT is to be put."""
+
+
+class Notifier:
+    """Turns alerts into pages by the ledger's word, so that concurrent runs agree."""
+
+    def __init__(
+        self,
+        *,
+        ledger: PageLedger,
+        pager: Pager,
+        stream: EventStream,
+        dead_letters: DeadLetters,
+        clock: Clock,
+        policy: Policy,
+    ) -> None:
+        """Work with these ports by this policy."""
+        self._ledger = Ledger(ledger)
+        self._pager = pager
+        self._stream = stream
+        self._dead_letters = dead_letters
+        self._clock = clock
+        self._policy = policy
+
+    def page_batch(self, records: Sequence[AlertRecord]) -> Outcome:
+        """Page a batch of alerts: new ones as one page, with what waits as far as it fits.
+
+        A record counts as done when its alert is sent, held or expired by the ledger, and poison
+        when it is kept. While another attempt may still be at an alert, its record fails.
+        """
+        run = Outcome()
+        alerts: dict[str, PagedAlert] = {}
+        sequences: dict[str, list[str]] = {}
+        poison: dict[str, list[AlertRecord]] = {}
+        for record in records:
+            alert = self._read(record, poison)
+            if alert is not None:
+                alerts.setdefault(alert.alert_id, alert)
+                sequences.setdefault(alert.alert_id, []).append(record.sequence_number)
+        for alert_id in self._settle(alerts, run) if alerts else ():
+            run.failed.update(sequences.get(alert_id, ()))
+        # Poison comes after the pages, so that it delays none.
+        self._keep(poison, run)
+        self._announce(run)
+        return run
+
+    def page_waiting(self) -> Outcome:
+        """Do what no batch comes to do: send what is held, finish what a crash left behind."""
+        run = Outcome()
+        now = self._clock.now()
+        late = self._ledger.waiting_pages(Work.EVENT, limit=_LOOK_AHEAD)
+        run.ended += [page for page in late if page.lease_until <= now]
+        for page in self._ledger.waiting_pages(Work.PAGE, limit=_LOOK_AHEAD):
+            if page.lease_until <= now:
+                self._retry(page, run)
+        orphans = self._ledger.waiting_entries(Work.RECEIVED, limit=_LOOK_AHEAD)
+        taken = [mine for entry in orphans if (mine := self._take_over(entry))]
+        self._page_all(taken, run)
+        while not run.channel_down and self._page((), run):
+            pass
+        self._announce(run)
+        return run
+
+    def _read(self, record: AlertRecord, poison: dict[str, list[AlertRecord]]) -> PagedAlert | None:
+        try:
+            event = read_event(record.data, now=self._clock.now() + _CLOCK_TOLERANCE)
+        except RejectedRecord as rejected:
+            poison.setdefault(rejected.reason, []).append(record)
+            return None
+        if event.type != "PAYMENT_ALERT":
+            poison.setdefault(NOT_AN_ALERT, []).append(record)
+            return None
+        return PagedAlert.of(event)
+
+    def _settle(self, alerts: Mapping[str, PagedAlert], run: Outcome) -> set[str]:
+        """Bring these alerts to a durable end; give the ids of those that are not there yet."""
+        known = self._ledger.known(list(alerts))
+        new = {i: alert for i, alert in alerts.items() if i not in known.entry_by_alert}
+        mine, unsettled = self._resolve(known, run)
+        for _ in range(_TRIES):
+            if not new or run.channel_down:
+                break
+            collided = self._enter(new, mine, run)
+            known = self._ledger.known(list(collided)) if collided else Known({}, {})
+            new = {i: alert for i, alert in collided.items() if i not in known.entry_by_alert}
+            more, busy = self._resolve(known, run)
+            mine += more
+            unsettled |= busy
+        unsettled |= set(new)
+        return unsettled | self._page_all(mine, run)
+
+    def _enter(
+        self, new: Mapping[str, PagedAlert], mine: list[Entry], run: Outcome
+    ) -> dict[str, PagedAlert]:
+        """Enter new alerts; give those of which another attempt has just entered one."""
+        collided: dict[str, PagedAlert] = {}
+        now = self._clock.now()
+        for entry in enter(list(new.values()), now=now, policy=self._policy):
+            if self._ledger.commit([entry.item(), *(m.item() for m in entry.markers())]):
+                mine.append(entry.written())
+                run.received += len(entry.alerts)
+            else:
+                collided.update({alert.alert_id: alert for alert in entry.alerts})
+        return collided
+
+    def _resolve(self, known: Known, run: Outcome) -> tuple[list[Entry], set[str]]:
+        """Look after alerts that were known before.
+
+        Gives the entries taken over from an attempt that died, and the ids of alerts that another
+        attempt may still be at.
+        """
+        taken: list[Entry] = []
+        unsettled: set[str] = set()
+        retried: dict[str, bool] = {}
+        for entry in {entry.entry_id: entry for entry in known.entry_by_alert.values()}.values():
+            settled = True
+            if entry.state is EntryState.RECEIVED:
+                mine = self._take_over(entry)
+                taken += [mine] if mine else []
+                settled = mine is not None
+            elif entry.state is EntryState.PENDING:
+                page = known.page(entry)
+                if page is not None and page.state is PageState.PENDING:
+                    if page.page_id not in retried:
+                        expired = page.lease_until <= self._clock.now()
+                        retried[page.page_id] = expired and self._retry(page, run)
+                    settled = retried[page.page_id]
+            if not settled:
+                unsettled.update(alert.alert_id for alert in entry.alerts)
+        return taken, unsettled
+
+    def _take_over(self, entry: Entry) -> Entry | None:
+        now = self._clock.now()
+        if now < entry.lease_until:
+            return None
+        leased = entry.leased(now + self._policy.lease)
+        return leased.written() if self._ledger.commit([leased.item()]) else None
+
+    def _page_all(self, entries: Sequence[Entry], run: Outcome) -> set[str]:
+        """Page one's own entries; give the ids of the alerts that are not settled by it."""
+        unsettled: set[str] = set()
+        left = list(entries)
+        while left:
+            group = fitting(left)
+            left = left[len(group) :]
+            settled = self._hold(group, run) if run.channel_down else self._page(group, run)
+            if not settled:
+                unsettled.update(alert.alert_id for entry in group for alert in entry.alerts)
+        return unsettled
+
+    def _page(self, own: Sequence[Entry], run: Outcome) -> bool:
+        """Make one page of one's own entries and what waits; say whether it came to an end.
+
+        Without entries of one's own, it also says no when there is nothing to do or no token.
+        """
+        for attempt in range(_TRIES):
+            self._clock.sleep(attempt * _PAUSE_SECONDS)
+            now = self._clock.now()
+            # Another attempt may be carrying the same ones: then one's own go alone.
+            carry = attempt == 0 or not own
+            held = self._waiting_beside(own) if carry else []
+            if not own and not held:
+                return False
+            expired = self._ledger.waiting_pages(Work.MENTION, limit=MAX_MENTIONS) if carry else []
+            bucket = self._ledger.bucket(pages_per_minute=self._policy.pages_per_minute, now=now)
+            decided = plan(own, held, expired=expired, bucket=bucket, now=now, policy=self._policy)
+            if not decided.entries:
+                return False
+            if self._ledger.commit(decided.items()):
+                if decided.page is None:
+                    run.held += sum(len(entry.alerts) for entry in own)
+                    return True
+                page = decided.page.written()
+                if page.state is PageState.EXPIRED:
+                    return self._end(page, run)
+                return self._publish(page, decided.entries, run)
+        return self._hold(own, run) if own else False
+
+    def _waiting_beside(self, own: Sequence[Entry]) -> list[Entry]:
+        held = self._ledger.waiting_entries(Work.HELD, limit=_LOOK_AHEAD)
+        return fitting(held, beside=own)
+
+    def _hold(self, entries: Sequence[Entry], run: Outcome) -> bool:
+        if not self._ledger.commit([entry.held().item() for entry in entries]):
+            return False
+        run.held += sum(len(entry.alerts) for entry in entries)
+        return True
+
+    def _retry(self, page: Page, run: Outcome) -> bool:
+        """Send a page again that is not known to be sent; say whether it came to an end.
+
+        Without a token it stays in the ledger as the schedule's work, which is an end here.
+        """
+        if run.channel_down:
+            return False
+        entries = list(self._ledger.entries(page.entry_ids).values())
+        told = set(page.alert_ids)
+        alerts = [a for entry in entries for a in entry.alerts if a.alert_id in told]
+        for attempt in range(_TRIES):
+            self._clock.sleep(attempt * _PAUSE_SECONDS)
+            now = self._clock.now()
+            if all(self._policy.too_old(alert, now) for alert in alerts):
+                ended = page.expired(now)
+                return self._ledger.commit([ended.item()]) and self._end(ended.written(), run)
+            per_minute = self._policy.pages_per_minute
+            bucket = self._ledger.bucket(pages_per_minute=per_minute, now=now)
+            rest = bucket.bucket.take(per_minute, now)
+            if rest is None:
+                return True
+            retried = page.retried(now + self._policy.lease)
+            spent = bucket.model_copy(update={"bucket": rest})
+            if self._ledger.commit([retried.item(), spent.item()]):
+                return self._publish(retried.written(), entries, run)
+            if (end := self._end_by_another(page)) is not None:
+                return end
+        return False
+
+    def _publish(self, page: Page, entries: Iterable[Entry], run: Outcome) -> bool:
+        if self._clock.now() >= page.lease_until:
+            # Too slow: another attempt may have taken over, and it would send it as a repeat.
+            return False
+        told = set(page.alert_ids)
+        alerts = [a for entry in entries for a in entry.alerts if a.alert_id in told]
+        try:
+            self._pager.send(compose(page, alerts, self._policy))
+        except (PageNotSentError, PageMayBeSentError) as error:
+            run.channel_down = True
+            run.problems.append(str(error))
+            uncertain = isinstance(error, PageMayBeSentError)
+            released = page.released(self._clock.now(), may_be_sent=uncertain)
+            self._ledger.commit([released.item()])
+            return False
+        return self._record_sent(page, alerts, run)
+
+    def _record_sent(self, page: Page, alerts: Sequence[PagedAlert], run: Outcome) -> bool:
+        for attempt in range(_TRIES):
+            self._clock.sleep(attempt * _PAUSE_SECONDS)
+            now = self._clock.now()
+            sent = page.sent(now)
+            if self._ledger.commit([sent.item()]):
+                run.paged += len(alerts)
+                run.pages_sent += 1
+                run.pages_repeated += sent.repeat
+                run.latencies_ms += [_milliseconds(alert.happened_at, now) for alert in alerts]
+                return self._end(sent.written(), run)
+            if (end := self._end_by_another(page)) is not None:
+                return end
+        return False
+
+    def _end_by_another(self, page: Page) -> bool | None:
+        """Say whether another attempt ended the page; None when nobody has touched it."""
+        newer = self._ledger.pages([page.page_id]).get(page.page_id)
+        if newer is not None and newer.version == page.version:
+            return None
+        return newer is None or newer.state is not PageState.PENDING
+
+    def _end(self, page: Page, run: Outcome) -> bool:
+        run.expired += len(page.expired_ids)
+        run.ended.append(page)
+        return True
+
+    def _announce(self, run: Outcome) -> None:
+        """Put the PAGE_EVENTs of pages that ended; what the stream refuses, the schedule puts."""
+        if not run.ended:
+            return
+        outcome = self._stream.put(
+            [
+                StreamEntry(event.to_bytes(), page.page_id)
+                for page in run.ended
+                for event in page_events(page, self._pager.channel)
+            ]
+        )
+        refused = {lost.entry.partition_key: lost.error_code for lost in outcome.undelivered}
+        run.problems += [f"PAGE_EVENT not put: {code}" for code in refused.values()]
+        for page in run.ended:
+            if page.page_id not in refused:
+                self._ledger.commit([page.with_event_announced().item()])
+
+    def _keep(self, poison: Mapping[str, Sequence[AlertRecord]], run: Outcome) -> None:
+        for reason, records in poison.items():
+            try:
+                self._dead_letters.keep(SOURCE, [r.data for r in records], reason=reason)
+            except NotKeptError as error:
+                run.problems.append(str(error))
+                run.failed.update(record.sequence_number for record in records)
+            else:
+                run.poison[reason] += len(records)
+
+
+def page_events(page: Page, channel: str) -> Iterator[Envelope]:
+    """Give the PAGE_EVENTs of a page that ended; the same ones on every try."""
+    if page.ended_at is None:
+        return
+    steps: list[tuple[PageEventState, tuple[str, ...]]] = [
+        ("SENT", page.alert_ids),
+        ("EXPIRED", page.expired_ids),
+    ]
+    for state, alert_ids in steps:
+        if alert_ids:
+            yield Envelope(
+                type="PAGE_EVENT",
+                event_id=f"{page.page_id}|{state}",
+                schema_version=1,
+                event_date_origin=page.ended_at,
+                event_json_data=PageEvent(
+                    page_id=page.page_id,
+                    state=state,
+                    alert_ids=alert_ids,
+                    channel=channel,
+                    repeat=page.repeat and state == "SENT",
+                ),
+            )
+
+
+def _milliseconds(start: datetime, end: datetime) -> float:
+    return (end - start) / timedelta(milliseconds=1)

@@ -1,0 +1,250 @@
+"""What the page ledger remembers, and how it is written down.
+
+- A marker per alert: which entry the alert came in. It is written once and makes an alert known.
+- An entry: alerts that came in together. RECEIVED (an attempt with a lease has them), HELD (no
+  token; they wait for the next page or the schedule) or PENDING (its page says what happens).
+- A page: PENDING with a lease, SENT, or EXPIRED (its alerts were too old; nobody was paged).
+- The token bucket.
+
+An alert's state is its entry's until that is PENDING, and its page's from then on, so a page with
+any number of alerts becomes SENT in one write.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cardwatch.contract.fields import EventTime
+from cardwatch.paging.alerts import PagedAlert
+from cardwatch.paging.throttle import TokenBucket
+from cardwatch.ports import LedgerItem
+
+MAX_ALERTS_PER_ENTRY: Final = 90
+"""An entry and its markers are one transaction of at most 100 items."""
+BUCKET_KEY: Final = "bucket"
+
+
+class EntryState(StrEnum):
+    """Where the alerts of an entry are."""
+
+    RECEIVED = "RECEIVED"
+    HELD = "HELD"
+    PENDING = "PENDING"
+
+
+class PageState(StrEnum):
+    """Where a page is."""
+
+    PENDING = "PENDING"
+    SENT = "SENT"
+    EXPIRED = "EXPIRED"
+
+
+class Work(StrEnum):
+    """What the schedule has to look after when nobody else does."""
+
+    RECEIVED = "received"
+    """An entry whose attempt may have died."""
+    HELD = "held"
+    """An entry that waits for a page."""
+    PAGE = "page"
+    """A page that is not sent yet."""
+    EVENT = "event"
+    """A page whose PAGE_EVENT is not on the stream yet."""
+    MENTION = "mention"
+    """Expired alerts that no page has told of yet."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    version: Annotated[int, Field(exclude=True)] = 0
+    since: EventTime
+
+    @classmethod
+    def of(cls, item: LedgerItem) -> Self:
+        """Read what the ledger kept."""
+        record = cls.model_validate_json(item.body)
+        return record.model_copy(update={"version": item.version})
+
+    def written(self) -> Self:
+        """Give it as it is in the ledger after a commit that wrote it."""
+        return self._next(version=self.version + 1)
+
+    def _item(self, key: str, state: str, unfinished: Work | None) -> LedgerItem:
+        return LedgerItem(
+            key=key,
+            version=self.version,
+            state=state,
+            body=self.model_dump_json(),
+            unfinished=unfinished,
+            since=self.since,
+        )
+
+    def _next(self, **changes: object) -> Self:
+        return self.model_copy(update=changes)
+
+
+class Marker(_Record):
+    """Says that an alert is known."""
+
+    alert_id: str
+    entry_id: str
+
+    @staticmethod
+    def key(alert_id: str) -> str:
+        """Give the ledger's key for an alert."""
+        return f"alert#{alert_id}"
+
+    def item(self) -> LedgerItem:
+        """Give the item to write."""
+        return self._item(self.key(self.alert_id), "KNOWN", None)
+
+
+class Entry(_Record):
+    """Alerts that came in together and go into one page together."""
+
+    entry_id: str
+    state: EntryState
+    alerts: tuple[PagedAlert, ...]
+    lease_until: EventTime
+    page_id: str | None = None
+
+    @staticmethod
+    def key(entry_id: str) -> str:
+        """Give the ledger's key for an entry."""
+        return f"entry#{entry_id}"
+
+    @classmethod
+    def received(
+        cls, alerts: Sequence[PagedAlert], *, now: datetime, lease_until: datetime
+    ) -> Self:
+        """Enter new alerts; the id is new on each try, the markers are what is unique."""
+        ids = "|".join(sorted(alert.alert_id for alert in alerts))
+        return cls(
+            entry_id=hashlib.sha256(f"{ids}|{now.isoformat()}".encode()).hexdigest()[:32],
+            state=EntryState.RECEIVED,
+            alerts=tuple(alerts),
+            since=now,
+            lease_until=lease_until,
+        )
+
+    def markers(self) -> list[Marker]:
+        """Give the markers that are written with the entry."""
+        return [
+            Marker(alert_id=alert.alert_id, entry_id=self.entry_id, since=self.since)
+            for alert in self.alerts
+        ]
+
+    def leased(self, until: datetime) -> Self:
+        """Take it over from an attempt that died."""
+        return self._next(lease_until=until)
+
+    def held(self) -> Self:
+        """Let it wait for a page."""
+        return self._next(state=EntryState.HELD)
+
+    def paged(self, page_id: str) -> Self:
+        """Give it to a page."""
+        return self._next(state=EntryState.PENDING, page_id=page_id)
+
+    def item(self) -> LedgerItem:
+        """Give the item to write."""
+        work = {EntryState.RECEIVED: Work.RECEIVED, EntryState.HELD: Work.HELD}
+        return self._item(self.key(self.entry_id), self.state, work.get(self.state))
+
+
+class Page(_Record):
+    """One page: which alerts it accounts for and what became of it."""
+
+    page_id: str
+    state: PageState
+    entry_ids: tuple[str, ...]
+    alert_ids: tuple[str, ...]
+    """The alerts it tells of."""
+    expired_ids: tuple[str, ...] = ()
+    """Alerts of its entries that were too old; nobody is paged of them."""
+    waited: int = 0
+    """How many of its alerts were held before."""
+    earlier_expired: int = 0
+    """How many alerts expired since the page before."""
+    lease_until: EventTime
+    may_be_sent: bool = True
+    """Whether an attempt may have handed it to the channel; no only when the channel refused."""
+    repeat: bool = False
+    """Whether the message says that it may be a repeat."""
+    ended_at: EventTime | None = None
+    """When it became SENT or EXPIRED."""
+    announced: bool = False
+    """Its PAGE_EVENT is on the stream."""
+    mentioned: bool = False
+    """EXPIRED only: a later page has told of it."""
+
+    @staticmethod
+    def key(page_id: str) -> str:
+        """Give the ledger's key for a page."""
+        return f"page#{page_id}"
+
+    def retried(self, lease_until: datetime) -> Self:
+        """Take over a page that is not known to be sent: the same ids, marked if need be."""
+        return self._next(
+            lease_until=lease_until, repeat=self.repeat or self.may_be_sent, may_be_sent=True
+        )
+
+    def released(self, now: datetime, *, may_be_sent: bool) -> Self:
+        """Give up the lease after the channel failed."""
+        return self._next(lease_until=now, may_be_sent=may_be_sent)
+
+    def sent(self, now: datetime) -> Self:
+        """Record that the channel took it."""
+        return self._next(state=PageState.SENT, ended_at=now)
+
+    def expired(self, now: datetime) -> Self:
+        """Record that its alerts became too old before the channel took it."""
+        return self._next(
+            state=PageState.EXPIRED,
+            alert_ids=(),
+            expired_ids=tuple(sorted((*self.alert_ids, *self.expired_ids))),
+            ended_at=now,
+        )
+
+    def with_event_announced(self) -> Self:
+        """Record that its PAGE_EVENT is on the stream."""
+        return self._next(announced=True)
+
+    def told(self) -> Self:
+        """Record that a later page tells of its expired alerts."""
+        return self._next(mentioned=True)
+
+    def item(self) -> LedgerItem:
+        """Give the item to write."""
+        return self._item(self.key(self.page_id), self.state, self._work())
+
+    def _work(self) -> Work | None:
+        if self.state is PageState.PENDING:
+            return Work.PAGE
+        if not self.announced:
+            return Work.EVENT
+        if self.state is PageState.EXPIRED and not self.mentioned:
+            return Work.MENTION
+        return None
+
+
+class Bucket(_Record):
+    """The token bucket's item."""
+
+    bucket: TokenBucket
+
+    def item(self) -> LedgerItem:
+        """Give the item to write."""
+        return self._item(BUCKET_KEY, "BUCKET", None)
+
+
+def page_id(alert_ids: Sequence[str]) -> str:
+    """Give a page's id: the same for the same alerts, in whatever order they came."""
+    text = "|".join(sorted(alert_ids))
+    return f"page_{hashlib.sha256(text.encode()).hexdigest()[:32]}"

@@ -1,0 +1,133 @@
+"""Fakes with state: they keep what they are told, so a test looks at outcomes, not at calls."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from cardwatch.ports import (
+    DeadLetter,
+    LedgerItem,
+    NotKeptError,
+    PageMessage,
+    PutOutcome,
+    StreamEntry,
+    UndeliveredEntry,
+    UnreadableObjectError,
+)
+
+NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class FakeClock:
+    """Time that passes only when somebody sleeps or a test moves it."""
+
+    time: datetime = NOON
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.advance(seconds)
+
+    def advance(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+@dataclass
+class FakeEventStream:
+    """A stream in memory; `refuse` says with which error code it takes nothing."""
+
+    entries: list[StreamEntry] = field(default_factory=list)
+    refuse: str | None = None
+    shards: int = 4
+
+    def put(self, entries: Sequence[StreamEntry]) -> PutOutcome:
+        if self.refuse is not None:
+            undelivered = tuple(UndeliveredEntry(entry, self.refuse) for entry in entries)
+            return PutOutcome(delivered=0, retried=0, undelivered=undelivered)
+        self.entries += entries
+        return PutOutcome(delivered=len(entries), retried=0)
+
+    def shard_hash_keys(self) -> Sequence[str]:
+        return [str(2**128 * i // self.shards) for i in range(self.shards)]
+
+
+@dataclass
+class FakePageLedger:
+    """A ledger in memory with the real one's limits."""
+
+    items: dict[str, LedgerItem] = field(default_factory=dict)
+
+    def read(self, keys: Collection[str]) -> Mapping[str, LedgerItem]:
+        return {key: self.items[key] for key in keys if key in self.items}
+
+    def commit(self, items: Sequence[LedgerItem]) -> bool:
+        if not 1 <= len(items) <= 100 or len({item.key for item in items}) != len(items):
+            msg = f"a transaction takes 1 to 100 different items, not {len(items)}"
+            raise ValueError(msg)
+        if any(self._version(item.key) != item.version for item in items):
+            return False
+        for item in items:
+            self.items[item.key] = replace(item, version=item.version + 1)
+        return True
+
+    def waiting(self, kind: str, *, limit: int) -> Sequence[str]:
+        found = [item for item in self.items.values() if item.unfinished == kind]
+        return [item.key for item in sorted(found, key=lambda item: item.since)[:limit]]
+
+    def _version(self, key: str) -> int:
+        return self.items[key].version if key in self.items else 0
+
+
+@dataclass
+class FakePager:
+    """A channel in memory; each of `failures` is raised once instead of sending."""
+
+    sent: list[PageMessage] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+
+    @property
+    def channel(self) -> str:
+        return "fake"
+
+    def send(self, message: PageMessage) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.sent.append(message)
+
+
+@dataclass
+class FakeDeadLetters:
+    """Dead letters in memory, one object per `keep`."""
+
+    letters: dict[str, list[DeadLetter]] = field(default_factory=dict)
+    broken: bool = False
+
+    def keep(self, source: str, records: Sequence[bytes], *, reason: str) -> str:
+        if self.broken:
+            msg = "the bucket is not there"
+            raise NotKeptError(msg)
+        name = f"{source}/{len(self.letters)}"
+        self.letters[name] = [DeadLetter(raw, reason) for raw in records]
+        return name
+
+    def sources(self) -> Sequence[str]:
+        return sorted({name.split("/")[0] for name in self.letters})
+
+    def objects(self, source: str) -> Iterable[str]:
+        return [name for name in self.letters if name.startswith(f"{source}/")]
+
+    def open(self, name: str) -> Sequence[DeadLetter]:
+        if not self.letters[name]:
+            msg = f"{name} holds no letters"
+            raise UnreadableObjectError(msg)
+        return self.letters[name]
+
+    def remove(self, name: str) -> None:
+        del self.letters[name]

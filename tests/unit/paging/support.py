@@ -1,0 +1,173 @@
+"""Alerts, and a notifier with everything around it in memory."""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from tests.fakes import NOON, FakeClock, FakeDeadLetters, FakeEventStream, FakePageLedger, FakePager
+
+from cardwatch.contract.alert import PaymentAlert, alert_id
+from cardwatch.contract.page import PageEvent
+from cardwatch.contract.streams import Envelope, read_event
+from cardwatch.paging.grouping import Policy
+from cardwatch.paging.notifier import AlertRecord, Notifier, Outcome
+from cardwatch.paging.records import BUCKET_KEY, Bucket, Page, PageState
+from cardwatch.paging.throttle import TokenBucket
+
+TOKEN = "4f0c2a9be1d84c7796a05b3e8d21f6c4"  # noqa: S105  a card token
+
+
+def alert_event(number: int = 1, *, at: datetime = NOON, **fields: Any) -> Envelope:  # noqa: ANN401  any field of the data
+    """One alert by the contract; `fields` replace those of its data."""
+    payment = f"pay_{number:04d}"
+    token = str(fields.get("card_token", TOKEN))
+    data = {
+        "alert_id": alert_id(payment, token),
+        "rule": "stolen_card",
+        "rule_version": 1,
+        "reason": "card reported stolen 2026-11-20T22:10:00.000Z",
+        "reported_at": "2026-11-20T22:10:00.000Z",
+        "window_start": at,
+        "window_end": at + timedelta(seconds=5),
+        "late": False,
+        "detected_at": at + timedelta(seconds=3),
+        "payment_id": payment,
+        "account_id": "acc_00042",
+        "user_id": "usr_00017",
+        "card_token": token,
+        "card_bin": "424242",
+        "card_last4": "4242",
+        "amount": "12.50",
+        "currency": "EUR",
+        "merchant_id": "mer_0007",
+        "country": "MT",
+        "city": "Valletta",
+        **fields,
+    }
+    alert = PaymentAlert.model_validate(data)
+    return Envelope(
+        type="PAYMENT_ALERT",
+        event_id=alert.alert_id,
+        schema_version=1,
+        event_date_origin=at,
+        event_json_data=alert,
+    )
+
+
+_sequence = itertools.count(1)
+
+
+def records(*events: Envelope | bytes) -> list[AlertRecord]:
+    return [
+        AlertRecord(f"4960{next(_sequence):020d}", e.to_bytes() if isinstance(e, Envelope) else e)
+        for e in events
+    ]
+
+
+def ids(*events: Envelope) -> set[str]:
+    return {event.event_id for event in events}
+
+
+class CrashError(Exception):
+    """The process ended here."""
+
+
+@dataclass
+class World:
+    """A notifier and what it works with. `interrupt` is called around every call of a port."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    ledger: FakePageLedger = field(default_factory=FakePageLedger)
+    pager: FakePager = field(default_factory=FakePager)
+    stream: FakeEventStream = field(default_factory=FakeEventStream)
+    dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
+    policy: Policy = field(default_factory=Policy)
+
+    def notifier(self, interrupt: Callable[[str], None] | None = None) -> Notifier:
+        def port(target: object) -> Any:  # noqa: ANN401  stands for the port it wraps
+            return target if interrupt is None else _Interrupted(target, interrupt)
+
+        return Notifier(
+            ledger=port(self.ledger),
+            pager=port(self.pager),
+            stream=port(self.stream),
+            dead_letters=port(self.dead_letters),
+            clock=self.clock,
+            policy=self.policy,
+        )
+
+    def page_batch(self, batch: Sequence[AlertRecord]) -> Outcome:
+        return self.notifier().page_batch(batch)
+
+    def page_waiting(self) -> Outcome:
+        return self.notifier().page_waiting()
+
+    def settle(self, batch: Sequence[AlertRecord]) -> None:
+        """Do what the stream and the schedule do until nothing is left to do."""
+        left = list(batch)
+        for _ in range(30):
+            if left:
+                failed = self.page_batch(left).failed
+                left = [record for record in left if record.sequence_number in failed]
+            self.page_waiting()
+            if not left and not self.unfinished():
+                return
+            self.clock.advance(self.policy.lease.total_seconds() / 2)
+        msg = f"still unfinished: {left} {self.unfinished()}"
+        raise AssertionError(msg)
+
+    def unfinished(self) -> list[str]:
+        return [i.key for i in self.ledger.items.values() if i.unfinished not in {None, "mention"}]
+
+    def pages(self, state: PageState | None = None) -> list[Page]:
+        items = [i for key, i in self.ledger.items.items() if key.startswith("page#")]
+        pages = [Page.of(item) for item in items]
+        return [page for page in pages if state in {None, page.state}]
+
+    def expired_ids(self) -> set[str]:
+        return {i for page in self.pages() for i in page.expired_ids}
+
+    def page_events(self) -> list[PageEvent]:
+        events = [read_event(e.data, now=self.clock.now()) for e in self.stream.entries]
+        return [cast("PageEvent", event.event_json_data) for event in events]
+
+    def spend_all_tokens(self) -> None:
+        now = self.clock.now()
+        empty = Bucket(bucket=TokenBucket(tokens=0, at=now), since=now)
+        self.ledger.items[BUCKET_KEY] = empty.written().item()
+
+    def check_promise(self, expected: set[str]) -> None:
+        """No alert is lost, and none is in two pages unless the second is marked."""
+        told = Counter(i for m in self.pager.sent for i in m.alert_ids)
+        unmarked = Counter(i for m in self.pager.sent if not m.repeat for i in m.alert_ids)
+        assert expected <= set(told) | self.expired_ids()
+        assert not set(told) & self.expired_ids()
+        assert max(unmarked.values(), default=0) <= 1
+        for page_id in {m.page_id for m in self.pager.sent}:
+            assert len({m.alert_ids for m in self.pager.sent if m.page_id == page_id}) == 1
+        announced = {i for e in self.page_events() if e.state == "SENT" for i in e.alert_ids}
+        assert announced == set(told)
+        buried = {i for e in self.page_events() if e.state == "EXPIRED" for i in e.alert_ids}
+        assert buried == self.expired_ids()
+
+
+@dataclass
+class _Interrupted:
+    target: object
+    interrupt: Callable[[str], None]
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  whatever the port has
+        value = getattr(self.target, name)
+        if not callable(value):
+            return value
+
+        def call(*arguments: object, **named: object) -> object:
+            self.interrupt(f"before {name}")
+            result = value(*arguments, **named)
+            self.interrupt(f"after {name}")
+            return result
+
+        return call

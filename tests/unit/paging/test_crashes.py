@@ -1,0 +1,265 @@
+"""A crash at every step, and another attempt between any two steps: nothing lost, nothing doubled.
+
+docs/paging.md has the table that these tests prove.
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from tests.fakes import NOON
+from tests.unit.paging.support import CrashError, World, alert_event, ids, records
+
+from cardwatch.contract.streams import Envelope
+from cardwatch.paging.notifier import AlertRecord, Notifier
+from cardwatch.paging.records import PageState
+from cardwatch.ports import PageMayBeSentError
+
+LEASE_AND_A_BIT = 61
+
+
+@dataclass
+class Scenario:
+    """What was before, what the attempt that is disturbed does, and what must come of it."""
+
+    world: World
+    batch: Sequence[AlertRecord]
+    expected: set[str]
+    poison: frozenset[bytes] = frozenset()
+
+    def attempt(self, notifier: Notifier) -> None:
+        if self.batch:
+            notifier.page_batch(self.batch)
+        else:
+            notifier.page_waiting()
+
+
+def new_alerts() -> Scenario:
+    events = [alert_event(n) for n in range(3)]
+    batch = records(events[0], b"poison", *events[1:], events[0])
+    return Scenario(World(), batch, ids(*events), frozenset({b"poison"}))
+
+
+def new_alerts_that_carry_held_ones() -> Scenario:
+    world = World()
+    held = [alert_event(n) for n in range(3)]
+    world.spend_all_tokens()
+    world.page_batch(records(*held))
+    world.clock.advance(10)
+    new = [alert_event(n) for n in range(3, 5)]
+    return Scenario(world, records(*new), ids(*held, *new))
+
+
+def new_alerts_without_a_token() -> Scenario:
+    world = World()
+    world.spend_all_tokens()
+    events = [alert_event(n) for n in range(3)]
+    return Scenario(world, records(*events), ids(*events))
+
+
+def new_and_expired_alerts() -> Scenario:
+    old = [alert_event(n, at=NOON - timedelta(days=2)) for n in range(2)]
+    new = [alert_event(n) for n in range(2, 4)]
+    return Scenario(World(), records(*old, *new), ids(*old, *new))
+
+
+def only_expired_alerts() -> Scenario:
+    old = [alert_event(n, at=NOON - timedelta(days=2)) for n in range(2)]
+    return Scenario(World(), records(*old), ids(*old))
+
+
+def the_schedule_with_held_alerts() -> Scenario:
+    scenario = new_alerts_without_a_token()
+    scenario.world.page_batch(scenario.batch)
+    scenario.world.clock.advance(60)
+    return Scenario(scenario.world, (), scenario.expected)
+
+
+def more_alerts_than_one_entry_holds() -> Scenario:
+    events = [alert_event(n) for n in range(100)]
+    return Scenario(World(), records(*events), ids(*events))
+
+
+def a_redelivery_after_the_channel_timed_out_once() -> Scenario:
+    world = World()
+    events = [alert_event(n) for n in range(2)]
+    batch = records(*events)
+    world.pager.failures = [PageMayBeSentError("timed out")]
+    world.page_batch(batch)
+    more = alert_event(3)
+    return Scenario(world, [*batch, *records(more)], ids(*events, more))
+
+
+SCENARIOS: list[Callable[[], Scenario]] = [
+    new_alerts,
+    new_alerts_that_carry_held_ones,
+    new_alerts_without_a_token,
+    new_and_expired_alerts,
+    only_expired_alerts,
+    the_schedule_with_held_alerts,
+    more_alerts_than_one_entry_holds,
+    a_redelivery_after_the_channel_timed_out_once,
+]
+every_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.__name__)
+
+
+def steps_of(make: Callable[[], Scenario]) -> list[str]:
+    """Name the port calls of an undisturbed attempt, before and after each."""
+    steps: list[str] = []
+    scenario = make()
+    scenario.attempt(scenario.world.notifier(steps.append))
+    return steps
+
+
+def disturbed_at(step: int, disturb: Callable[[], None]) -> Callable[[str], None]:
+    count = -1
+
+    def interrupt(_name: str) -> None:
+        nonlocal count
+        count += 1
+        if count == step:
+            disturb()
+
+    return interrupt
+
+
+def crash() -> None:
+    raise CrashError
+
+
+@every_scenario
+def test_a_crash_at_any_step_loses_nothing_and_repeats_only_around_the_publishing(
+    scenario: Callable[[], Scenario],
+) -> None:
+    sent_twice_after = set()
+    for number, step in enumerate(steps_of(scenario)):
+        now = scenario()
+        with pytest.raises(CrashError):
+            now.attempt(now.world.notifier(disturbed_at(number, crash)))
+        sent = now.world.pager.sent
+        at_crash = len(sent)
+        uncertain = [page.page_id for page in now.world.pages(PageState.PENDING)]
+        # The stream delivers again at once and goes on; the schedule comes every minute.
+        now.world.page_batch(now.batch)
+        now.world.settle(now.batch)
+        now.world.check_promise(now.expected)
+        kept = {letter.raw for found in now.world.dead_letters.letters.values() for letter in found}
+        assert kept == now.poison
+        assert [m.page_id for m in sent[at_crash:] if m.repeat] == uncertain
+        if {m.page_id for m in sent[:at_crash]} & {m.page_id for m in sent[at_crash:]}:
+            sent_twice_after.add(step)
+    assert sent_twice_after <= {"after send", "before commit"}
+
+
+@every_scenario
+def test_two_attempts_at_the_same_alerts_never_page_twice(
+    scenario: Callable[[], Scenario],
+) -> None:
+    for number in range(len(steps_of(scenario))):
+        now = scenario()
+        sent = now.world.pager.sent
+
+        def another(now: Scenario = now) -> None:
+            now.world.page_batch(now.batch)
+            now.world.page_waiting()
+
+        now.attempt(now.world.notifier(disturbed_at(number, another)))
+        now.world.settle(now.batch)
+        now.world.check_promise(now.expected)
+        told = [i for message in sent for i in message.alert_ids]
+        assert len(told) == len(set(told))
+        if scenario is not a_redelivery_after_the_channel_timed_out_once:
+            assert not any(message.repeat for message in sent)
+
+
+@every_scenario
+def test_an_attempt_that_wakes_up_after_its_lease_cannot_send_an_unmarked_second_page(
+    scenario: Callable[[], Scenario],
+) -> None:
+    for number in range(len(steps_of(scenario))):
+        now = scenario()
+
+        def overtaken(now: Scenario = now) -> None:
+            now.world.clock.advance(LEASE_AND_A_BIT)
+            now.world.page_batch(now.batch)
+            now.world.page_waiting()
+
+        now.attempt(now.world.notifier(disturbed_at(number, overtaken)))
+        now.world.settle(now.batch)
+        now.world.check_promise(now.expected)
+
+
+@pytest.mark.parametrize("first", range(0, 40, 3))
+def test_a_second_crash_during_the_recovery_loses_nothing_either(first: int) -> None:
+    make = new_alerts_that_carry_held_ones
+    second = 0
+    while True:
+        now = make()
+        with contextlib.suppress(CrashError):
+            now.attempt(now.world.notifier(disturbed_at(first, crash)))
+        now.world.clock.advance(LEASE_AND_A_BIT)
+        try:
+            now.attempt(now.world.notifier(disturbed_at(second, crash)))
+        except CrashError:
+            second += 1
+        else:
+            break
+        now.world.settle(now.batch)
+        now.world.check_promise(now.expected)
+    assert second > 5
+
+
+def test_while_an_attempt_holds_the_lease_its_records_are_not_done_and_are_after_it() -> None:
+    event = alert_event()
+    world = World()
+    seen: list[set[str]] = []
+    batch = records(event)
+
+    def another() -> None:
+        seen.append(world.page_batch(batch).failed)
+
+    steps = steps_of(lambda: Scenario(World(), records(event), ids(event)))
+    sending = steps.index("before send")
+    world.notifier(disturbed_at(sending, another)).page_batch(batch)
+    assert seen == [{batch[0].sequence_number}]
+    assert world.page_batch(batch).failed == set()
+
+
+def test_an_attempt_that_wakes_up_after_its_lease_does_not_send() -> None:
+    batch = records(alert_event())
+    world = World()
+    last_write = steps_of(lambda: Scenario(World(), batch, set())).index("before send") - 1
+    sleepy = world.notifier(disturbed_at(last_write, lambda: world.clock.advance(61)))
+    assert sleepy.page_batch(batch).failed == {batch[0].sequence_number}
+    assert world.pager.sent == []
+    assert world.page_batch(batch).failed == set()
+    assert len(world.pager.sent) == 1
+
+
+def test_the_schedule_pages_what_a_crash_left_although_the_stream_never_delivers_it_again() -> None:
+    batch = records(alert_event(1), alert_event(2))
+    last_write = steps_of(lambda: Scenario(World(), batch, set())).index("before send") - 1
+    for step in range(4, last_write + 1):
+        world = World()
+        with pytest.raises(CrashError):
+            world.notifier(disturbed_at(step, crash)).page_batch(batch)
+        world.page_waiting()
+        assert world.pager.sent == []
+        world.clock.advance(LEASE_AND_A_BIT)
+        world.page_waiting()
+        world.check_promise(ids(alert_event(1), alert_event(2)))
+
+
+def test_a_crash_delays_an_alert_by_the_lease_and_no_longer() -> None:
+    event: Envelope = alert_event()
+    batch = records(event)
+    world = World()
+    with pytest.raises(CrashError):
+        world.notifier(disturbed_at(3, crash)).page_batch(batch)
+    world.clock.advance(LEASE_AND_A_BIT - 2)
+    assert world.page_batch(batch).failed == {batch[0].sequence_number}
+    world.clock.advance(2)
+    assert world.page_batch(batch).failed == set()
+    assert [m.alert_ids for m in world.pager.sent] == [(event.event_id,)]
