@@ -64,7 +64,7 @@ class SimulatorSettings(Settings):
         Field(description="Payments on or off; heartbeats and registry go on."),
     ] = "on"
     payments_per_second: Annotated[
-        float, Field(gt=0, le=10_000, description="Payments per second while they are on.")
+        float, Field(ge=0.001, le=10_000, description="Payments per second while they are on.")
     ] = 20.0
     registry_period_minutes: Annotated[
         int,

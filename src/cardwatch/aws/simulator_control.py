@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 LEASE: Final = "lease"
 CONTROL: Final = "control"
+MIN_PAYMENTS_PER_SECOND: Final = 0.001
 MAX_PAYMENTS_PER_SECOND: Final = 10_000.0
 
 
@@ -20,7 +21,7 @@ class DynamoDBSimulatorControl:
     """Reads both items in one call; writes the lease on condition.
 
     The item `control` is written by people and programs: `payments` ("on" or "off") and
-    `payments_per_second` (a number above 0, at most 10,000); a missing one changes nothing.
+    `payments_per_second` (a number from 0.001 to 10,000); a missing one changes nothing.
     """
 
     def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
@@ -126,7 +127,7 @@ def _read_rate(switches: "dict[str, AttributeValueTypeDef]", problems: list[str]
     if "payments_per_second" not in switches:
         return None
     value = float(switches["payments_per_second"].get("N", math.nan))
-    if not 0 < value <= MAX_PAYMENTS_PER_SECOND:
-        problems.append("payments_per_second must be a number above 0, at most 10000")
+    if not MIN_PAYMENTS_PER_SECOND <= value <= MAX_PAYMENTS_PER_SECOND:
+        problems.append("payments_per_second must be a number from 0.001 to 10000")
         return None
     return value

@@ -1,0 +1,91 @@
+"""A card number (PAN) that does not leak: not into logs, errors, pickles or JSON."""
+
+from typing import Final, NoReturn, Self
+
+from cardwatch.cards.schemes import scheme_of
+
+_HIDDEN: Final = "CardNumber(hidden)"
+
+
+def luhn_check_digit(digits: str) -> str:
+    """Give the digit that makes `digits` plus it valid by ISO/IEC 7812-1 Annex B (Luhn)."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit) * (2 if place % 2 == 0 else 1)
+        total += value - 9 if value > 9 else value  # noqa: PLR2004  the sum of two digits
+    return str(-total % 10)
+
+
+class CardNumber:
+    """One card number, checked. Its text is given by `reveal()` and by nothing else.
+
+    Only the card file and the tokenizer call `reveal()`.
+    """
+
+    __slots__ = ("__digits",)
+
+    def __init__(self, digits: str) -> None:
+        """Check the number; raises ValueError, without a digit of it, when it is not a test card.
+
+        A number outside the processors' published test BINs is refused: a real one must not be
+        in cardwatch at all.
+        """
+        if not (digits.isascii() and digits.isdigit()):
+            msg = "the card number must be digits only"
+            raise ValueError(msg)
+        scheme = scheme_of(digits)
+        if scheme is None:
+            msg = "the card number is not under a processor's published test BIN"
+            raise ValueError(msg)
+        if len(digits) != scheme.length:
+            msg = f"a {scheme.name} card number has {scheme.length} digits"
+            raise ValueError(msg)
+        if luhn_check_digit(digits[:-1]) != digits[-1]:
+            msg = "the card number's check digit is wrong (Luhn)"
+            raise ValueError(msg)
+        self.__digits = digits
+
+    @property
+    def bin(self) -> str:
+        """Give the first six digits, which name the issuer and may be shown."""
+        return self.__digits[:6]
+
+    @property
+    def last4(self) -> str:
+        """Give the last four digits, which may be shown."""
+        return self.__digits[-4:]
+
+    def reveal(self) -> str:
+        """Give the number itself."""
+        return self.__digits
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by number."""
+        return isinstance(other, CardNumber) and self.__digits == other.__digits
+
+    def __hash__(self) -> int:
+        """Hash by number; Python salts it per process."""
+        return hash(self.__digits)
+
+    def __repr__(self) -> str:
+        """Give a text without a digit of the number."""
+        return _HIDDEN
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        """Give the same text whatever the format."""
+        return _HIDDEN
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse to be pickled; raises TypeError."""
+        msg = "a card number is not pickled"
+        raise TypeError(msg)
+
+    def __copy__(self) -> Self:
+        """Give itself: it never changes."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Give itself: it never changes."""
+        return self

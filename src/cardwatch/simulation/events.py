@@ -1,0 +1,245 @@
+"""The generator: seed and clock in, events out. It keeps no state from one tick to the next.
+
+Time is cut into ticks of 200 ms, counted from the epoch. What a tick holds depends on the seed, the
+tick, the rate, the cards and the fault profile only, ids included. So two invocations that send the
+same tick send the same events, and receivers drop the copies.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from cardwatch.contract.card_status import card_status_event_id
+from cardwatch.contract.fields import format_time
+from cardwatch.contract.streams import new_event_id
+from cardwatch.ports import StreamEntry
+from cardwatch.simulation.population import PayingCard, Population
+
+TICK_MS: Final = 200
+"""Divides a second, so that a second's heartbeat belongs to one tick."""
+TICKS_PER_SECOND: Final = 1000 // TICK_MS
+TICKS_PER_MINUTE: Final = 60 * TICKS_PER_SECOND
+
+_AT_HOME: Final = 0.85
+"""Share of payments in the card's home city."""
+_STATUSES: Final = ("AUTHORIZED",) * 92 + ("DECLINED",) * 5 + ("CAPTURED",) * 2 + ("REFUNDED",)
+
+
+class Draft(NamedTuple):
+    """A payment on its way to becoming a record."""
+
+    ordinal: int
+    """Its number since the epoch at the present rate; -1 for a payment outside the rate."""
+    event_id: str
+    payment_id: str
+    origin_ms: int
+    token: str
+    rest: str
+    """The data's JSON behind the payment_id, without the closing brace."""
+
+
+PaymentsToEntries = Callable[[int, list[Draft]], list[StreamEntry]]
+"""What a fault profile is: (tick, payments) to records, in stream order."""
+
+
+class EventGenerator:
+    """Makes payments, heartbeats and registry statuses for a tick."""
+
+    def __init__(
+        self,
+        cards: Sequence[PayingCard],
+        *,
+        seed: int,
+        registry_period_minutes: int = 15,
+        faults: Callable[["EventGenerator"], PaymentsToEntries] | None = None,
+    ) -> None:
+        """Take the cards and the seed; raises ValueError without a card."""
+        self.seed: Final = seed
+        self.population: Final = Population(cards, seed)
+        self._period = registry_period_minutes
+        self._statuses = [_StatusText(card) for card in cards]
+        self._to_entries = faults(self) if faults else None
+
+    def tick(
+        self,
+        tick: int,
+        payments_per_second: float | None,
+        hash_keys: Sequence[str],
+        *,
+        limit: int | None = None,
+    ) -> list[StreamEntry]:
+        """Give all records of one tick in stream order; no rate means that payments are off.
+
+        At most `limit` payments, those that faults add not counted.
+        """
+        entries = self.registry_slice(tick)
+        if payments_per_second is not None:
+            entries += self.payments(tick, payments_per_second, limit)
+        if (tick + 1) % TICKS_PER_SECOND == 0:
+            entries += self.heartbeats(tick, hash_keys)
+        return entries
+
+    def payments(
+        self, tick: int, payments_per_second: float, limit: int | None = None
+    ) -> list[StreamEntry]:
+        """Give the payments of one tick, with the fault profile applied."""
+        drafts = self._drafts(tick, payments_per_second)[:limit]
+        if self._to_entries:
+            return self._to_entries(tick, drafts)
+        return [payment_entry(draft) for draft in drafts]
+
+    def heartbeats(self, tick: int, hash_keys: Sequence[str]) -> list[StreamEntry]:
+        """Give one heartbeat per shard, stamped with the tick's last millisecond.
+
+        Sent when the tick is over, it moves the watermark as far as it can go by then.
+        """
+        origin = time_text((tick + 1) * TICK_MS - 1)
+        return [
+            StreamEntry(
+                (
+                    f'{{"type":"HEARTBEAT","event_id":"{new_event_id("heartbeat", tick, key)}",'
+                    f'"schema_version":1,"event_date_origin":"{origin}",'
+                    '"event_json_data":{"source":"simulator"}}'
+                ).encode(),
+                "heartbeat",
+                key,
+            )
+            for key in hash_keys
+        ]
+
+    def registry(self, tick: int) -> Iterator[StreamEntry]:
+        """Give the status of every card, as published in a tick."""
+        origin = time_text(tick * TICK_MS)
+        return (status.entry(origin) for status in self._statuses)
+
+    def registry_slice(self, tick: int) -> list[StreamEntry]:
+        """Give the statuses whose turn it is in a tick.
+
+        Minute m of the epoch publishes every card whose place in the file is m modulo the period,
+        spread evenly over the minute; so the whole file goes by once per period, and nothing needs
+        to be remembered.
+        """
+        minute, place = divmod(tick, TICKS_PER_MINUTE)
+        first = minute % self._period
+        size = len(range(first, len(self._statuses), self._period))
+        turns = range(size * place // TICKS_PER_MINUTE, size * (place + 1) // TICKS_PER_MINUTE)
+        if not turns:
+            return []
+        origin = time_text(tick * TICK_MS)
+        return [self._statuses[first + turn * self._period].entry(origin) for turn in turns]
+
+    def draft(
+        self, card_index: int, origin_ms: int, ids: str, draw: random.Random, ordinal: int = -1
+    ) -> Draft:
+        """Make one payment by a card; `ids` is a SHA-256 in hex that its ids are cut from."""
+        population = self.population
+        random_ = draw.random
+        place = (
+            population.homes[card_index]
+            if random_() < _AT_HOME
+            else int(random_() * len(population.merchants))
+        )
+        merchants = population.merchants[place]
+        merchant = merchants[int(random_() * len(merchants))]
+        amount = max(merchant.smallest, draw.lognormvariate(merchant.mu, merchant.sigma))
+        status = _STATUSES[int(random_() * len(_STATUSES))]
+        return Draft(
+            ordinal,
+            ids[:32],
+            f"pay_{ids[32:56]}",
+            origin_ms,
+            population.cards[card_index].token,
+            f'{population.card_json[card_index]},"amount":"{amount:.{merchant.decimals}f}",'
+            f'{merchant.json},"status":"{status}"',
+        )
+
+    def _drafts(self, tick: int, payments_per_second: float) -> list[Draft]:
+        start_ms = tick * TICK_MS
+        ordinal = payments_before(start_ms, payments_per_second)
+        count = payments_before(start_ms + TICK_MS, payments_per_second) - ordinal
+        if not count:
+            return []
+        name = f"{self.seed}|{tick}|{payments_per_second:g}"
+        draw = seeded(name)
+        random_ = draw.random
+        cards = len(self.population.cards)
+        offsets = sorted(int(random_() * TICK_MS) for _ in range(count))
+        return [
+            self.draft(
+                int(random_() * cards),
+                start_ms + offset,
+                hashlib.sha256(f"payment|{name}|{index}".encode()).hexdigest(),
+                draw,
+                ordinal + index,
+            )
+            for index, offset in enumerate(offsets)
+        ]
+
+
+class _StatusText:
+    """A card's CARD_STATUS with all but the time of publication ready made."""
+
+    __slots__ = ("_after", "_before", "_token")
+
+    def __init__(self, card: PayingCard) -> None:
+        event_id = card_status_event_id(card.token, card.status, card.effective_from)
+        data = {
+            "card_token": card.token,
+            "card_last4": card.last4,
+            "status": card.status,
+            "effective_from": format_time(card.effective_from),
+            "reason": card.reason,
+        }
+        self._before = (
+            f'{{"type":"CARD_STATUS","event_id":"{event_id}","schema_version":1,'
+            '"event_date_origin":"'
+        )
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        self._after = f'","event_json_data":{text}}}'
+        self._token = card.token
+
+    def entry(self, origin: str) -> StreamEntry:
+        return StreamEntry(f"{self._before}{origin}{self._after}".encode(), self._token)
+
+
+def payments_before(time_ms: int, payments_per_second: float) -> int:
+    """Give how many payments fall before an instant, counted from the epoch.
+
+    Exact for rates in thousandths, so that a rate of 0.5/s gives one payment every two seconds.
+    """
+    return time_ms * round(payments_per_second * 1000) // 1_000_000
+
+
+def seeded(name: str) -> random.Random:
+    """Give the random numbers of one name: the same ones every time."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return random.Random(int.from_bytes(digest[:8]))  # noqa: S311  reproducible data, no secret
+
+
+def time_text(time_ms: int) -> str:
+    """Write milliseconds since the epoch in the contract's format."""
+    second, millisecond = divmod(time_ms, 1000)
+    return f"{_second_text(second)}.{millisecond:03d}Z"
+
+
+@lru_cache(maxsize=256)
+def _second_text(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+def payment_text(draft: Draft) -> str:
+    """Write a payment as the JSON of its record."""
+    return (
+        f'{{"type":"PAYMENT_EVENT","event_id":"{draft.event_id}","schema_version":1,'
+        f'"event_date_origin":"{time_text(draft.origin_ms)}",'
+        f'"event_json_data":{{"payment_id":"{draft.payment_id}",{draft.rest}}}}}'
+    )
+
+
+def payment_entry(draft: Draft) -> StreamEntry:
+    """Make a payment's record."""
+    return StreamEntry(payment_text(draft).encode(), draft.token)

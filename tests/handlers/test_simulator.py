@@ -1,0 +1,206 @@
+"""The simulator as Lambda calls it, on AWS by moto."""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from cardwatch.aws.clients import AwsClients
+from cardwatch.aws.token_keys import TokenKeyError
+from cardwatch.cards.card_file import CardFileError, read_card_file
+from cardwatch.clock import SystemClock
+from cardwatch.contract.streams import Envelope, read_event
+from cardwatch.settings import SettingsError
+
+ROOT = Path(__file__).parents[2]
+CARD_FILE = ROOT / "data/cards.txt"
+
+
+@dataclass(frozen=True)
+class Context:
+    """A context whose function sends for a second and a half."""
+
+    function_name: str = "simulator"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:000000000000:function:simulator"
+    aws_request_id: str = "3f0c6f0e-6a43-4d3c-9a0b-0d8f3f1e9f11"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 31_500
+
+
+@dataclass
+class Stack:
+    clients: AwsClients
+    handler: ModuleType
+
+    def invoke(self, **event: object) -> dict[str, Any]:
+        answer: dict[str, Any] = self.handler.handler(event, Context())
+        return answer
+
+    def raw_records(self) -> list[bytes]:
+        client = self.clients.kinesis()
+        records = []
+        for shard in client.list_shards(StreamName="events")["Shards"]:
+            start = client.get_shard_iterator(
+                StreamName="events", ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            records += client.get_records(ShardIterator=start)["Records"]
+        return [record["Data"] for record in records]
+
+    def events(self) -> list[Envelope]:
+        return [read_event(raw, now=SystemClock().now()) for raw in self.raw_records()]
+
+
+Deploy = Callable[..., Stack]
+
+
+@pytest.fixture
+def deploy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deploy]:
+    with mock_aws():
+
+        def make(**settings: str) -> Stack:
+            for name, value in {
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_SECRET_ACCESS_KEY": "test",
+                "AWS_DEFAULT_REGION": "us-east-1",
+                "POWERTOOLS_SERVICE_NAME": "simulator",
+                "STREAM_NAME": "events",
+                "CONTROL_TABLE": "control",
+                "TOKEN_KEY_SECRET": "token-key",
+                "DEAD_LETTER_BUCKET": "dead-letters",
+                "CARD_FILE": str(CARD_FILE),
+                **settings,
+            }.items():
+                monkeypatch.setenv(name, value)
+            clients = AwsClients()
+            clients.kinesis().create_stream(StreamName="events", ShardCount=2)
+            clients.s3().create_bucket(Bucket="dead-letters")
+            clients.dynamodb().create_table(
+                TableName="control",
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            )
+            clients.secrets().create_secret(Name="token-key", SecretString="k" * 64)
+            return Stack(clients, _import_handler(monkeypatch))
+
+        yield make
+
+
+def _import_handler(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Import the function's file as a cold start does."""
+    path = ROOT / "functions/simulator/handler.py"
+    spec = importlib.util.spec_from_file_location("simulator_handler", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "simulator_handler", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def test_the_first_invocation_sends_the_registry_payments_and_heartbeats_to_each_shard(
+    deploy: Deploy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = deploy(PAYMENTS_PER_SECOND="40")
+    answer = stack.invoke(time=now())
+    events = stack.events()
+    kinds = [event.type for event in events]
+    assert answer == {
+        "end": "time_up",
+        "sent": len(events),
+        "retried": 0,
+        "undelivered": 0,
+        "skipped_ticks": 0,
+    }
+    assert len({e.event_id for e in events if e.type == "CARD_STATUS"}) == 1000
+    assert 40 <= kinds.count("PAYMENT_EVENT") <= 80
+    assert kinds.count("HEARTBEAT") in {2, 4}
+    metrics = [json.loads(x) for x in capsys.readouterr().out.splitlines() if '"_aws"' in x]
+    assert sum(sum(line["EventsSent"]) for line in metrics) == len(events)
+
+
+def test_no_card_number_is_on_the_stream_or_in_what_is_printed(
+    deploy: Deploy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = deploy(PAYMENTS_PER_SECOND="200", FAULT_PROFILE="all")
+    stack.invoke(time=now())
+    printed = capsys.readouterr()
+    text = b"\n".join(stack.raw_records()).decode(errors="replace") + printed.out + printed.err
+    cards = read_card_file(CARD_FILE, now=SystemClock().now())
+    assert [card for card in cards if card.number.reveal() in text] == []
+
+
+def test_a_schedule_that_waited_too_long_sends_nothing(deploy: Deploy) -> None:
+    stack = deploy()
+    answer = stack.invoke(time=(datetime.now(UTC) - timedelta(minutes=2)).isoformat())
+    assert (answer["end"], stack.raw_records()) == ("stale", [])
+
+
+def test_a_second_delivery_of_a_schedule_sends_nothing(deploy: Deploy) -> None:
+    stack = deploy()
+    time = now()
+    stack.invoke(time=time)
+    sent = len(stack.raw_records())
+    assert stack.invoke(time=time)["end"] == "superseded"
+    assert len(stack.raw_records()) == sent
+
+
+def test_payments_that_are_off_leave_heartbeats_and_registry(deploy: Deploy) -> None:
+    stack = deploy(PAYMENTS="off")
+    stack.invoke(time=now())
+    assert {event.type for event in stack.events()} == {"CARD_STATUS", "HEARTBEAT"}
+
+
+def test_the_switch_in_the_table_wins_over_the_settings(deploy: Deploy) -> None:
+    stack = deploy(PAYMENTS="on")
+    off = {"pk": {"S": "control"}, "payments": {"S": "off"}}
+    stack.clients.dynamodb().put_item(TableName="control", Item=off)
+    stack.invoke(time=now())
+    assert {event.type for event in stack.events()} == {"CARD_STATUS", "HEARTBEAT"}
+
+
+def test_what_the_stream_does_not_take_is_kept_whole(deploy: Deploy) -> None:
+    stack = deploy()
+    stack.clients.kinesis().delete_stream(StreamName="events")
+    answer = stack.invoke(time=now())
+    kept = stack.clients.s3().list_objects_v2(Bucket="dead-letters")["Contents"]
+    assert answer["sent"] == 0
+    assert answer["undelivered"] >= 1000
+    assert {item["Key"].split("/")[1] for item in kept} == {"simulator"}
+
+
+def test_an_event_without_a_time_is_refused(deploy: Deploy) -> None:
+    stack = deploy()
+    with pytest.raises(ValueError, match="needs time"):
+        stack.invoke()
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "text"),
+    [
+        ({"FAULT_PROFILE": "lates"}, SettingsError, "FAULT_PROFILE: no such fault: lates; valid"),
+        ({"CARD_FILE": "nowhere.txt"}, CardFileError, "no card file nowhere.txt; make one with"),
+        ({"TOKEN_KEY_SECRET": "nowhere"}, TokenKeyError, "secret nowhere, cannot be read"),
+        ({"PAYMENTS_PER_SECOND": "0"}, SettingsError, "PAYMENTS_PER_SECOND: "),
+        ({"STREAM_NAME": ""}, SettingsError, "STREAM_NAME: "),
+    ],
+)
+def test_what_is_wrong_with_the_deployment_is_said_at_the_cold_start(
+    deploy: Deploy, settings: dict[str, str], error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        deploy(**settings)

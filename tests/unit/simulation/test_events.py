@@ -1,0 +1,254 @@
+"""The generator: every event keeps the contract, and the same tick gives the same events."""
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.paying_cards import CARDS, FIRST, START, make_cards
+
+from cardwatch.contract.card_status import CardStatus, card_status_event_id
+from cardwatch.contract.payment import Payment
+from cardwatch.contract.streams import Envelope, read_event
+from cardwatch.ports import StreamEntry
+from cardwatch.simulation.events import (
+    TICK_MS,
+    TICKS_PER_MINUTE,
+    TICKS_PER_SECOND,
+    EventGenerator,
+    payments_before,
+    time_text,
+)
+from cardwatch.simulation.population import PLACES
+
+LATER = START + timedelta(hours=1)
+SEVEN = EventGenerator(CARDS, seed=7)
+
+
+def events(entries: Sequence[StreamEntry]) -> list[Envelope]:
+    return [read_event(entry.data, now=LATER) for entry in entries]
+
+
+def payments(entries: Sequence[StreamEntry]) -> list[Payment]:
+    return [e.event_json_data for e in events(entries) if isinstance(e.event_json_data, Payment)]
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    tick=st.integers(FIRST, FIRST + 10**8),
+    rate=st.one_of(st.none(), st.floats(0.001, 2000)),
+)
+def test_every_event_keeps_the_contract_byte_for_byte(
+    seed: int, tick: int, rate: float | None
+) -> None:
+    now = datetime(2040, 1, 1, tzinfo=UTC)
+    for entry in EventGenerator(CARDS, seed=seed).tick(tick, rate, ["0", "7"]):
+        event = read_event(entry.data, now=now)
+        assert event.to_bytes() == entry.data
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    tick=st.integers(FIRST, FIRST + 10**6),
+    rate=st.floats(1, 500),
+)
+def test_a_tick_is_the_same_whoever_makes_it_and_whatever_went_before(
+    seed: int, tick: int, rate: float
+) -> None:
+    one = EventGenerator(CARDS, seed=seed)
+    one.tick(tick - 1, 77, ["1"])
+    assert one.tick(tick, rate, ["0"]) == EventGenerator(CARDS, seed=seed).tick(tick, rate, ["0"])
+
+
+def test_another_seed_gives_other_payments() -> None:
+    one, other = (EventGenerator(CARDS, seed=seed).payments(FIRST, 100) for seed in (1, 2))
+    ids = [{event.event_id for event in events(entries)} for entries in (one, other)]
+    assert ids[0].isdisjoint(ids[1])
+
+
+@given(st.integers(FIRST, FIRST + 10**6), st.floats(5, 2000))
+def test_event_time_is_inside_the_tick_and_in_order(tick: int, rate: float) -> None:
+    entries = SEVEN.tick(tick, rate, ["0"])
+    times = [
+        round(event.event_date_origin.timestamp() * 1000)
+        for event in (read_event(e.data, now=datetime(2040, 1, 1, tzinfo=UTC)) for e in entries)
+    ]
+    assert all(tick * TICK_MS <= time < (tick + 1) * TICK_MS for time in times)
+    assert times == sorted(times)
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds", "expected"),
+    [(0.5, 60, 30), (20, 10, 200), (0.001, 5000, 5), (333.3, 10, 3333), (1, 7, 7)],
+)
+def test_the_rate_is_exact_over_time(rate: float, seconds: int, expected: int) -> None:
+    generator = EventGenerator(CARDS, seed=7)
+    ticks = range(FIRST, FIRST + seconds * TICKS_PER_SECOND)
+    assert sum(len(generator.payments(tick, rate)) for tick in ticks) == expected
+
+
+@given(st.floats(0.001, 10_000), st.integers(0, 2**41))
+def test_payments_before_never_goes_back_and_differs_from_the_rate_by_rounding_only(
+    rate: float, time_ms: int
+) -> None:
+    in_a_second = payments_before(time_ms + 1000, rate) - payments_before(time_ms, rate)
+    assert 0 <= abs(in_a_second - rate) < 1.001
+
+
+def test_payment_and_event_ids_are_unique_over_ticks() -> None:
+    generator = EventGenerator(CARDS, seed=7)
+    made = [e for tick in range(FIRST, FIRST + 500) for e in generator.payments(tick, 50)]
+    assert len({event.event_id for event in events(made)}) == len(made) == 5000
+    assert len({payment.payment_id for payment in payments(made)}) == len(made)
+
+
+def test_payments_travel_by_card_token() -> None:
+    for entry in EventGenerator(CARDS, seed=7).payments(FIRST, 100):
+        (payment,) = payments([entry])
+        assert (entry.partition_key, entry.explicit_hash_key) == (payment.card_token, None)
+
+
+def many_payments() -> list[Payment]:
+    generator = EventGenerator(make_cards(1000, 100), seed=7)
+    return payments(
+        [e for tick in range(FIRST, FIRST + 40) for e in generator.payments(tick, 1000)]
+    )
+
+
+def test_cards_are_chosen_at_random_from_the_whole_file() -> None:
+    made = many_payments()
+    stolen = sum(int(payment.card_token, 16) < 100 for payment in made)
+    assert len(made) == 8000
+    assert 0.08 < stolen / len(made) < 0.12
+    assert len({payment.card_token for payment in made}) > 980
+
+
+def test_amounts_have_the_decimals_of_their_currency() -> None:
+    decimals = {place.currency.code: place.currency.decimals for place in PLACES}
+    made = many_payments()
+    for payment in made:
+        exponent = payment.amount.as_tuple().exponent
+        assert -int(exponent) == decimals[payment.currency]
+        assert payment.amount > 0
+    assert {payment.currency for payment in made} >= {"EUR", "USD", "JPY", "KWD"}
+
+
+def test_amounts_are_skewed_as_log_normal_ones_are() -> None:
+    euros = sorted(p.amount for p in many_payments() if p.currency == "EUR")
+    median, mean = euros[len(euros) // 2], sum(euros) / len(euros)
+    assert Decimal(15) < median < Decimal(60)
+    assert mean > median * Decimal("1.3")
+
+
+def test_a_card_is_one_account_and_mostly_pays_at_home() -> None:
+    accounts: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    cities: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for payment in many_payments():
+        accounts[payment.card_token].add((payment.account_id, payment.user_id))
+        cities[payment.card_token][payment.city] += 1
+    assert all(len(owners) == 1 for owners in accounts.values())
+    at_home = sum(count.most_common(1)[0][1] for count in cities.values())
+    assert at_home / 8000 > 0.8
+
+
+def test_a_merchant_is_in_one_city() -> None:
+    places: defaultdict[str, set[tuple[str, str, str]]] = defaultdict(set)
+    for payment in many_payments():
+        places[payment.merchant_id].add((payment.country, payment.city, payment.currency))
+    assert all(len(where) == 1 for where in places.values())
+
+
+def test_no_payments_without_a_rate_but_heartbeats_and_registry() -> None:
+    generator = EventGenerator(CARDS, seed=7)
+    made = [e for tick in range(FIRST, FIRST + 300) for e in generator.tick(tick, None, ["0"])]
+    assert {event.type for event in events(made)} == {"HEARTBEAT", "CARD_STATUS"}
+
+
+def test_each_second_has_one_heartbeat_per_shard_stamped_with_its_last_millisecond() -> None:
+    generator = EventGenerator(CARDS, seed=7, registry_period_minutes=1)
+    for second in range(3):
+        ticks = range(FIRST + second * TICKS_PER_SECOND, FIRST + (second + 1) * TICKS_PER_SECOND)
+        made = [e for tick in ticks for e in generator.tick(tick, 20, ["0", "99"])]
+        beats = [
+            (entry.explicit_hash_key, event.event_date_origin)
+            for entry, event in zip(made, events(made), strict=True)
+            if event.type == "HEARTBEAT"
+        ]
+        stamp = START + timedelta(seconds=second, milliseconds=999)
+        assert beats == [("0", stamp), ("99", stamp)]
+
+
+@pytest.mark.parametrize(("cards", "period"), [(50, 15), (1000, 15), (7, 15), (333, 1), (2, 60)])
+def test_the_slices_of_a_period_are_the_whole_file_once(cards: int, period: int) -> None:
+    generator = EventGenerator(make_cards(cards, 1), seed=7, registry_period_minutes=period)
+    ticks = range(FIRST, FIRST + period * TICKS_PER_MINUTE)
+    keys = [entry.partition_key for tick in ticks for entry in generator.registry_slice(tick)]
+    assert sorted(keys) == [f"{index:032x}" for index in range(cards)]
+
+
+def test_a_slice_is_one_fifteenth_a_minute_spread_over_it() -> None:
+    generator = EventGenerator(make_cards(1500, 1), seed=7)
+    minute = [len(generator.registry_slice(FIRST + place)) for place in range(TICKS_PER_MINUTE)]
+    assert sum(minute) == 100
+    assert max(minute) == 1
+
+
+def test_publishing_a_status_again_changes_only_when_it_was_published() -> None:
+    generator = EventGenerator(CARDS, seed=7)
+    first, again = (events(list(generator.registry(tick))) for tick in (FIRST, FIRST + 500))
+    assert [e.model_dump(exclude={"event_date_origin"}) for e in first] == [
+        e.model_dump(exclude={"event_date_origin"}) for e in again
+    ]
+    assert {e.event_date_origin for e in again} == {START + timedelta(seconds=100)}
+
+
+def test_a_status_says_what_the_card_file_says() -> None:
+    card = CARDS[3]
+    (event,) = [
+        e
+        for e in events(list(EventGenerator(CARDS, seed=7).registry(FIRST)))
+        if isinstance(e.event_json_data, CardStatus) and e.event_json_data.card_token == card.token
+    ]
+    assert event.event_id == card_status_event_id(card.token, "STOLEN", card.effective_from)
+    assert event.event_json_data == CardStatus(
+        card_token=card.token,
+        card_last4=card.last4,
+        status="STOLEN",
+        effective_from=card.effective_from,
+        reason=card.reason,
+    )
+
+
+def test_the_limit_cuts_payments_and_nothing_else() -> None:
+    generator = EventGenerator(CARDS, seed=7)
+    tick = FIRST + TICKS_PER_SECOND - 1
+    whole, cut = generator.tick(tick, 100, ["0"]), generator.tick(tick, 100, ["0"], limit=3)
+    kinds = Counter(event.type for event in events(cut))
+    assert kinds["PAYMENT_EVENT"] == 3
+    assert [e for e in whole if e in cut] == cut
+
+
+@given(st.integers(0, 4_000_000_000_000))
+def test_times_are_written_as_the_contract_writes_them(time_ms: int) -> None:
+    text = time_text(time_ms)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", text)
+    assert round(datetime.fromisoformat(text).timestamp() * 1000) == time_ms
+
+
+def test_no_card_is_a_clear_error() -> None:
+    with pytest.raises(ValueError, match="at least one card"):
+        EventGenerator([], seed=7)
+
+
+def test_a_city_outside_ascii_is_plain_utf8() -> None:
+    generator = EventGenerator(make_cards(400, 0), seed=7)
+    made = b"\n".join(
+        e.data for tick in range(FIRST, FIRST + 50) for e in generator.payments(tick, 200)
+    )
+    assert "Zürich".encode() in made
+    assert {json.loads(line)["type"] for line in made.split(b"\n")} == {"PAYMENT_EVENT"}
