@@ -1,0 +1,392 @@
+"""The command line: `cardwatch …`.
+
+Commands import what they need when they run, so that `--help` answers at once. An error that
+people can mend is one line: what, where, how. `--debug` shows the traceback as well.
+"""
+# ruff: noqa: PLC0415  commands import what they need when they run
+
+import json
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from cardwatch.settings import LocalSettings
+
+DOWN_SECONDS: Final = 60.0
+UP_SECONDS: Final = 300.0
+FOLLOW_SECONDS: Final = 0.5
+PROJECT_FILE: Final = "template.yaml"
+INTERRUPTED: Final = 130
+
+
+class CommandError(Exception):
+    """What was asked for cannot be done; the text says what, where and how to mend it."""
+
+
+def _examples(*lines: str) -> str:
+    """Give the examples that end a command's help."""
+    # The backspace is click's mark for lines to keep apart.
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+app = typer.Typer(
+    name="cardwatch",
+    help="Pages the risk team within seconds when a stolen card is used.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=_examples("cardwatch up", "cardwatch pages --follow", "cardwatch down"),
+)
+cards_app = typer.Typer(
+    help="Make card files.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    epilog=_examples("cardwatch cards generate --count 1000 --stolen-percent 10 --seed 7"),
+)
+app.add_typer(cards_app, name="cards")
+
+RateOption = Annotated[
+    float, typer.Option("--rate", min=0.001, max=10_000, help="Simulated payments per second.")
+]
+FaultsOption = Annotated[
+    str,
+    typer.Option("--faults", help="Faults to inject: none, all, or names: late,malformed."),
+]
+
+
+@app.callback()
+def debug_option(
+    *,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error as well.")
+    ] = False,
+) -> None:
+    """Pages the risk team within seconds when a stolen card is used."""
+    del debug  # main looks at it, so that it also holds for errors before a command begins
+
+
+@cards_app.command(
+    "generate",
+    epilog=_examples(
+        "cardwatch cards generate",
+        "cardwatch cards generate --count 10000 --stolen-percent 2.5 --seed 42 --out my.txt",
+    ),
+)
+def cards_generate(
+    *,
+    count: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many cards.")] = 1000,
+    stolen_percent: Annotated[
+        float, typer.Option(min=0, max=100, help="How many of a hundred are stolen, exactly.")
+    ] = 10.0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same file.")] = 7,
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("data/cards.txt"),
+) -> None:
+    """Write a card file with Luhn-valid numbers under published test BINs only."""
+    from cardwatch.cards.card_file import write_card_file
+    from cardwatch.cards.generator import generate_cards
+
+    cards = generate_cards(count, stolen_percent, seed)
+    write_card_file(out, cards)
+    stolen = sum(card.status == "STOLEN" for card in cards)
+    typer.echo(f"{out}: {count} cards, {stolen} of them stolen")
+
+
+@app.command(
+    epilog=_examples(
+        "cardwatch up",
+        "cardwatch up --detach && cardwatch status",
+        "cardwatch up --rate 200 --faults duplicates,late",
+    ),
+)
+def up(
+    *,
+    rate: RateOption = 20.0,
+    faults: FaultsOption = "none",
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Give the terminal back when everything runs.")
+    ] = False,
+) -> None:
+    """Start the whole system here and show it until Ctrl-C.
+
+    A run starts empty: what an earlier run left in var/ (receipts, logs, warehouse rows) goes.
+    """
+    if detach:
+        _start_detached(rate, faults)
+    else:
+        _run(seconds=None, rate=rate, faults=faults)
+
+
+@app.command(hidden=True, epilog=_examples("cardwatch run --seconds 90"))
+def run(
+    *,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=1, help="Seconds of payments, then a verdict; none: until Ctrl-C."),
+    ] = None,
+    rate: RateOption = 20.0,
+    faults: FaultsOption = "none",
+) -> None:
+    """Do what `make run` asks for: up, and with --seconds a measured run that is judged."""
+    _run(seconds=seconds, rate=rate, faults=faults)
+
+
+@app.command(epilog=_examples("cardwatch down"))
+def down() -> None:
+    """Stop everything, also what a broken run left behind."""
+    from cardwatch.local.status import mark_stopped, status_path
+    from cardwatch.local.supervisor import RunFolder, stop_supervisor, sweep
+    from cardwatch.local.warehouse import WarehouseServer
+
+    settings = LocalSettings.from_env()
+    folder = RunFolder(settings.var)
+    stopped = stop_supervisor(folder, wait_seconds=DOWN_SECONDS)
+    postgres = WarehouseServer(settings.var / "postgres")
+    if postgres.pid() is not None:
+        postgres.stop()
+    left = sweep(folder)
+    mark_stopped(status_path(settings.var))
+    if left:
+        typer.echo(f"removed what was left behind: {', '.join(left)}")
+    typer.echo("stopped" if stopped or left else "nothing was running")
+
+
+@app.command(epilog=_examples("cardwatch status", "cardwatch status --json | jq .counts.alerts"))
+def status(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what runs and what it has done.
+
+    The exit status is 0 while all is well.
+    """
+    from cardwatch.local.status import read_status, status_path
+    from cardwatch.local.supervisor import RunFolder
+    from cardwatch.local.view import render_plain
+
+    settings = LocalSettings.from_env()
+    running = RunFolder(settings.var).supervisor() is not None
+    facts = read_status(status_path(settings.var), running=running)
+    if facts is None:
+        msg = f"nothing has run here yet ({settings.var.resolve()}); start it with `cardwatch up`"
+        raise CommandError(msg)
+    typer.echo(json.dumps(facts, indent=2) if as_json else render_plain(facts))
+    if facts["state"] not in {"starting", "running", "finishing"} or facts.get("troubles"):
+        raise typer.Exit(1)
+
+
+@app.command(epilog=_examples("cardwatch pages", "cardwatch pages --follow"))
+def pages(
+    *,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on showing pages as they come.")
+    ] = False,
+) -> None:
+    """Show the pages of this run as a person receives them."""
+    from cardwatch.local.receipts import PageReceived, read_receipts
+
+    receipts = LocalSettings.from_env().var / "receipts"
+    shown = 0
+    while True:
+        received = read_receipts(receipts, PageReceived)
+        shown = shown if shown <= len(received) else 0  # a new run began
+        for page in received[shown:]:
+            typer.echo(f"{'-' * 72}\nReceived: {page.received:%Y-%m-%d %H:%M:%S} UTC")
+            typer.echo(f"Subject:  {page.subject}\n\n{page.text.rstrip()}\n")
+        shown = len(received)
+        if not follow:
+            break
+        time.sleep(FOLLOW_SECONDS)
+    if not shown:
+        typer.echo(f"no page was received yet ({receipts / PageReceived.file})", err=True)
+
+
+@app.command(epilog=_examples("cardwatch redrive --dry-run", "cardwatch redrive"))
+def redrive(
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be sent; change nothing.")
+    ] = False,
+) -> None:
+    """Send what lies among the dead letters again.
+
+    The exit status is 1 when some of it must stay there.
+    """
+    from cardwatch.aws.clients import AwsClients
+    from cardwatch.bootstrap import build_redrive
+    from cardwatch.local import ministack
+    from cardwatch.local.deploy import read_outputs
+
+    settings = LocalSettings.from_env()
+    outputs = read_outputs(settings)
+    clients = AwsClients(ministack.session(settings), endpoint_url=ministack.endpoint(settings))
+    report = build_redrive(
+        stream_name=outputs.stream_name,
+        dead_letter_bucket=outputs.dead_letter_bucket,
+        clients=clients,
+    )(dry_run)
+    verb = "would send" if dry_run else "sent"
+    typer.echo(f"{report.objects} objects; {verb} {_counted(report.sent)}")
+    if report.outdated:
+        typer.echo(f"dropped as outdated: {report.outdated} heartbeats")
+    for what, counts in (
+        ("still break the contract and stay", report.rejected),
+        ("not taken by the stream and stay", report.undelivered),
+    ):
+        if counts:
+            typer.echo(f"{what}: {_counted(counts)}")
+    for problem in report.problems:
+        typer.echo(f"stays: {problem}", err=True)
+    if not report.complete:
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog=_examples(
+        "cardwatch replay payments.jsonl --out replayed",
+        "cardwatch replay archive.jsonl.gz --out replayed",
+    )
+)
+def replay(
+    input_file: Annotated[
+        Path,
+        typer.Argument(metavar="INPUT", help="Envelopes, one a line, plain or .gz."),
+    ],
+    *,
+    out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
+) -> None:
+    """Run the detections over a file of events.
+
+    The same job and the same SQL, in event time; it writes alerts.jsonl, summaries.jsonl and
+    rejected.jsonl into the folder.
+    """
+    from cardwatch.local.replay import replay as replay_file
+
+    def progress(text: str) -> None:
+        typer.echo(text, err=True)
+
+    report = replay_file(input_file, out, progress=progress)
+    typer.echo(
+        f"{report.lines} events in {report.seconds:.1f} s ({report.lines_per_second:,.0f}/s): "
+        f"{report.alerts} alerts, {report.summaries} summaries, {report.rejected} rejected; "
+        f"see {out}"
+    )
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing"
+
+
+def _settings_and_root() -> tuple[LocalSettings, Path]:
+    settings = LocalSettings.from_env()
+    root = Path.cwd()
+    if not (root / PROJECT_FILE).is_file():
+        msg = (
+            f"{root} is not cardwatch's project folder ({PROJECT_FILE} is missing); go there first"
+        )
+        raise CommandError(msg)
+    return settings, root
+
+
+def _run(*, seconds: float | None, rate: float, faults: str) -> None:
+    from rich.console import Console
+
+    from cardwatch.cards.card_file import read_card_file
+    from cardwatch.local.run import RunOptions
+    from cardwatch.local.run import run as run_stack
+    from cardwatch.local.stack import StackOptions
+    from cardwatch.simulation.faults import parse_fault_profile
+
+    settings, root = _settings_and_root()
+    parse_fault_profile(faults)
+    read_card_file(root / "data" / "cards.txt", now=datetime.now(UTC))
+    options = RunOptions(seconds=seconds, stack=StackOptions(rate=rate, faults=faults))
+    code = run_stack(settings, root, options, Console())
+    if code:
+        raise typer.Exit(code)
+
+
+def _start_detached(rate: float, faults: str) -> None:
+    """Start `cardwatch up` in the background and wait until everything runs."""
+    from cardwatch.local.status import read_status, status_path
+    from cardwatch.local.supervisor import LocalStackError
+
+    settings, _ = _settings_and_root()
+    log = settings.var / "log" / "up.out"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [
+        sys.executable,
+        "-m",
+        "cardwatch.cli",
+        "up",
+        f"--rate={rate:g}",
+        f"--faults={faults}",
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    began = time.time()
+    said = ""
+    while time.time() - began < UP_SECONDS:
+        if process.poll() is not None:
+            words = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+            raise LocalStackError(words[-1].removeprefix("cardwatch: "))
+        path = status_path(settings.var)
+        if path.exists() and path.stat().st_mtime > began:
+            facts = read_status(path, running=True) or {}
+            if facts.get("state") == "running":
+                typer.echo(
+                    "everything runs; `cardwatch status` shows it, `cardwatch down` stops it"
+                )
+                return
+            if facts.get("doing", said) != said:
+                said = facts["doing"]
+                typer.echo(said)
+        time.sleep(FOLLOW_SECONDS)
+    msg = f"not everything runs after {UP_SECONDS:.0f} s; see {log}; `cardwatch down` stops it"
+    raise LocalStackError(msg)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; gives the exit status, and never shows a traceback unasked."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(arguments, prog_name="cardwatch")
+    except SystemExit as ended:  # how typer ends a command, wrong usage included
+        return ended.code if isinstance(ended.code, int) else 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001  the last line of defence shows one line, not a trace
+        if "--debug" in arguments:
+            traceback.print_exc()
+        typer.echo(f"cardwatch: {_in_one_line(error)}", err=True)
+        return 1
+    return 0
+
+
+def _in_one_line(error: Exception) -> str:
+    """Describe an error; one that nobody foresaw may quote data, so only its kind is told."""
+    if type(error).__module__.startswith("cardwatch."):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'the system'}: {error.strerror}"
+    if isinstance(error, ValueError) and type(error) is ValueError:
+        return " ".join(str(error).split())
+    return f"unexpected {type(error).__name__}; run the command with --debug to see where"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,216 @@
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cardwatch.cli import main
+from cardwatch.local.receipts import PageReceived, Receipts
+from cardwatch.local.status import Status, status_path, write_status
+from cardwatch.local.supervisor import RunFolder
+
+COMMANDS = (
+    ["cards", "generate"],
+    ["up"],
+    ["down"],
+    ["status"],
+    ["pages"],
+    ["redrive"],
+    ["replay"],
+    ["run"],
+)
+Said = Callable[[], tuple[str, str]]
+
+
+@pytest.fixture
+def var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CARDWATCH_VAR", str(tmp_path / "var"))
+    monkeypatch.setenv("CARDWATCH_AWS_PORT", "18449")
+    return tmp_path / "var"
+
+
+def one_line(text: str) -> str:
+    assert "Traceback" not in text
+    (line,) = text.strip().splitlines()
+    return line
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_commands_help_has_examples_that_call_it(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "Examples:" in text
+    assert f"cardwatch {' '.join(command)}" in text.split("Examples:")[1]
+
+
+def test_the_commands_people_use_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for command in ("up", "down", "status", "pages", "redrive", "replay", "cards"):
+        assert f"\n  {command} " in text
+    assert "..." not in text.split("Commands:")[1]
+
+
+def test_wrong_usage_says_which_option_and_how_to_get_help(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["status", "--nonsense"]) == 2
+    text = capsys.readouterr().err
+    assert "--nonsense" in text
+    assert "-h" in text
+
+
+def test_cards_are_written_with_exactly_the_asked_share_stolen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "cards.txt"
+    options = ["--count", "40", "--stolen-percent", "25", "--seed", "3", "--out", str(out)]
+    assert main(["cards", "generate", *options]) == 0
+    assert capsys.readouterr().out == f"{out}: 40 cards, 10 of them stolen\n"
+    assert sum(",STOLEN," in line for line in out.read_text().splitlines()) == 10
+
+
+def test_an_unwritable_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["cards", "generate", "--out", str(tmp_path / "file" / "cards.txt")]) == 1
+    assert str(tmp_path / "file") in one_line(capsys.readouterr().err)
+
+
+def test_up_outside_the_project_says_where_to_go(
+    var: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["up"]) == 1
+    assert "template.yaml is missing" in one_line(capsys.readouterr().err)
+    assert not var.exists()
+
+
+def test_an_unknown_fault_is_refused_with_the_names_there_are(
+    var: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (var.parent / "template.yaml").touch()
+    assert main(["up", "--faults", "gremlins"]) == 1
+    line = one_line(capsys.readouterr().err)
+    assert "gremlins" in line
+    assert "duplicates" in line
+
+
+def test_a_missing_card_file_is_one_line_before_anything_starts(
+    var: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (var.parent / "template.yaml").touch()
+    assert main(["up"]) == 1
+    assert "cards.txt" in one_line(capsys.readouterr().err)
+    assert not var.exists()
+
+
+def test_a_wrong_setting_is_one_line_that_names_it(
+    var: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CARDWATCH_AWS_PORT", "80")
+    assert main(["status"]) == 1
+    assert "CARDWATCH_AWS_PORT" in one_line(capsys.readouterr().err)
+    assert not var.exists()
+
+
+def test_debug_shows_where_an_error_came_from(
+    var: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del var
+    assert main(["--debug", "up"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_redrive_without_a_running_stack_says_how_to_start_it(
+    var: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del var
+    assert main(["redrive"]) == 1
+    line = one_line(capsys.readouterr().err)
+    assert "18449" in line
+    assert "cardwatch up" in line
+
+
+def test_replay_of_a_missing_file_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "missing.jsonl"
+    assert main(["replay", str(missing), "--out", str(tmp_path / "out")]) == 1
+    assert str(missing) in one_line(capsys.readouterr().err)
+
+
+def test_status_before_the_first_run_says_how_to_start(
+    var: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del var
+    assert main(["status"]) == 1
+    assert "cardwatch up" in one_line(capsys.readouterr().err)
+
+
+def running(var: Path) -> None:
+    RunFolder(var).note("supervisor", os.getpid())
+    now = datetime.now(UTC).isoformat()
+    write_status(status_path(var), Status("running", "", now, 12.0))
+
+
+def test_status_of_a_run_is_for_people_and_for_programs(
+    var: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running(var)
+    assert main(["status"]) == 0
+    assert capsys.readouterr().out.startswith("state          running\n")
+    assert main(["status", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "running"
+
+
+def test_status_of_a_run_that_was_killed_is_not_what_it_said_last(
+    var: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running(var)
+    RunFolder(var).forget("supervisor")
+    assert main(["status"]) == 1
+    assert "died" in capsys.readouterr().out
+    assert main(["down"]) == 0
+    capsys.readouterr()
+    assert main(["status"]) == 1
+    assert "stopped" in capsys.readouterr().out
+
+
+def test_status_fails_while_something_is_in_trouble(
+    var: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running(var)
+    now = datetime.now(UTC).isoformat()
+    write_status(status_path(var), Status("running", "", now, 12.0, troubles=("Flink: gone",)))
+    assert main(["status"]) == 1
+    assert "Flink: gone" in capsys.readouterr().out
+
+
+def test_down_with_nothing_running_is_fine(var: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    del var
+    assert main(["down"]) == 0
+    assert capsys.readouterr().out == "nothing was running\n"
+
+
+def test_pages_are_shown_as_they_were_received(
+    var: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receipts = Receipts(var / "receipts")
+    received = datetime(2026, 11, 21, 7, 0, 6, tzinfo=UTC)
+    text = "A payment on a stolen card\n\nCard: 424242******4242\n"
+    receipts.write(PageReceived(received, "m", "p", "Stolen card", text, ("a",), repeat=False))
+    receipts.close()
+    assert main(["pages"]) == 0
+    out = capsys.readouterr().out
+    assert "Received: 2026-11-21 07:00:06 UTC\nSubject:  Stolen card\n\nA payment" in out
+    assert "Card: 424242******4242" in out
+
+
+def test_pages_before_the_first_one_says_so(var: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    del var
+    assert main(["pages"]) == 0
+    assert "no page was received yet" in one_line(capsys.readouterr().err)
