@@ -4,10 +4,11 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-# Settings of `make run`: SECONDS of traffic (none: until Ctrl-C), RATE in payments/s, FAULTS a profile.
+# Settings of `make run`: SECONDS of traffic (none: until Ctrl-C), RATE in payments/s, FAULTS a profile,
+# CARDS a card file.
 # SECONDS is a variable of its own in some shells, so only what make was told counts.
 RUN_OPTIONS := $(if $(filter command line environment,$(origin SECONDS)),--seconds $(SECONDS)) \
-	$(if $(RATE),--rate $(RATE)) $(if $(FAULTS),--faults $(FAULTS))
+	$(if $(RATE),--rate $(RATE)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(CARDS),--cards $(CARDS))
 
 .PHONY: help setup setup-dev run down test check contract bench lock
 

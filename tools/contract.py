@@ -10,11 +10,23 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from textwrap import wrap
+from types import UnionType
+from typing import Annotated, Literal, Union, get_args, get_origin
 
-from cardwatch.contract.streams import EVENT_TYPES, Envelope
+from cardwatch.contract.streams import (
+    EARLIEST_EVENT_TIME,
+    EVENT_TYPES,
+    MAX_CLOCK_SKEW,
+    Envelope,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
+
+SQL_WIDTH = 100
 
 Generated = Iterator[tuple[Path, str]]
 
@@ -44,7 +56,158 @@ def json_schemas() -> Generated:
         yield path, json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-GENERATORS: tuple[Callable[[], Generated], ...] = (json_schemas,)
+def warehouse_views() -> Generated:
+    """One typed view per event type over staging.events, one row per event_id."""
+    for name, event_type in EVENT_TYPES.items():
+        columns = ",\n".join(
+            f"    {_redshift_column(field, info.annotation)}"
+            for field, info in event_type.data.model_fields.items()
+        )
+        question = f"Question: every {name} once, typed. {event_type.data.__doc__}"
+        header = "\n".join(f"-- {line}" for line in wrap(question, SQL_WIDTH - 3))
+        sql = f"""\
+-- Generated from the contract by `make contract`: change the contract, not this file.
+--
+{header}
+-- Of the copies of an event the first that was loaded counts. Times are UTC.
+
+CREATE OR REPLACE VIEW staging.{name.lower()} AS
+SELECT
+    event_id,
+    event_date_origin,
+    event_dw_regdate,
+{columns}
+FROM (
+    SELECT
+        event_id,
+        event_date_origin,
+        event_dw_regdate,
+        event_json_data,
+        ROW_NUMBER() OVER (
+            PARTITION BY event_id
+            ORDER BY event_dw_regdate, event_date_origin, event_json_data
+        ) AS copy_number
+    FROM staging.events
+    WHERE event_type = '{name}'
+) AS copies
+WHERE copy_number = 1;
+"""  # noqa: S608 - names come from the contract, and the result is a file that people review
+        yield ROOT / "warehouse" / "staging" / f"{name.lower()}.sql", sql
+
+
+def _redshift_column(name: str, annotation: object) -> str:
+    """Give the SELECT item for one field; a missing key and a JSON null are both NULL."""
+    value = f"NULLIF(JSON_EXTRACT_PATH_TEXT(event_json_data, '{name}'), '')"
+    kind = _plain_type(annotation)
+    origin = get_origin(kind)
+    # Redshift casts no text to BOOLEAN, hence the comparison; a list stays JSON text.
+    if kind is bool:
+        value = f"{value} = 'true'"
+    elif kind is int:
+        value = f"CAST({value} AS BIGINT)"
+    elif kind is Decimal:
+        value = f"CAST({value} AS DECIMAL(19, 4))"
+    elif kind is datetime:
+        value = f"CAST({value} AS TIMESTAMP)"
+    elif kind is not str and origin is not tuple and origin is not Literal:
+        msg = f"{name}: the warehouse has no type for {kind}"
+        raise TypeError(msg)
+    item = f"{value} AS {name}"
+    if len(item) > SQL_WIDTH - 5 and value.startswith("CAST("):
+        item = f"CAST(\n        {value[5:-1]}\n    ) AS {name}"
+    return item
+
+
+def _plain_type(annotation: object) -> object:
+    """Take away Annotated and `| None`."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _plain_type(get_args(annotation)[0])
+    if origin in {Union, UnionType}:
+        kinds = [_plain_type(arg) for arg in get_args(annotation) if arg is not type(None)]
+        return kinds[0] if len(kinds) == 1 else annotation
+    return annotation
+
+
+def flink_tables() -> Generated:
+    """One table for the Flink job: all columns of its input, row time and watermark."""
+    timed = [t for t in EVENT_TYPES.values() if t.event_time != "none"]
+    fields: dict[str, str] = {}
+    for event_type in timed:
+        for field, info in event_type.data.model_fields.items():
+            kind = _flink_type(field, info.annotation)
+            if fields.setdefault(field, kind) != kind:
+                msg = f"{field}: {kind} in {event_type.name}, {fields[field]} in another type"
+                raise TypeError(msg)
+    data = ",\n".join(f"        {field} {kind}" for field, kind in fields.items())
+    columns = ",\n".join(
+        f"    {'`type`' if name == 'type' else name} {_flink_type(name, info.annotation)}"
+        for name, info in Envelope.model_fields.items()
+        if name != "event_json_data"
+    )
+    own_time = ", ".join(f"'{t.name}'" for t in timed if t.event_time == "event_date_origin")
+    cases = "".join(
+        f"""
+                WHEN
+                    `type` = '{t.name}'
+                    AND event_json_data.{t.event_time} >= {_flink_instant(EARLIEST_EVENT_TIME)}
+                    AND event_json_data.{t.event_time} <= event_date_origin
+                    THEN event_json_data.{t.event_time}"""
+        for t in timed
+        if t.event_time != "event_date_origin"
+    )
+    epoch = _flink_instant(datetime.fromtimestamp(0, UTC))
+    sql = f"""\
+-- Generated from the contract by `make contract`: change the contract, not this file.
+--
+-- Every record on the stream, as an edge's table `events` has it. Every type's data shares one row:
+-- a field that a type does not have is null.
+-- rt is event time. A record without a valid time, and a type that has none, gets the epoch: it
+-- takes part in nothing and never moves the watermark. The watermark moves in steps of 100 ms.
+CREATE TEMPORARY TABLE events_schema (
+{columns},
+    event_json_data ROW<
+{data}
+    >,
+    rt AS CASE
+        WHEN
+            event_date_origin >= {_flink_instant(EARLIEST_EVENT_TIME)}
+            AND event_date_origin <= CURRENT_TIMESTAMP
+                + INTERVAL '{MAX_CLOCK_SKEW.total_seconds():.0f}' SECOND
+            THEN CASE
+                WHEN `type` IN ({own_time}) THEN event_date_origin{cases}
+                ELSE {epoch}
+            END
+        ELSE {epoch}
+    END,
+    WATERMARK FOR rt AS CAST(rt AS TIMESTAMP_LTZ(1)) - INTERVAL '${{watermark_delay}}' SECOND
+) WITH ('connector' = 'blackhole')
+"""
+    yield ROOT / "flink_app" / "sql" / "schemas" / "events.sql", sql
+
+
+def _flink_instant(value: datetime) -> str:
+    return f"TO_TIMESTAMP_LTZ({int(value.timestamp() * 1000)}, 3)"
+
+
+def _flink_type(name: str, annotation: object) -> str:
+    kind = _plain_type(annotation)
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    if kind is str or (choices and all(isinstance(choice, str) for choice in choices)):
+        return "STRING"
+    if kind is int or (choices and all(isinstance(choice, int) for choice in choices)):
+        return "BIGINT"
+    if kind is bool:
+        return "BOOLEAN"
+    if kind is Decimal:
+        return "DECIMAL(19, 4)"
+    if kind is datetime:
+        return "TIMESTAMP_LTZ(3)"
+    msg = f"{name}: Flink's table has no type for {kind}"
+    raise TypeError(msg)
+
+
+GENERATORS: tuple[Callable[[], Generated], ...] = (json_schemas, warehouse_views, flink_tables)
 
 
 def main() -> int:

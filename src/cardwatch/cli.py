@@ -61,6 +61,10 @@ FaultsOption = Annotated[
     str,
     typer.Option("--faults", help="Faults to inject: none, all, or names: late,malformed."),
 ]
+CardsOption = Annotated[
+    Path | None,
+    typer.Option("--cards", help="Card file to pay with.", show_default="data/cards.txt"),
+]
 
 
 @app.callback()
@@ -104,13 +108,14 @@ def cards_generate(
     epilog=_examples(
         "cardwatch up",
         "cardwatch up --detach && cardwatch status",
-        "cardwatch up --rate 200 --faults duplicates,late",
+        "cardwatch up --rate 200 --faults duplicates,late --cards my.txt",
     ),
 )
 def up(
     *,
     rate: RateOption = 20.0,
     faults: FaultsOption = "none",
+    cards: CardsOption = None,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Give the terminal back when everything runs.")
     ] = False,
@@ -120,9 +125,9 @@ def up(
     A run starts empty: what an earlier run left in var/ (receipts, logs, warehouse rows) goes.
     """
     if detach:
-        _start_detached(rate, faults)
+        _start_detached(rate, faults, cards)
     else:
-        _run(seconds=None, rate=rate, faults=faults)
+        _run(seconds=None, rate=rate, faults=faults, cards=cards)
 
 
 @app.command(hidden=True, epilog=_examples("cardwatch run --seconds 90"))
@@ -134,9 +139,10 @@ def run(
     ] = None,
     rate: RateOption = 20.0,
     faults: FaultsOption = "none",
+    cards: CardsOption = None,
 ) -> None:
     """Do what `make run` asks for: up, and with --seconds a measured run that is judged."""
-    _run(seconds=seconds, rate=rate, faults=faults)
+    _run(seconds=seconds, rate=rate, faults=faults, cards=cards)
 
 
 @app.command(epilog=_examples("cardwatch down"))
@@ -296,7 +302,7 @@ def _settings_and_root() -> tuple[LocalSettings, Path]:
     return settings, root
 
 
-def _run(*, seconds: float | None, rate: float, faults: str) -> None:
+def _run(*, seconds: float | None, rate: float, faults: str, cards: Path | None) -> None:
     from rich.console import Console
 
     from cardwatch.cards.card_file import read_card_file
@@ -306,15 +312,16 @@ def _run(*, seconds: float | None, rate: float, faults: str) -> None:
     from cardwatch.simulation.faults import parse_fault_profile
 
     settings, root = _settings_and_root()
+    settings = settings.model_copy(update={"cards": cards or settings.cards})
     parse_fault_profile(faults)
-    read_card_file(root / "data" / "cards.txt", now=datetime.now(UTC))
+    read_card_file(root / settings.cards, now=datetime.now(UTC))
     options = RunOptions(seconds=seconds, stack=StackOptions(rate=rate, faults=faults))
     code = run_stack(settings, root, options, Console())
     if code:
         raise typer.Exit(code)
 
 
-def _start_detached(rate: float, faults: str) -> None:
+def _start_detached(rate: float, faults: str, cards: Path | None) -> None:
     """Start `cardwatch up` in the background and wait until everything runs."""
     from cardwatch.local.status import read_status, status_path
     from cardwatch.local.supervisor import LocalStackError
@@ -329,6 +336,7 @@ def _start_detached(rate: float, faults: str) -> None:
         "up",
         f"--rate={rate:g}",
         f"--faults={faults}",
+        *([f"--cards={cards}"] if cards else []),
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(

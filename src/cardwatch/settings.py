@@ -146,6 +146,9 @@ class LocalSettings(Settings):
     flink_port: Annotated[int, Field(ge=1024, le=65_535, description="Port of Flink's web UI.")] = (
         8081
     )
+    cards: Annotated[Path, Field(description="Card file the simulator's payments are made of.")] = (
+        Path("data/cards.txt")
+    )
     stack_name: Annotated[str, Field(min_length=1, description="Name of the deployed stack.")] = (
         "cardwatch"
     )

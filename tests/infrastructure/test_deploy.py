@@ -23,13 +23,20 @@ def test_a_second_deploy_with_nothing_changed_does_nothing(stack: Stack) -> None
 
 
 def test_a_changed_source_is_built_again(stack: Stack) -> None:
-    before = deploy.source_digest(stack.root)
+    before = deploy.source_digest(stack.root, stack.settings.cards)
     handler = stack.root / "functions/stager/handler.py"
     text = handler.read_text()
     handler.write_text(text + "\n# changed\n")
-    assert deploy.source_digest(stack.root) != before
+    assert deploy.source_digest(stack.root, stack.settings.cards) != before
     handler.write_text(text)
-    assert deploy.source_digest(stack.root) == before
+    assert deploy.source_digest(stack.root, stack.settings.cards) == before
+
+
+def test_another_card_file_is_another_build(stack: Stack, tmp_path: Path) -> None:
+    other = tmp_path / "cards.txt"
+    other.write_text((stack.root / stack.settings.cards).read_text() + "\n")
+    before = deploy.source_digest(stack.root, stack.settings.cards)
+    assert deploy.source_digest(stack.root, other) != before
 
 
 def test_the_deployed_mapping_has_the_template_s_parameters(stack: Stack) -> None:

@@ -31,7 +31,6 @@ SOURCES: Final = (
     "infra/local.mk",
     "src",
     "functions",
-    "data/cards.txt",
     "requirements/layer.txt",
     "requirements/ministack.txt",
     ".venvs/ministack/pyvenv.cfg",
@@ -76,7 +75,7 @@ def build(settings: LocalSettings, root: Path, *, progress: Progress) -> bool:
     Raises LocalStackError with the reason and the log's place.
     """
     stamp = root / BUILT / "sources.sha256"
-    digest = source_digest(root)
+    digest = source_digest(root, settings.cards)
     if stamp.exists() and stamp.read_text() == digest:
         progress("functions are up to date")
         return False
@@ -100,7 +99,7 @@ def deploy(
     """
     build(settings, root, progress=progress)
     given = dict(sorted((parameters or {}).items()))
-    wanted = hashlib.sha256(f"{source_digest(root)} {given}".encode()).hexdigest()
+    wanted = hashlib.sha256(f"{source_digest(root, settings.cards)} {given}".encode()).hexdigest()
     if _deployed(settings) == wanted:
         progress("the stack is up to date")
         return read_outputs(settings)
@@ -151,12 +150,13 @@ def read_outputs(settings: LocalSettings) -> StackOutputs:
         raise LocalStackError(msg) from None
 
 
-def source_digest(root: Path) -> str:
-    """Give the SHA-256 over all that the build is made from."""
+def source_digest(root: Path, cards: Path) -> str:
+    """Give the SHA-256 over all that the build is made from; `cards` is the card file."""
     digest = hashlib.sha256()
-    for path in _source_files(root):
+    files = [(str(path.relative_to(root)), path) for path in _source_files(root)]
+    for name, path in [*files, ("cards", root / cards)]:
         content = path.read_bytes()
-        digest.update(f"{path.relative_to(root)} {len(content)}\n".encode())
+        digest.update(f"{name} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()
 
@@ -211,6 +211,7 @@ def _sam(settings: LocalSettings, root: Path, arguments: Sequence[str], *, log: 
     environment = program_environment(
         {
             **ministack.credentials(settings),
+            "CARDWATCH_CARDS": str((root / settings.cards).resolve()),
             "SAM_CLI_TELEMETRY": "0",
             # The emulator answers at once; half a second between looks is SAM's default.
             "SAM_CLI_POLL_DELAY": "0.2",
