@@ -166,14 +166,14 @@ def flink_tables() -> Generated:
 -- takes part in nothing and never moves the watermark. The watermark moves in steps of 100 ms.
 CREATE TEMPORARY TABLE events_schema (
 {columns},
-    event_json_data ROW<
+    event_json_data ROW <
 {data}
     >,
     rt AS CASE
         WHEN
             event_date_origin >= {_flink_instant(EARLIEST_EVENT_TIME)}
-            AND event_date_origin <= CURRENT_TIMESTAMP
-                + INTERVAL '{MAX_CLOCK_SKEW.total_seconds():.0f}' SECOND
+            AND event_date_origin
+            <= CURRENT_TIMESTAMP + INTERVAL '{MAX_CLOCK_SKEW.total_seconds():.0f}' SECOND
             THEN CASE
                 WHEN `type` IN ({own_time}) THEN event_date_origin{cases}
                 ELSE {epoch}

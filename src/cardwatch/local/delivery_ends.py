@@ -1,0 +1,231 @@
+"""Delivery's ends on the local AWS stack: the stream, the stager function and the bucket.
+
+An end that does not answer, or a server's own failure, is an UnreachableError: it is tried again.
+"""
+
+import contextlib
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cardwatch.local.delivery import (
+    QUARANTINE,
+    InvocationError,
+    Page,
+    StoredObject,
+    StreamRecord,
+    UnreachableError,
+)
+from cardwatch.staging.quarantine import quarantine_reasons
+
+if TYPE_CHECKING:
+    from mypy_boto3_kinesis import KinesisClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
+
+EMPTY_PAGES: Final = 5
+"""A shard may answer with empty pages before its records; so many are skipped in one read."""
+FUNCTION_SECONDS: Final = 70
+"""How long to wait for the function: its own time-out and a little."""
+REFUSED: Final = {
+    "TooManyRequestsException": "Lambda.InvokeLimitExceeded",
+    "RequestTooLargeException": "Lambda.RequestTooLarge",
+    "InvalidRequestContentException": "Lambda.InvalidRequestContent",
+}
+"""Invocations that Lambda refuses for what they are; Firehose retries and then gives up."""
+
+
+@contextlib.contextmanager
+def _reaching(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        code = (
+            error.response["Error"]["Code"]
+            if isinstance(error, ClientError)
+            else type(error).__name__
+        )
+        msg = f"{what} does not answer ({code})"
+        raise UnreachableError(msg) from error
+
+
+class KinesisSource:
+    """A Kinesis stream, read shard by shard.
+
+    Each read takes a new iterator after the last sequence number: the emulator's own iterators
+    skip records once its retention has trimmed the shard.
+    """
+
+    def __init__(self, session: boto3.Session, endpoint: str, stream: str) -> None:
+        """Take the stream's name."""
+        self._stream = stream
+        self._client: KinesisClient = session.client(
+            "kinesis", endpoint_url=endpoint, config=_config(read_timeout=10)
+        )
+
+    def identity(self) -> str:
+        """Give the stream's ARN and when it was made."""
+        with _reaching(f"the stream {self._stream}"):
+            summary = self._client.describe_stream_summary(StreamName=self._stream)
+        stream = summary["StreamDescriptionSummary"]
+        return f"{stream['StreamARN']}@{stream['StreamCreationTimestamp'].timestamp():.0f}"
+
+    def shards(self) -> Sequence[str]:
+        """Give the ids of all shards that still hold records."""
+        with _reaching(f"the stream {self._stream}"):
+            pages = self._client.get_paginator("list_shards").paginate(StreamName=self._stream)
+            return [shard["ShardId"] for page in pages for shard in page["Shards"]]
+
+    def read(self, shard: str, after: str | None) -> Page:
+        """Read up to 10,000 records or 10 MB."""
+        with _reaching(f"the stream {self._stream}"):
+            if after is None:
+                iterator = self._client.get_shard_iterator(
+                    StreamName=self._stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
+                )
+            else:
+                iterator = self._client.get_shard_iterator(
+                    StreamName=self._stream,
+                    ShardId=shard,
+                    ShardIteratorType="AFTER_SEQUENCE_NUMBER",
+                    StartingSequenceNumber=after,
+                )
+            answer = self._client.get_records(ShardIterator=iterator["ShardIterator"])
+            for _ in range(EMPTY_PAGES):
+                if answer["Records"] or not answer.get("MillisBehindLatest"):
+                    break
+                answer = self._client.get_records(ShardIterator=answer["NextShardIterator"])
+        records = [
+            StreamRecord(
+                sequence_number=record["SequenceNumber"],
+                data=record["Data"],
+                partition_key=record["PartitionKey"],
+                arrived_at=record["ApproximateArrivalTimestamp"],
+            )
+            for record in answer["Records"]
+        ]
+        return Page(records, answer.get("MillisBehindLatest", 0))
+
+
+class StagerFunction:
+    """The deployed stager, invoked synchronously through the Lambda API."""
+
+    def __init__(self, session: boto3.Session, endpoint: str, function: str) -> None:
+        """Take the function's name."""
+        self._function = function
+        self._client: LambdaClient = session.client(
+            "lambda", endpoint_url=endpoint, config=_config(read_timeout=FUNCTION_SECONDS)
+        )
+        self._arn: str | None = None
+
+    @property
+    def arn(self) -> str:
+        """Give the function's ARN."""
+        if self._arn is None:
+            with _reaching(f"the function {self._function}"):
+                answer = self._client.get_function_configuration(FunctionName=self._function)
+            self._arn = answer["FunctionArn"]
+        return self._arn
+
+    def invoke(self, event: Mapping[str, Any]) -> object:
+        """Invoke; an error of the function is an InvocationError without the function's words."""
+        with _reaching(f"the function {self._function}"):
+            try:
+                answer = self._client.invoke(
+                    FunctionName=self._function, Payload=json.dumps(event).encode()
+                )
+            except ClientError as error:
+                code = REFUSED.get(error.response["Error"]["Code"])
+                if code is None:
+                    raise
+                raise InvocationError(code, "Lambda refused the invocation") from None
+            payload = answer["Payload"].read()
+        if "FunctionError" in answer:
+            code = "Lambda.FunctionError"
+            text = "The Lambda function was successfully invoked but it returned an error result."
+            raise InvocationError(code, text)
+        try:
+            return json.loads(payload)
+        except ValueError:
+            code, text = "Lambda.JsonProcessingException", "the answer is not JSON"
+            raise InvocationError(code, text) from None
+
+
+class BucketObjects:
+    """The delivery bucket."""
+
+    def __init__(self, session: boto3.Session, endpoint: str, bucket: str) -> None:
+        """Take the bucket's name."""
+        self._bucket = bucket
+        self._client: S3Client = session.client(
+            "s3",
+            endpoint_url=endpoint,
+            config=_config(read_timeout=15).merge(Config(s3={"addressing_style": "path"})),
+        )
+
+    def put(self, key: str, body: bytes) -> str:
+        """Store an object and give its etag without quotes."""
+        with _reaching(f"the bucket {self._bucket}"):
+            answer = self._client.put_object(Bucket=self._bucket, Key=key, Body=body)
+        return answer["ETag"].strip('"')
+
+    def get(self, key: str) -> bytes | None:
+        """Give an object's body, or None where there is none."""
+        with _reaching(f"the bucket {self._bucket}"):
+            try:
+                return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            except self._client.exceptions.NoSuchKey:
+                return None
+
+    def list(self, prefix: str) -> Sequence[StoredObject]:
+        """Give all objects under a prefix, by key."""
+        with _reaching(f"the bucket {self._bucket}"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=prefix
+            )
+            return [
+                StoredObject(item["Key"], item["ETag"].strip('"'))
+                for page in pages
+                for item in page.get("Contents", [])
+            ]
+
+
+class Quarantine:
+    """What lies in quarantine, by reason; an object is read once while it stays the same."""
+
+    def __init__(self, objects: BucketObjects) -> None:
+        """Take the delivery bucket."""
+        self._objects = objects
+        self._counted: dict[StoredObject, Counter[str]] = {}
+
+    def reasons(self) -> Counter[str]:
+        """Count the records in quarantine by reason; raises UnreachableError.
+
+        The reason is derived again by the validation that rejected the record
+        (`FailedRecord.reason`). An object that cannot be read counts once, as unreadable.
+        """
+        listed = self._objects.list(QUARANTINE)
+        for item in listed:
+            if item not in self._counted:
+                self._counted[item] = self._read(item.key)
+        return sum((self._counted[item] for item in listed), Counter())
+
+    def _read(self, key: str) -> Counter[str]:
+        body = self._objects.get(key)
+        if body is None:
+            return Counter()
+        try:
+            return quarantine_reasons(gzip.decompress(body))
+        except (OSError, EOFError, ValueError, KeyError):
+            return Counter({"unreadable_object": 1})
+
+
+def _config(*, read_timeout: float) -> Config:
+    # Delivery has its own patience, so a client gives up soon and says so.
+    return Config(connect_timeout=2, read_timeout=read_timeout, retries={"total_max_attempts": 2})

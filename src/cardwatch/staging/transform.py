@@ -1,0 +1,77 @@
+"""The Firehose transform: every record of one batch is staged or quarantined by the contract."""
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from cardwatch.contract.streams import Envelope, RejectedRecord, read_event
+
+MAX_RESPONSE_BYTES: Final = 6_000_000
+"""What the answer may hold; Lambda's limit is 6 MB (6,291,456 bytes)."""
+NO_ROOM: Final = "no_room_in_response"
+"""Counted for a valid record that did not fit the answer and was quarantined whole."""
+
+_ENTRY_OVERHEAD = len('{"recordId": "", "result": "ProcessingFailed", "data": ""}, ')
+
+
+@dataclass(frozen=True, slots=True)
+class TransformedBatch:
+    """The answer to Firehose, and what it says in numbers."""
+
+    response: dict[str, Any]
+    staged: int
+    quarantined: Counter[str]
+    """Records per reason: a RejectionReason's value or NO_ROOM."""
+
+
+def transform(event: Mapping[str, Any], *, now: datetime) -> TransformedBatch:
+    """Answer one invocation of Firehose's data transformation; `now` bounds event times.
+
+    A record is `Ok` with one line for COPY, or `ProcessingFailed` with its own data, so that the
+    error output holds it whole. The answer never exceeds MAX_RESPONSE_BYTES: Firehose's batches
+    (1 MB) stay far below it, and should one not, the records that do not fit are quarantined
+    rather than the whole batch failed.
+    """
+    records = event["records"]
+    room = MAX_RESPONSE_BYTES - sum(len(r["recordId"]) + _ENTRY_OVERHEAD for r in records)
+    answers = []
+    staged = 0
+    quarantined: Counter[str] = Counter()
+    for record in records:
+        result, data = "ProcessingFailed", record["data"]
+        try:
+            line = copy_line(read_event(base64.b64decode(data), now=now))
+        except RejectedRecord as rejected:
+            quarantined[rejected.reason.value] += 1
+        else:
+            encoded = base64.b64encode(line).decode()
+            if len(encoded) <= room:
+                result, data = "Ok", encoded
+                staged += 1
+            else:
+                quarantined[NO_ROOM] += 1
+        if len(data) > room:
+            data = ""  # Firehose keeps the record it sent
+        room -= len(data)
+        answers.append({"recordId": record["recordId"], "result": result, "data": data})
+    return TransformedBatch({"records": answers}, staged, quarantined)
+
+
+def copy_line(event: Envelope) -> bytes:
+    """Give an event as one line of a COPY object: the columns of staging.events by name.
+
+    `COPY … FORMAT AS JSON 'auto' TIMEFORMAT 'auto'` reads it; the time is UTC without a zone,
+    because the column is a TIMESTAMP. event_dw_regdate is left to the column's default.
+    """
+    origin = event.event_date_origin.astimezone(UTC).replace(tzinfo=None)
+    columns = {
+        "event_id": event.event_id,
+        "event_type": event.type,
+        "event_date_origin": origin.isoformat(sep=" ", timespec="milliseconds"),
+        "event_json_data": event.data_text(),
+    }
+    return json.dumps(columns, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

@@ -1,0 +1,58 @@
+"""One embedded PostgreSQL for all tests of the warehouse, with empty tables for each."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from cardwatch.local.warehouse import Warehouse, WarehouseServer
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Path]:
+    """A folder outside pytest's own, which other users, the server's one too, must not enter."""
+    with tempfile.TemporaryDirectory(prefix="cardwatch-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def server(scratch: Path) -> Iterator[WarehouseServer]:
+    """A running server with the warehouse's definitions."""
+    server = WarehouseServer(scratch / "postgres")
+    server.start()
+    try:
+        warehouse = Warehouse(server)
+        warehouse.define()
+        warehouse.close()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def connection(server: WarehouseServer) -> Iterator[psycopg.Connection]:
+    """A connection of the test's own, in a warehouse without rows."""
+    with server.connect() as connection:
+        connection.autocommit = True
+        connection.execute("TRUNCATE staging.events, staging.loaded_objects, staging.bad_objects")
+        yield connection
+
+
+@pytest.fixture
+def warehouse(server: WarehouseServer, connection: psycopg.Connection) -> Iterator[Warehouse]:
+    """An empty warehouse."""
+    assert not connection.closed
+    warehouse = Warehouse(server)
+    yield warehouse
+    warehouse.close()
+
+
+@pytest.fixture
+def stopped_server(scratch: Path) -> Iterator[WarehouseServer]:
+    """A server of the test's own, not started."""
+    server = WarehouseServer(scratch / str(uuid4()))
+    yield server
+    server.stop()

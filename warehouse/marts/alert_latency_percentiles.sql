@@ -1,0 +1,43 @@
+-- Question: how fast are we, at the median and at the 99th percentile, step by step?
+--
+-- One row per step, durations in milliseconds. Alerts on late payments are left out: their window
+-- had closed before they came. The steps are stacked because Redshift wants all percentiles of one
+-- SELECT to share their ordering.
+
+CREATE OR REPLACE VIEW marts.alert_latency_percentiles AS
+WITH
+
+durations AS (
+    SELECT
+        'window end to detected' AS step,
+        detection_ms AS duration_ms
+    FROM marts.alert_latency
+    WHERE NOT late
+    UNION ALL
+    SELECT
+        'origin to detected' AS step,
+        origin_to_detected_ms AS duration_ms
+    FROM marts.alert_latency
+    WHERE NOT late
+    UNION ALL
+    SELECT
+        'origin to paged' AS step,
+        origin_to_paged_ms AS duration_ms
+    FROM marts.alert_latency
+    WHERE NOT late AND paged_at IS NOT NULL
+    UNION ALL
+    SELECT
+        'origin to staged' AS step,
+        origin_to_staged_ms AS duration_ms
+    FROM marts.alert_latency
+    WHERE NOT late
+)
+
+SELECT
+    step,
+    COUNT(*) AS alerts,
+    CAST(PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY duration_ms) AS BIGINT) AS p50_ms,
+    CAST(PERCENTILE_CONT(0.99) WITHIN GROUP (ORDER BY duration_ms) AS BIGINT) AS p99_ms,
+    MAX(duration_ms) AS max_ms
+FROM durations
+GROUP BY step;

@@ -1,0 +1,14 @@
+-- Question: which alerts are in more than one sent page, and do the pages say so?
+--
+-- At most one page of an alert may be unmarked: the others carry `repeat`. unmarked_pages above
+-- one means that somebody was paged twice without being told.
+
+CREATE OR REPLACE VIEW marts.alerts_paged_again AS
+SELECT
+    alert_id,
+    COUNT(*) AS pages,
+    SUM(CASE WHEN repeat THEN 0 ELSE 1 END) AS unmarked_pages
+FROM marts.page_alerts
+WHERE state = 'SENT'
+GROUP BY alert_id
+HAVING COUNT(*) > 1;
