@@ -63,7 +63,10 @@ def _parse_amount(value: object) -> Decimal:
     return Decimal(value)
 
 
-def _without_card_number(value: str) -> str:
+def _readable(value: str) -> str:
+    if not value.isprintable():
+        msg = "must not hold control characters"
+        raise ValueError(msg)
     if _CARD_NUMBER_LIKE.search(value):
         msg = "must not hold a run of 13 or more digits, which could be a card number"
         raise ValueError(msg)
@@ -89,8 +92,8 @@ CardBin = Annotated[str, Field(pattern=r"^[0-9]{6}$", max_length=6)]
 CardLast4 = Annotated[str, Field(pattern=r"^[0-9]{4}$", max_length=4)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", max_length=3)]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", max_length=2)]
-City = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_without_card_number)]
-Reason = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_without_card_number)]
+City = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_readable)]
+Reason = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_readable)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
 
 
