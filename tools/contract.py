@@ -1,7 +1,7 @@
-"""Generates everything that is derived from the contract, or checks that it is up to date.
+"""Generates what is derived from the contract and the settings, or checks that it is up to date.
 
-    python tools/contract.py            write what is derived from the contract
-    python tools/contract.py --check    exit 1 and name each file that differs from the contract
+    python tools/contract.py            write what is derived from them
+    python tools/contract.py --check    exit 1 and name each file that differs
 
 A type that a target cannot hold is an error: nothing is guessed.
 """
@@ -22,6 +22,12 @@ from cardwatch.contract.streams import (
     EVENT_TYPES,
     MAX_CLOCK_SKEW,
     Envelope,
+)
+from cardwatch.settings import (
+    LocalSettings,
+    NotifierSettings,
+    SimulatorSettings,
+    StagerSettings,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -207,7 +213,30 @@ def _flink_type(name: str, annotation: object) -> str:
     raise TypeError(msg)
 
 
-GENERATORS: tuple[Callable[[], Generated], ...] = (json_schemas, warehouse_views, flink_tables)
+def settings_document() -> Generated:
+    """Give every setting with its default and meaning, as the settings models say it."""
+    parts = [
+        "# Settings",
+        "Generated from `src/cardwatch/settings.py` by `make contract`. Settings are read from\n"
+        + "the environment; a wrong or missing one is one line that names it. The functions' are\n"
+        + "set by `template.yaml`; those of the one-machine stack have the prefix `CARDWATCH_`.",
+    ]
+    for model in (SimulatorSettings, NotifierSettings, StagerSettings, LocalSettings):
+        prefix = model.model_config.get("env_prefix", "")
+        rows = ["| Variable | Default | Meaning |", "|---|---|---|"]
+        for name, field in model.model_fields.items():
+            default = "required" if field.is_required() else f"`{field.default}`"
+            rows.append(f"| `{(prefix + name).upper()}` | {default} | {field.description} |")
+        parts += [f"## {model.__name__.removesuffix('Settings')}", "\n".join(rows)]
+    yield ROOT / "docs" / "settings.md", "\n\n".join(parts) + "\n"
+
+
+GENERATORS: tuple[Callable[[], Generated], ...] = (
+    json_schemas,
+    warehouse_views,
+    flink_tables,
+    settings_document,
+)
 
 
 def main() -> int:

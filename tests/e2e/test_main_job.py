@@ -1,0 +1,188 @@
+"""The whole system as a person runs it: emulator, deployed functions, real Flink job, warehouse.
+
+Each run has a folder and ports of its own, so that it does not meet one a person has going.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from cardwatch.contract.alert import alert_id
+from cardwatch.local.receipts import AlertSeen, PageReceived, PaymentSeen, read_receipts
+from cardwatch.local.status import status_path
+from cardwatch.local.warehouse import Warehouse, WarehouseServer
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+CARDWATCH = Path(sys.executable).with_name("cardwatch")
+START_SECONDS = 240
+FINISH_SECONDS = 240
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a measured run left behind."""
+
+    status: int
+    output: str
+    figures: dict[str, Any]
+    var: Path
+
+    def views(self, *names: str) -> dict[str, list[dict[str, Any]]]:
+        """Read views of the run's warehouse, which outlives the run."""
+        server = WarehouseServer(self.var / "postgres")
+        server.start()
+        warehouse = Warehouse(server)
+        try:
+            return {name: warehouse.rows(name) for name in names}
+        finally:
+            warehouse.close()
+            server.stop()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def measured_run(
+    var: Path,
+    *options: str,
+    disturb: Callable[[Path, subprocess.Popen[str]], None] | None = None,
+) -> FinishedRun:
+    """Run `cardwatch run` to its end, with a disturbance while payments flow."""
+    environment = {
+        **os.environ,
+        "CARDWATCH_VAR": str(var),
+        "CARDWATCH_AWS_PORT": str(free_port()),
+        "CARDWATCH_FLINK_PORT": str(free_port()),
+    }
+    output = var / "output.txt"
+    var.mkdir(parents=True, exist_ok=True)
+    with output.open("w") as out:
+        process = subprocess.Popen(
+            [CARDWATCH, "run", *options],
+            cwd=ROOT,
+            env=environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            if disturb is not None:
+                wait_until(
+                    lambda: state(var) == "running" or process.poll() is not None, START_SECONDS
+                )
+                disturb(var, process)
+            process.wait(START_SECONDS + FINISH_SECONDS)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+    text = output.read_text()
+    run_file = var / "run.json"
+    assert run_file.exists(), text
+    return FinishedRun(process.returncode, text, json.loads(run_file.read_text()), var)
+
+
+def state(var: Path) -> str | None:
+    try:
+        found: str | None = json.loads(status_path(var).read_text()).get("state")
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.5)
+
+
+def processes(var: Path, *words: str) -> Iterator[psutil.Process]:
+    """Give the run's processes whose command line has all the words."""
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        line = " ".join(process.info["cmdline"] or ())
+        marked = str(var) in line or str(var) in str(process.info["environ"] or "")
+        if marked and all(word in line for word in words):
+            yield process
+
+
+def assert_every_promise_was_kept(run: FinishedRun) -> None:
+    alerts = list(read_receipts(run.var / "receipts", AlertSeen))
+    pages = list(read_receipts(run.var / "receipts", PageReceived))
+    payments = {p.payment_id: p for p in read_receipts(run.var / "receipts", PaymentSeen)}
+
+    ids_per_payment: dict[str, set[str]] = defaultdict(set)
+    for alert in alerts:
+        ids_per_payment[alert.payment_id].add(alert.alert_id)
+        assert alert.alert_id == alert_id(alert.payment_id, alert.card_token)
+        assert alert.payment_id in payments
+    assert all(len(ids) == 1 for ids in ids_per_payment.values())
+
+    alert_ids = {alert.alert_id for alert in alerts}
+    unmarked = Counter(i for page in pages if not page.repeat for i in page.alert_ids)
+    accounted = {i for page in pages for i in page.alert_ids}
+    assert alert_ids <= accounted
+    assert [i for i, times in unmarked.items() if times > 1] == []
+
+    rows = run.views("staging.payment_alert", "marts.payments_without_alert")
+    staged = Counter(row["alert_id"] for row in rows["staging.payment_alert"])
+    assert set(staged) == alert_ids
+    assert set(staged.values()) == {1}
+    assert rows["marts.payments_without_alert"] == []
+
+    assert run.status == 0, run.output
+    assert run.figures["stolen_payments"] > 0
+    assert run.figures["alerts"] == len(alert_ids)
+    assert run.figures["alerts_paged"] == len(alert_ids)
+    assert run.figures["pages_doubled"] == 0
+
+
+def assert_nothing_is_left_running(var: Path) -> None:
+    assert [p.info["cmdline"] for p in processes(var)] == []
+
+
+def test_with_every_fault_on_each_stolen_payment_is_alerted_paged_and_staged_once(
+    tmp_path: Path,
+) -> None:
+    run = measured_run(tmp_path / "var", "--seconds", "30", "--faults", "all")
+
+    assert_every_promise_was_kept(run)
+    assert run.figures["quarantined"] > 0
+    assert_nothing_is_left_running(run.var)
+
+
+def test_a_killed_task_manager_and_a_killed_notifier_lose_nothing_and_mark_every_repeat(
+    tmp_path: Path,
+) -> None:
+    killed: list[str] = []
+
+    def kill(var: Path, process: subprocess.Popen[str]) -> None:
+        for words in [("TaskManagerRunner",), ("NotifierFunction", "_worker.py")]:
+            time.sleep(8)
+            for victim in processes(var, *words):
+                victim.kill()
+                killed.append(words[0])
+        assert process.poll() is None
+
+    run = measured_run(tmp_path / "var", "--seconds", "45", disturb=kill)
+
+    assert {"TaskManagerRunner", "NotifierFunction"} <= set(killed)
+    assert_every_promise_was_kept(run)
+    assert_nothing_is_left_running(run.var)

@@ -1,0 +1,50 @@
+"""What the documents say exists."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import typer.main
+
+from cardwatch.cli import app
+from cardwatch.observability import MetricName
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+TARGETS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
+
+
+def label(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=label)
+def test_every_link_inside_the_project_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8"))
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=label)
+def test_every_command_that_is_told_exists(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    commands = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]  # a group
+    told = set(re.findall(r"(?:\.venv/bin/|`)cardwatch ([a-z]+)", text))
+    assert told - commands == set()
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)) - TARGETS == set()
+
+
+def test_every_public_make_target_is_explained_by_help() -> None:
+    explained = set(re.findall(r"^([a-z-]+):.*## \S", MAKEFILE, re.MULTILINE))
+    assert explained >= {"setup", "run", "down", "test", "check", "contract", "bench"}
+    assert TARGETS - explained == {"setup-dev"}
+
+
+def test_every_metric_is_counted_somewhere() -> None:
+    code = "".join(
+        path.read_text(encoding="utf-8")
+        for path in ROOT.glob("src/cardwatch/**/*.py")
+        if path.name != "observability.py"
+    )
+    assert [name for name in get_args(MetricName) if f'"{name}"' not in code] == []

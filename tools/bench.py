@@ -1,0 +1,347 @@
+"""Measures cardwatch on this machine and writes docs/benchmarks.md (`make bench`).
+
+Nothing else should run meanwhile: it takes about 15 minutes, and a busy machine shows in every
+figure. Ratios are between runs that took turns; each figure is a median, with the range beside it.
+"""
+
+import argparse
+import json
+import os
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cardwatch.aws.event_stream import KinesisEventStream
+from cardwatch.cards.card_file import write_card_file
+from cardwatch.cards.generator import generate_cards
+from cardwatch.cards.tokenizer import Tokenizer, read_tokenized_cards
+from cardwatch.clock import SystemClock
+from cardwatch.local import ministack
+from cardwatch.local.java import java_home
+from cardwatch.ports import StreamEntry
+from cardwatch.settings import LocalSettings, program_environment
+from cardwatch.simulation.events import EventGenerator
+from cardwatch.simulation.recording import write_events
+
+ROOT = Path(__file__).resolve().parents[1]
+REPORT = ROOT / "docs" / "benchmarks.md"
+KEY = bytes(range(32))
+FEW, MANY = 200_000, 1_000_000
+ROUNDS = 3
+PUT_EVENTS = 60_000
+"""Short enough that the emulator, which slows down as a stream grows, stays the same."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Several measurements of one thing."""
+
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Give the middle one."""
+        return statistics.median(self.values)
+
+    def show(self, digits: int = 1) -> str:
+        """Give the median with the range."""
+        low, high = min(self.values), max(self.values)
+        return f"{self.median:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+
+
+def say(text: str) -> None:
+    """Show progress."""
+    print(f"bench  {time.strftime('%H:%M:%S')}  {text}", flush=True)
+
+
+def card_file(folder: Path, count: int, stolen_percent: float) -> Path:
+    """Write a card file for a measurement."""
+    path = folder / f"cards-{count}-{stolen_percent:g}.txt"
+    write_card_file(path, generate_cards(count, stolen_percent, seed=7))
+    return path
+
+
+# ---------- the detection's cost ----------
+
+
+def flink_cost(job: str, events: Path, folder: Path) -> tuple[float, float]:
+    """Give CPU and wall seconds of one job over one file (tools/bench_flink.py)."""
+    done = subprocess.run(
+        [ROOT / ".venvs/flink/bin/python", ROOT / "tools/bench_flink.py", job, events],
+        env=program_environment(
+            {
+                "JAVA_HOME": str(java_home()),
+                "JVM_ARGS": "-Xmx1536m -XX:+UseSerialGC",
+                "FLINK_LOG_DIR": str(folder),
+            }
+        ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"bench: the job {job} failed: {done.stderr.strip().splitlines()[-1:]}")
+    cost = json.loads(done.stdout.strip().splitlines()[-1])
+    return cost["cpu_s"], cost["wall_s"]
+
+
+def detection(folder: Path) -> list[str]:
+    """Compare the application with decoding alone, by the difference of a long and a short file.
+
+    Both files cost the same start and the same drain at the end of input (the summaries of the
+    hour after the last payment), so the difference is the cost of events alone.
+    """
+    cards = read_tokenized_cards(
+        card_file(folder, 10_000, 10), Tokenizer(KEY), now=datetime.now(UTC)
+    )
+    files = {count: folder / f"events-{count}.jsonl.gz" for count in (1_000, FEW, MANY)}
+    lines = {
+        count: write_events(path, cards, count=count, payments_per_second=5_000).lines
+        for count, path in files.items()
+    }
+    unstolen = [card for card in cards if card.status == "ACTIVE"]
+    calm = folder / "events-calm.jsonl.gz"
+    write_events(calm, unstolen, count=1_000, payments_per_second=5_000)
+    costs: dict[str, list[float]] = {}
+    for number in range(ROUNDS):
+        found: dict[tuple[str, int], tuple[float, float]] = {}
+        for count in (FEW, MANY):
+            for job in ("decode", "detect"):
+                say(f"round {number + 1} of {ROUNDS}: {job} over {lines[count]:,} events")
+                found[job, count] = flink_cost(job, files[count], folder)
+        million = (lines[MANY] - lines[FEW]) / 1e6
+        for job in ("decode", "detect"):
+            cpu, wall = (
+                (long - short) / million
+                for long, short in zip(found[job, MANY], found[job, FEW], strict=True)
+            )
+            costs.setdefault(f"{job} cpu", []).append(cpu)
+            costs.setdefault(f"{job} rate", []).append(1000 / wall)
+        costs.setdefault("ratio", []).append(costs["detect cpu"][-1] / costs["decode cpu"][-1])
+        drained = flink_cost("detect", files[1_000], folder)[0]
+        idle = flink_cost("detect", calm, folder)[0]
+        costs.setdefault("drain", []).append(drained - idle)
+    shown = {name: Figure(tuple(values)) for name, values in costs.items()}
+    return [
+        "## The detection's cost",
+        "",
+        "Both detections beside a job that only decodes, on the same files in turns: 5,000",
+        "payments/s of event time, 10,000 cards of which 10 % are stolen, parallelism 1, heap",
+        f"state, outputs thrown away. Each figure is the difference between {lines[MANY]:,} and",
+        f"{lines[FEW]:,} events, so start and end-of-input drain are not in it;",
+        f"median of {ROUNDS} (range).",
+        "",
+        "| job | CPU s per million events | thousand events/s |",
+        "|---|---|---|",
+        f"| decode only | {shown['decode cpu'].show()} | {shown['decode rate'].show(0)} |",
+        f"| both detections | {shown['detect cpu'].show()} | {shown['detect rate'].show(0)} |",
+        f"| ratio | {shown['ratio'].show(2)} | |",
+        "",
+        "The drain after the last event (one hour of summaries, 360 fires over some 100 cards and",
+        f"their currencies) costs {shown['drain'].show()} CPU s, once per replay.",
+    ]
+
+
+# ---------- latencies ----------
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((ministack.HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def measured_run(folder: Path, *options: str) -> dict[str, Any]:
+    """Give the figures of `cardwatch run`, in a folder and on ports of its own."""
+    var = folder / f"var-{len(list(folder.glob('var-*')))}"
+    done = subprocess.run(
+        [Path(sys.executable).with_name("cardwatch"), "run", *options],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "CARDWATCH_VAR": str(var),
+            "CARDWATCH_AWS_PORT": str(free_port()),
+            "CARDWATCH_FLINK_PORT": str(free_port()),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if not (var / "run.json").exists():
+        sys.exit(f"bench: `cardwatch run` failed:\n{done.stdout}{done.stderr}")
+    figures: dict[str, Any] = json.loads((var / "run.json").read_text())
+    return figures | {"exit_status": done.returncode}
+
+
+def latencies(folder: Path) -> list[str]:
+    """Measure alert and page latency of whole runs."""
+    say("a run of 60 s at 20 payments/s")
+    calm = measured_run(folder, "--seconds", "60")
+    say("a run of 40 s at 1,000 payments/s, 1 % stolen")
+    cards = card_file(folder, 1_000, 1)
+    busy = measured_run(folder, "--seconds", "40", "--rate", "1000", "--cards", str(cards))
+    rows = []
+    for name, run in (
+        ("20 payments/s, 10 % stolen", calm),
+        ("1,000 payments/s, 1 % stolen", busy),
+    ):
+        alert, page = run["alert_latency_ms"], run["page_latency_ms"]
+        rows.append(
+            f"| {name} | {run['payments']:,} | {run['alerts']:,} | {alert['p50']:,} | "
+            f"{alert['p99']:,} | {page['p50']:,} | {page['p99']:,} | "
+            f"{run['memory_peak_mb']:,} | {run['time_to_first_page_s']} | {run['exit_status']} |"
+        )
+    return [
+        "## Latency of whole runs",
+        "",
+        "Everything on this machine: simulator, stream, Flink, notifier, warehouse. Alert: from",
+        "the window's end to the alert's arrival on the stream, the watermark delay of 1 s",
+        "included. Page: from the payment's `event_date_origin` to the page received, the window",
+        "of up to 5 s and the watermark delay included. At 1,000 payments/s the token bucket (30",
+        "pages a minute) decides when a page goes out. Latencies are in milliseconds, memory the",
+        "peak of all processes together.",
+        "",
+        "| load | payments | alerts | alert p50 | p99 | page p50 | p99 | MB | start s | exit |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+        *rows,
+    ]
+
+
+# ---------- the producer ----------
+
+
+@contextmanager
+def emulator(folder: Path) -> Iterator[LocalSettings]:
+    """Start an empty AWS emulator, and stop it at the end."""
+    settings = LocalSettings(var=folder / "producer", aws_port=free_port())
+    program = ministack.program(settings, ROOT)
+    process = subprocess.Popen(
+        list(program.command),
+        env=program_environment(dict(program.environment)),
+        cwd=program.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not ministack.is_ready(settings):
+            if process.poll() is not None:
+                sys.exit("bench: the AWS emulator did not start")
+            time.sleep(0.1)
+        yield settings
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def producer(folder: Path) -> list[str]:
+    """Compare the simulator's way to the stream with bare calls of the emulator."""
+    cards = read_tokenized_cards(ROOT / "data/cards.txt", Tokenizer(KEY), now=datetime.now(UTC))
+    rates: dict[str, list[float]] = {"simulator": [], "emulator": []}
+    with emulator(folder) as settings:
+        kinesis = ministack.session(settings).client(
+            "kinesis", endpoint_url=ministack.endpoint(settings)
+        )
+
+        def bare(stream: str, batches: Sequence[Sequence[StreamEntry]]) -> None:
+            for batch in batches:
+                records = [{"Data": e.data, "PartitionKey": e.partition_key} for e in batch]
+                kinesis.put_records(StreamName=stream, Records=records)  # type: ignore[arg-type]  # plain dicts
+
+        def rate_of(name: str, work: Callable[[str], int]) -> None:
+            stream = f"{name}-{len(rates[name])}"
+            kinesis.create_stream(StreamName=stream, ShardCount=2)
+            kinesis.get_waiter("stream_exists").wait(StreamName=stream, WaiterConfig={"Delay": 1})
+            began = time.monotonic()
+            done = work(stream)
+            rates[name].append(done / (time.monotonic() - began))
+            kinesis.delete_stream(StreamName=stream)
+
+        def simulate(stream: str) -> int:
+            generator = EventGenerator(cards, seed=7)
+            target = KinesisEventStream(kinesis, stream, SystemClock())
+            sent = tick = 0
+            while sent < PUT_EVENTS:
+                # A tick as the simulator sends it at 2,000 payments/s or more: one full call.
+                entries = generator.payments(tick, 5_000)
+                outcome = target.put(entries)
+                if outcome.undelivered:
+                    sys.exit("bench: the emulator refused records")
+                sent, tick = sent + len(entries), tick + 1
+            return sent
+
+        def prepared(stream: str) -> int:
+            bare(stream, batches)
+            return sum(len(batch) for batch in batches)
+
+        ready = EventGenerator(cards, seed=7)
+        entries = [e for tick in range(200) for e in ready.payments(tick, 5_000)][:PUT_EVENTS]
+        batches = [entries[at : at + 500] for at in range(0, len(entries), 500)]
+        for number in range(ROUNDS):
+            say(f"round {number + 1} of {ROUNDS}: {PUT_EVENTS:,} records to the emulator, two ways")
+            rate_of("simulator", simulate)
+            rate_of("emulator", prepared)
+    shares = zip(rates["simulator"], rates["emulator"], strict=True)
+    ratio = Figure(tuple(100 * ours / bare_rate for ours, bare_rate in shares))
+    return [
+        "## The simulator's put rate",
+        "",
+        f"{PUT_EVENTS:,} payments into a fresh stream of two shards of the emulator, one caller:",
+        "generated and put by the simulator's own code, beside bare PutRecords calls with 500",
+        f"records made beforehand. Median of {ROUNDS} (range).",
+        "",
+        "| | records/s |",
+        "|---|---|",
+        f"| simulator | {Figure(tuple(rates['simulator'])).show(0)} |",
+        f"| the emulator's own maximum | {Figure(tuple(rates['emulator'])).show(0)} |",
+        f"| share | {ratio.show(0)} % |",
+    ]
+
+
+SECTIONS: dict[str, Callable[[Path], list[str]]] = {
+    "detection": detection,
+    "latencies": latencies,
+    "producer": producer,
+}
+
+
+def main() -> None:
+    """Measure the asked sections, all by default, and write the report."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "section", nargs="*", choices=[[], *SECTIONS], help="print these only, write nothing"
+    )
+    asked = parser.parse_args().section
+    with tempfile.TemporaryDirectory(prefix="cardwatch-bench-") as folder:
+        texts = [
+            "\n".join(section(Path(folder)))
+            for name, section in SECTIONS.items()
+            if not asked or name in asked
+        ]
+    if asked:
+        print("\n\n".join(texts))
+        return
+    today = datetime.now(UTC).date()
+    head = (
+        "# Benchmarks\n\nWritten by `make bench`; every figure is of one run of it, on "
+        f"{today}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
+        f"Python {platform.python_version()}. Machines differ: compare ratios, not seconds."
+    )
+    REPORT.write_text("\n\n".join([head, *texts]) + "\n", encoding="utf-8")
+    say(f"wrote {REPORT.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
