@@ -217,9 +217,12 @@ def settings_document() -> Generated:
     """Give every setting with its default and meaning, as the settings models say it."""
     parts = [
         "# Settings",
-        "Generated from `src/cardwatch/settings.py` by `make contract`. Settings are read from\n"
-        + "the environment; a wrong or missing one is one line that names it. The functions' are\n"
-        + "set by `template.yaml`; those of the one-machine stack have the prefix `CARDWATCH_`.",
+        (
+            "Generated from `src/cardwatch/settings.py` by `make contract`. Settings are read\n"
+            "from the environment; a wrong or missing one is one line that names it. Those of the\n"
+            "functions are set by `template.yaml`; those of the one-machine stack have the prefix\n"
+            "`CARDWATCH_`."
+        ),
     ]
     for model in (SimulatorSettings, NotifierSettings, StagerSettings, LocalSettings):
         prefix = model.model_config.get("env_prefix", "")

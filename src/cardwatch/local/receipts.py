@@ -171,13 +171,18 @@ def facts_of(raw: bytes, *, arrived: datetime, shard: str, sequence: str) -> Ite
     else:
         yield EventSeen(arrived, event.type, event.event_id)
     try:
-        envelope = json.loads(raw)
-        tell = _TOLD_BY.get(envelope["type"])
-        told = tell(envelope, envelope["event_json_data"], arrived) if tell else None
-    except (ValueError, TypeError, KeyError, RecursionError):
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
         return
-    if told is not None:
-        yield told
+    # Flink's JSON format reads an array as so many records, so the detection does too.
+    for envelope in document if isinstance(document, list) else [document]:
+        try:
+            tell = _TOLD_BY.get(envelope["type"])
+            told = tell(envelope, envelope["event_json_data"], arrived) if tell else None
+        except (ValueError, TypeError, KeyError):
+            continue
+        if told is not None:
+            yield told
 
 
 def _payment(envelope: dict[str, Any], data: dict[str, Any], arrived: datetime) -> Fact | None:

@@ -196,6 +196,8 @@ def _conclude(stack: LocalStack, verdict: Verdict, console: Console) -> int:
     failures = figures.pop("failures")
     first_page = stack.tally.first_page
     figures |= {
+        "quarantined": sum(verdict.quarantined.values()),
+        "quarantined_by_reason": dict(verdict.quarantined),
         "time_to_first_page_s": None
         if first_page is None
         else round((first_page - stack.started_at).total_seconds(), 1),

@@ -64,6 +64,15 @@ def test_a_payment_from_the_far_future_is_quarantined_and_not_judged() -> None:
     assert seen(record) == [RejectedSeen(NOW, "s", "1", "future_time")]
 
 
+def test_payments_in_an_array_are_quarantined_as_one_record_and_each_judged() -> None:
+    other = payment(payment_id="pay_2")
+    assert seen([payment(), 7, other]) == [
+        RejectedSeen(NOW, "s", "1", "not_an_object"),
+        SEEN,
+        PaymentSeen(NOW, "pay_2", "a" * 32, ORIGIN),
+    ]
+
+
 def test_poison_is_counted_by_its_reason_and_raises_nothing() -> None:
     for raw in (b"", b"\xff\xfe", b"[]", b"null", b"{", b'{"type": []}', b"[" * 100_000):
         (fact,) = seen(raw)
