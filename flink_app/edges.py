@@ -1,0 +1,92 @@
+"""Edges: where the job's events come from and where its detections go.
+
+The SQL between the edges is the same text everywhere. An edge does two things:
+
+1. it registers the table `events` with exactly the schema of the table `events_schema`
+   (sql/schemas/events.sql: physical columns, row time and watermark), and
+2. it takes `outputs`, a table with the one column `record` (STRING NOT NULL): complete envelopes,
+   one JSON object each, to be written as UTF-8.
+
+`files` and `connector` are SQL alone (SqlEdge); `local` is in local_kinesis.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.table import Schema, StatementSet, StreamTableEnvironment, Table
+
+from properties import Properties
+from sql_files import SQL, placeholders, sql_text
+
+EDGE_GROUP = "cardwatch.edge"
+"""The property group that holds what an edge needs; its keys are the placeholders of its SQL."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job under construction; what goes into `statements` or `env` is executed together."""
+
+    env: StreamExecutionEnvironment
+    tables: StreamTableEnvironment
+    statements: StatementSet
+    properties: Properties
+
+
+class Edge(Protocol):
+    """One pair of ends of the job."""
+
+    def options(self, properties: Properties) -> Mapping[str, str]:
+        """Give Flink options that the edge needs, set before the environment is created."""
+        ...
+
+    def register_events(self, job: Job) -> None:
+        """Create the table `events` with the schema of `events_schema`; raises PropertyError."""
+        ...
+
+    def write_outputs(self, job: Job, outputs: Table) -> None:
+        """Attach the sink that writes `outputs.record`; raises PropertyError.
+
+        The sink is an INSERT in `job.statements` or a DataStream in `job.env`; nothing is executed.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class SqlEdge:
+    """An edge that is DDL alone: sql/connectors/<name>/{events,outputs}.sql."""
+
+    name: str
+
+    def options(self, properties: Properties) -> Mapping[str, str]:
+        """Need no option."""
+        del properties
+        return {}
+
+    def register_events(self, job: Job) -> None:
+        """Create `events` from the edge's DDL; raises PropertyError."""
+        self._create(job, "events")
+
+    def write_outputs(self, job: Job, outputs: Table) -> None:
+        """Create the sink table from the edge's DDL and insert into it; raises PropertyError."""
+        self._create(job, "outputs")
+        job.statements.add_insert("outputs", outputs)
+
+    def _create(self, job: Job, table: str) -> None:
+        path = SQL / "connectors" / self.name / f"{table}.sql"
+        values = {key: job.properties.text(EDGE_GROUP, key) for key in placeholders(path)}
+        job.tables.execute_sql(sql_text(path, values))
+
+
+def schema_of(tables: StreamTableEnvironment, table: str) -> Schema:
+    """Give a registered table's schema with computed columns and watermark, for from_data_stream.
+
+    PyFlink shows a table's physical columns only; the catalog has the whole.
+    """
+    environment = tables._j_tenv  # noqa: SLF001  there is no public way to the declared schema
+    identifier = environment.getCatalogManager().qualifyIdentifier(
+        environment.getParser().parseIdentifier(table)
+    )
+    found = environment.getCatalogManager().getTable(identifier).get()
+    return Schema(found.getTable().getUnresolvedSchema())

@@ -1,0 +1,354 @@
+"""Reading and writing the stream through the Kinesis API with boto3, for the local edge.
+
+No Flink in here: the functions of local_kinesis.py own the state and the timing, this module owns
+the API's rules (iterators, throttling, partial failures, limits).
+"""
+
+import heapq
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+logger = logging.getLogger(__name__)
+
+GET_LIMIT: Final = 2_000
+"""Records of one GetRecords call: what the reader holds of a shard at most."""
+POLL_LIMIT: Final = 10_000
+"""Records of one poll, so that a backlog does not keep a checkpoint waiting."""
+PUT_LIMIT: Final = 500
+PUT_BYTES: Final = 4 * 1024 * 1024
+"""Limits of one PutRecords call; the API takes 5 MiB, keys included."""
+GIVE_UP_SECONDS: Final = 60.0
+"""After this long without an answer the reader fails, so that the job shows what is wrong."""
+LONGEST_WAIT_SECONDS: Final = 5.0
+
+_TRANSIENT: Final = frozenset(
+    {
+        "InternalFailure",
+        "InternalServerError",
+        "KMSThrottlingException",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "ServiceUnavailable",
+        "ThrottlingException",
+    }
+)
+
+
+class StreamError(Exception):
+    """The stream cannot be used; the text names it, its endpoint and the remedy."""
+
+
+@dataclass(frozen=True)
+class StreamAddress:
+    """Where a stream is. An empty endpoint is AWS itself, an empty profile the default chain."""
+
+    name: str
+    region: str
+    endpoint: str
+
+    def __str__(self) -> str:
+        """Name the stream as people know it."""
+        return f"stream {self.name!r} at {self.endpoint}"
+
+    def client(self) -> Any:  # noqa: ANN401  boto3 makes its clients at run time
+        """Make a client of its own, with credentials that only an emulator takes."""
+        # A profile or certificate bundle named for the real AWS is not looked at.
+        unset = (None, None, None, None)
+        session = boto3.Session(
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106  the emulator takes any
+            region_name=self.region,
+            botocore_session=botocore.session.Session({"profile": unset, "ca_bundle": unset}),
+        )
+        config = Config(
+            connect_timeout=3,
+            read_timeout=20,
+            # The reader and the writer decide themselves when to try again.
+            retries={"mode": "standard", "total_max_attempts": 1},
+            proxies={},
+        )
+        return session.client("kinesis", endpoint_url=self.endpoint, config=config)
+
+
+def list_shards(address: StreamAddress) -> tuple[str, ...]:
+    """Give the ids of the shards in order; raises StreamError when the stream cannot be reached."""
+    client = address.client()
+    shards: list[str] = []
+    request = {"StreamName": address.name}
+    try:
+        while True:
+            page = client.list_shards(**request)
+            shards += [shard["ShardId"] for shard in page["Shards"]]
+            if "NextToken" not in page:
+                return tuple(sorted(shards))
+            request = {"NextToken": page["NextToken"]}
+    except (ClientError, BotoCoreError) as error:
+        msg = (
+            f"cannot read {address}: {_what(error)}; start the local stack, or correct "
+            "stream_name, aws_region and endpoint_url in the properties"
+        )
+        raise StreamError(msg) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where to begin in a shard without a position: a moment, or the oldest record."""
+
+    at: datetime | None = None
+
+    @classmethod
+    def of(cls, position: str, timestamp: str) -> "Start":
+        """Read the properties start_position and start_timestamp; raises ValueError."""
+        if position == "TRIM_HORIZON":
+            return cls()
+        if position != "AT_TIMESTAMP":
+            msg = f"start_position must be TRIM_HORIZON or AT_TIMESTAMP, not {position!r}"
+            raise ValueError(msg)
+        try:
+            at = datetime.fromisoformat(timestamp)
+        except ValueError:
+            at = None
+        if at is None or at.tzinfo is None:
+            msg = f"start_timestamp must be a time like 2026-11-21T07:00:00.000Z, not {timestamp!r}"
+            raise ValueError(msg)
+        return cls(at)
+
+    def iterator(self) -> Mapping[str, object]:
+        """Give the arguments of GetShardIterator."""
+        if self.at is None:
+            return {"ShardIteratorType": "TRIM_HORIZON"}
+        return {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": self.at}
+
+
+@dataclass(slots=True)
+class _Shard:
+    id: str
+    order: int
+    position: str | None
+    """Sequence number of the last record that was fetched."""
+    iterator: str | None = None
+    fetched: list[Mapping[str, Any]] = field(default_factory=list)
+    """In order of arrival; not handed out yet."""
+    behind: bool = True
+    """There was more to fetch when it was last asked."""
+    reached: float = 0.0
+    """Everything that arrived before this moment (epoch seconds) was fetched."""
+    closed: bool = False
+    failures: int = 0
+    failing_since: float = 0.0
+    wait_until: float = 0.0
+
+
+class ShardReader:
+    """Reads all shards of a stream as one sequence.
+
+    Records come in order of arrival over all shards, also while catching up: a shard that is ahead
+    waits for the others, because one watermark speaks for all of them.
+    """
+
+    def __init__(
+        self,
+        client: Any,  # noqa: ANN401  see StreamAddress.client
+        address: StreamAddress,
+        shards: Sequence[str],
+        positions: Mapping[str, str],
+        start: Start,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Read on after `positions` (shard id → sequence number), from `start` where there is none.
+
+        `clock` gives epoch seconds.
+        """
+        self._client = client
+        self._address = address
+        self._start = start
+        self._clock = clock
+        self._shards = [
+            _Shard(shard, order, positions.get(shard)) for order, shard in enumerate(shards)
+        ]
+
+    def poll(self) -> Iterator[tuple[str, str, bytes]]:
+        """Give what is there now: (shard id, sequence number, data) of each record.
+
+        At most about POLL_LIMIT records; a caller keeps the sequence number of the last one it took
+        of each shard as the position. Raises StreamError after GIVE_UP_SECONDS without an answer,
+        at once for an answer that will not change.
+        """
+        given = 0
+        while given < POLL_LIMIT:
+            for shard in self._shards:
+                if not shard.fetched and not shard.closed:
+                    self._fetch(shard)
+            until = min(
+                (shard.reached for shard in self._shards if shard.behind), default=float("inf")
+            )
+            batch = list(self._take(until))
+            yield from batch
+            given += len(batch)
+            # Nothing given while one is behind: it waits for its turn to be asked again.
+            if not batch or not any(shard.behind or shard.fetched for shard in self._shards):
+                return
+
+    def _take(self, until: float) -> Iterator[tuple[str, str, bytes]]:
+        ready = []
+        for shard in self._shards:
+            split = len(shard.fetched)
+            while split and _arrival(shard.fetched[split - 1]) > until:
+                split -= 1
+            ready.append(
+                [
+                    (_arrival(record), shard.order, shard.id, record)
+                    for record in shard.fetched[:split]
+                ]
+            )
+            del shard.fetched[:split]
+        for _, _, shard_id, record in heapq.merge(*ready, key=lambda item: item[:2]):
+            yield shard_id, record["SequenceNumber"], record["Data"]
+
+    def _fetch(self, shard: _Shard) -> None:
+        now = self._clock()
+        if now < shard.wait_until:
+            return
+        try:
+            if shard.iterator is None:
+                shard.iterator = self._iterator(shard)
+            answer = self._client.get_records(ShardIterator=shard.iterator, Limit=GET_LIMIT)
+        except (ClientError, BotoCoreError) as error:
+            self._failed(shard, error, now)
+            return
+        shard.failures = 0
+        shard.fetched = answer["Records"]
+        shard.iterator = answer.get("NextShardIterator")
+        behind = timedelta(milliseconds=answer.get("MillisBehindLatest") or 0)
+        shard.behind = bool(behind)
+        shard.reached = now - behind.total_seconds()
+        if shard.fetched:
+            shard.position = shard.fetched[-1]["SequenceNumber"]
+            shard.reached = _arrival(shard.fetched[-1])
+        if shard.iterator is None:
+            shard.closed, shard.behind = True, False
+            logger.warning(
+                "%s of %s was split or merged away; restart the job to read its successors",
+                shard.id,
+                self._address,
+            )
+
+    def _iterator(self, shard: _Shard) -> str:
+        where = (
+            self._start.iterator()
+            if shard.position is None
+            else {
+                "ShardIteratorType": "AFTER_SEQUENCE_NUMBER",
+                "StartingSequenceNumber": shard.position,
+            }
+        )
+        answer = self._client.get_shard_iterator(
+            StreamName=self._address.name, ShardId=shard.id, **where
+        )
+        return str(answer["ShardIterator"])
+
+    def _failed(self, shard: _Shard, error: ClientError | BotoCoreError, now: float) -> None:
+        # The others wait with it: what they have would make its records late.
+        shard.behind = True
+        if _code(error) == "ExpiredIteratorException":
+            shard.iterator = None
+            return
+        if not _may_pass(error):
+            msg = f"cannot read {shard.id} of {self._address}: {_what(error)}"
+            raise StreamError(msg) from None
+        if shard.failures == 0:
+            shard.failing_since = now
+        shard.failures += 1
+        if now - shard.failing_since > GIVE_UP_SECONDS:
+            msg = (
+                f"cannot read {shard.id} of {self._address} for {GIVE_UP_SECONDS:.0f} s: "
+                f"{_what(error)}"
+            )
+            raise StreamError(msg) from None
+        shard.wait_until = now + wait_seconds(shard.failures)
+        logger.warning("waiting for %s of %s: %s", shard.id, self._address, _what(error))
+
+
+class StreamWriter:
+    """Puts records on the stream, each under a random partition key."""
+
+    def __init__(self, client: Any, address: StreamAddress) -> None:  # noqa: ANN401  as above
+        """Write to `address` through `client`."""
+        self._client = client
+        self._address = address
+
+    def put(self, records: Sequence[str]) -> list[str]:
+        """Try once to put all records, in as few calls as the API allows; give those not taken.
+
+        Raises StreamError for an answer that will not change when asked again.
+        """
+        refused: list[str] = []
+        for batch in _batches(records):
+            refused += self._put(batch)
+        return refused
+
+    def _put(self, batch: Sequence[str]) -> list[str]:
+        entries = [{"Data": record.encode(), "PartitionKey": uuid.uuid4().hex} for record in batch]
+        try:
+            answer = self._client.put_records(StreamName=self._address.name, Records=entries)
+        except (ClientError, BotoCoreError) as error:
+            if not _may_pass(error):
+                msg = f"cannot write to {self._address}: {_what(error)}"
+                raise StreamError(msg) from None
+            logger.warning("waiting to write to %s: %s", self._address, _what(error))
+            return list(batch)
+        return [
+            record
+            for record, result in zip(batch, answer["Records"], strict=True)
+            if result.get("ErrorCode")
+        ]
+
+
+def wait_seconds(failures: int) -> float:
+    """Say how long to wait after that many failures in a row."""
+    return float(min(LONGEST_WAIT_SECONDS, 0.1 * 2 ** min(failures, 10)))
+
+
+def _batches(records: Sequence[str]) -> Iterator[Sequence[str]]:
+    begin = size = 0
+    for index, record in enumerate(records):
+        # A character is at most four bytes; the partition key counts too.
+        weight = 4 * len(record) + 32
+        if index - begin == PUT_LIMIT or (size + weight > PUT_BYTES and index > begin):
+            yield records[begin:index]
+            begin, size = index, 0
+        size += weight
+    if begin < len(records):
+        yield records[begin:]
+
+
+def _arrival(record: Mapping[str, Any]) -> float:
+    return float(record["ApproximateArrivalTimestamp"].timestamp())
+
+
+def _code(error: ClientError | BotoCoreError) -> str:
+    return str(error.response["Error"]["Code"]) if isinstance(error, ClientError) else ""
+
+
+def _may_pass(error: ClientError | BotoCoreError) -> bool:
+    if not isinstance(error, ClientError):
+        return True
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return _code(error) in _TRANSIENT or int(status) >= 500  # noqa: PLR2004  server's own failure
+
+
+def _what(error: ClientError | BotoCoreError) -> str:
+    if isinstance(error, ClientError):
+        return f"{_code(error)}: {error.response['Error'].get('Message', '')}".strip(": ")
+    return str(error)

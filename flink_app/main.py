@@ -1,0 +1,33 @@
+"""The Flink application: finds payments on stolen cards in the event stream.
+
+On Managed Service for Apache Flink it runs without arguments; elsewhere:
+
+    flink run -py main.py --edge local --properties properties.json
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline import EDGES, build
+from properties import MANAGED_FLINK_FILE, Properties, PropertyError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Build the job and submit it; a wrong property ends the program with one line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--edge", choices=sorted(EDGES), default="connector")
+    parser.add_argument("--properties", type=Path, help="JSON file of property groups")
+    options = parser.parse_args(arguments)
+    managed = options.properties is None
+    try:
+        properties = Properties.read(MANAGED_FLINK_FILE if managed else options.properties)
+        job = build(EDGES[options.edge](), properties, managed=managed)
+    except PropertyError as error:
+        sys.exit(f"cardwatch: {error}")
+    job.env.execute("cardwatch")
+
+
+if __name__ == "__main__":
+    main()

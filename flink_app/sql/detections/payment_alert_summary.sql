@@ -1,0 +1,49 @@
+-- What did stolen cards cost us in the last hour?
+--
+-- Rule: over all stolen payments, every 10 s, over the last 60 min, while there is one: how many
+-- payments, how many cards, the total per currency, the five cards with the most payments.
+-- A late payment counts from the next fire as long as its last window is open.
+-- Constants: window 60 min, slide 10 s, five cards. Totals are sorted by currency; they leave out
+-- unreadable amounts and sums of more than the contract's 15 digits.
+SELECT
+    JSON_OBJECT(
+        KEY 'type' VALUE 'PAYMENT_ALERT_SUMMARY',
+        KEY 'event_id' value LOWER(SHA2(CONCAT_WS('|', 'summary', window_end, '1'), 256)),
+        KEY 'schema_version' VALUE 1,
+        KEY 'event_date_origin' value window_end,
+        KEY 'event_json_data' value JSON_OBJECT(
+            KEY 'window_start' value window_start,
+            KEY 'window_end' value window_end,
+            KEY 'payment_count' value payment_count,
+            KEY 'card_count' value card_count,
+            KEY 'totals' value JSON(
+                '[' || COALESCE(ARRAY_JOIN(ARRAY_SORT(totals), ','), '') || ']'
+            ),
+            KEY 'top_cards' value JSON(
+                '[' || CONCAT_WS(
+                    ',',
+                    SUBSTRING(cards[1], 11),
+                    SUBSTRING(cards[2], 11),
+                    SUBSTRING(cards[3], 11),
+                    SUBSTRING(cards[4], 11),
+                    SUBSTRING(cards[5], 11)
+                ) || ']'
+            )
+        )
+    ) AS record
+FROM (
+    SELECT
+        *,
+        ARRAY_SLICE(ARRAY_SORT(ranked_cards), 1, 5) AS cards
+    FROM (
+        SELECT
+            DATE_FORMAT(window_start, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''') AS window_start,
+            DATE_FORMAT(window_end, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''') AS window_end,
+            SUM(payment_count) AS payment_count,
+            SUM(card_count) AS card_count,
+            ARRAY_AGG(total) FILTER (WHERE total IS NOT NULL) AS totals,
+            ARRAY_AGG(ranked_card) FILTER (WHERE ranked_card IS NOT NULL) AS ranked_cards
+        FROM summary_parts
+        GROUP BY window_start, window_end
+    )
+)

@@ -1,0 +1,58 @@
+-- Payments on a card that is stolen at the payment's time, each payment once: both detections
+-- read this.
+--
+-- A payment is judged by the newest status with effective_from <= the payment's time, among those
+-- that arrived before the watermark passed the payment. For a payment that comes after the
+-- watermark only the newest version at the watermark is left; when that took effect after the
+-- payment, the payment is judged by nothing.
+-- Of a payment's copies the first that is judged counts; in one step of the watermark, the first
+-- that arrived. Processing time orders them: by event time Flink would drop what it holds for late.
+-- The 5 s window is the payment's own; late says that it had closed before the payment was judged.
+-- amount: null as well when the contract's 15 digits before the point cannot hold it rounded.
+-- decimals: ISO 4217's minor unit of the currency, the one list of them in the job.
+SELECT
+    rt,
+    window_5s_start,
+    window_5s_start + INTERVAL '5' SECOND AS window_5s_end,
+    COALESCE(
+        window_5s_start + INTERVAL '4.999' SECOND <= CURRENT_WATERMARK(judged_at), FALSE
+    ) AS late,
+    payment_id,
+    account_id,
+    user_id,
+    card_token,
+    card_bin,
+    card_last4,
+    CASE WHEN ABS(amount) < 999999999999999.5 THEN amount END AS amount,
+    currency,
+    CASE
+        WHEN currency IN (
+            'BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'UYI',
+            'VND', 'VUV', 'XAF', 'XOF', 'XPF'
+        ) THEN 0
+        WHEN currency IN ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') THEN 3
+        WHEN currency IN ('CLF', 'UYW') THEN 4
+        ELSE 2
+    END AS decimals,
+    merchant_id,
+    country,
+    city,
+    effective_from
+FROM (
+    SELECT
+        *,
+        CAST(CAST(rt AS TIMESTAMP_LTZ(0)) AS TIMESTAMP_LTZ(3))
+        - MOD(EXTRACT(SECOND FROM rt), 5) * INTERVAL '1' SECOND AS window_5s_start,
+        ROW_NUMBER() OVER (PARTITION BY payment_id ORDER BY joined_at) AS copy_number
+    FROM (
+        SELECT
+            p.*,
+            c.effective_from,
+            PROCTIME() AS joined_at
+        FROM payments AS p
+        INNER JOIN card_versions FOR SYSTEM_TIME AS OF p.judged_at AS c
+            ON p.card_token = c.card_token
+        WHERE c.status = 'STOLEN' AND c.effective_from <= p.rt
+    )
+)
+WHERE copy_number = 1

@@ -1,0 +1,60 @@
+-- The parts of each summary: one row per card, and one per currency, of the hour that ends at
+-- window_end. Two windows with few keys are cheaper than one with a key per card and currency.
+--
+-- ranked_card and total are texts that sort in the order the summary asks for: ranked_card starts
+-- with ten digits that fall as the count grows, then the card's JSON, token first; total is a
+-- currency's JSON, currency first.
+SELECT
+    window_start,
+    window_end,
+    payment_count,
+    1 AS card_count,
+    LPAD(CAST(9999999999 - payment_count AS STRING), 10, '0')
+    || '{"card_token":"'
+    || card_token
+    || '","card_last4":'
+    || COALESCE(JSON_STRING(card_last4), 'null')
+    || ',"payment_count":' || CAST(payment_count AS STRING) || '}' AS ranked_card,
+    CAST(NULL AS STRING) AS total
+FROM (
+    SELECT
+        window_start,
+        window_end,
+        card_token,
+        MAX(SUBSTRING(card_last4, 1, 128)) AS card_last4,
+        COUNT(*) AS payment_count
+    FROM
+        TABLE(
+            HOP(TABLE stolen, DESCRIPTOR (rt), INTERVAL '10' SECOND, INTERVAL '60' MINUTE)
+        )
+    GROUP BY window_start, window_end, card_token
+)
+UNION ALL
+SELECT
+    window_start,
+    window_end,
+    0 AS payment_count,
+    0 AS card_count,
+    CAST(NULL AS STRING) AS ranked_card,
+    '{"currency":' || JSON_STRING(currency) || ',"count":' || CAST(payment_count AS STRING)
+    || ',"amount":"' || CASE decimals
+        WHEN 0 THEN CAST(CAST(amount AS DECIMAL(15, 0)) AS STRING)
+        WHEN 3 THEN CAST(CAST(amount AS DECIMAL(18, 3)) AS STRING)
+        WHEN 4 THEN CAST(CAST(amount AS DECIMAL(19, 4)) AS STRING)
+        ELSE CAST(CAST(amount AS DECIMAL(17, 2)) AS STRING)
+    END || '"}' AS total
+FROM (
+    SELECT
+        window_start,
+        window_end,
+        SUBSTRING(currency, 1, 128) AS currency,
+        decimals,
+        COUNT(*) AS payment_count,
+        SUM(amount) AS amount
+    FROM
+        TABLE(
+            HOP(TABLE stolen, DESCRIPTOR (rt), INTERVAL '10' SECOND, INTERVAL '60' MINUTE)
+        )
+    WHERE amount IS NOT NULL AND currency IS NOT NULL
+    GROUP BY window_start, window_end, SUBSTRING(currency, 1, 128), decimals
+)

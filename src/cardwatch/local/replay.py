@@ -1,0 +1,255 @@
+"""Replays a file of envelopes through the Flink job, for the same detections as the live job's.
+
+The job runs in an embedded Flink with one thread per step, so that the order of the file is the
+order of arrival. What comes out depends on the file alone: the same file gives the same bytes.
+"""
+
+import gzip
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BufferedReader
+from pathlib import Path
+from typing import Final, Self
+
+from cardwatch.contract.streams import RejectedRecord, read_event
+from cardwatch.local.java import java_home
+from cardwatch.settings import program_environment
+
+ROOT: Final = Path(__file__).resolve().parents[3]
+PROGRESS_SECONDS: Final = 2.0
+LINES_AT_A_TIME: Final = 5_000
+JVM_OPTIONS: Final = "-Xmx1536m -XX:+UseSerialGC"
+"""State grows with the stolen payments of an hour, not with the file."""
+RUN_DEPENDENT: Final = ("detected_at", "late")
+"""Fields of an alert that say how the job met the payment, not what it found."""
+
+
+class ReplayError(Exception):
+    """The replay cannot be done; the text says why and what helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport:
+    """What one replay did."""
+
+    lines: int
+    rejected: int
+    alerts: int
+    summaries: int
+    seconds: float
+    """From start to finished files."""
+    detection_seconds: float
+    """The Flink process alone, its start of several seconds included."""
+
+    @property
+    def lines_per_second(self) -> float:
+        """Lines over the whole time."""
+        return self.lines / self.seconds if self.seconds else 0.0
+
+
+def replay(
+    input_path: Path, out_dir: Path, *, progress: Callable[[str], None], root: Path = ROOT
+) -> ReplayReport:
+    """Run the detections over a .jsonl or .jsonl.gz file of envelopes, one per line.
+
+    Writes to `out_dir`, each file whole or not at all: alerts.jsonl and summaries.jsonl (envelopes,
+    one per event_id, by window end, then id, without detected_at and late) and rejected.jsonl (the
+    lines that break the contract: line from 1, reason, detail). Raises ReplayError.
+    """
+    started = time.monotonic()
+    _check(input_path, out_dir, root)
+    work = Path(tempfile.mkdtemp(prefix="replay-", dir=out_dir))
+    try:
+        with _Detection(input_path, work, root) as detection:
+            lines, rejected = _validate(input_path, work / "rejected.jsonl", progress)
+            while detection.running():
+                progress(f"detecting: {detection.written() / 1e6:,.0f} MB of detections so far")
+                detection.wait(PROGRESS_SECONDS)
+            detection_seconds = detection.finish()
+        progress("sorting the detections")
+        with closing(_sorted_store(work)) as store:
+            alerts = _write(store, "PAYMENT_ALERT", work / "alerts.jsonl")
+            summaries = _write(store, "PAYMENT_ALERT_SUMMARY", work / "summaries.jsonl")
+        for name in ("alerts.jsonl", "summaries.jsonl", "rejected.jsonl"):
+            (work / name).replace(out_dir / name)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    seconds = time.monotonic() - started
+    return ReplayReport(lines, rejected, alerts, summaries, seconds, detection_seconds)
+
+
+def _check(input_path: Path, out_dir: Path, root: Path) -> None:
+    if not input_path.name.endswith((".jsonl", ".jsonl.gz")):
+        msg = f"{input_path} is not a .jsonl or .jsonl.gz file: give one envelope per line"
+        raise ReplayError(msg)
+    try:
+        with _opened(input_path) as lines:
+            lines.readline()
+    except (OSError, EOFError, zlib.error) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        msg = f"cannot read {input_path}: {reason}; give the path of a readable file"
+        raise ReplayError(msg) from None
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"cannot write to {out_dir}: {error.strerror}; give another folder with --out"
+        raise ReplayError(msg) from None
+    if not _python(root).exists():
+        msg = f"the Flink environment {_python(root)} is missing: run `make setup`"
+        raise ReplayError(msg)
+
+
+def _python(root: Path) -> Path:
+    return root / ".venvs" / "flink" / "bin" / "python"
+
+
+def _opened(path: Path) -> BufferedReader | gzip.GzipFile:
+    if path.name.endswith(".gz"):
+        return gzip.open(path)
+    return path.open("rb")
+
+
+def _validate(input_path: Path, out: Path, progress: Callable[[str], None]) -> tuple[int, int]:
+    """Write what the contract rejects, as the stager would; give the lines read and rejected."""
+    now = datetime.now(UTC)
+    number = rejected = 0
+    next_report = time.monotonic() + PROGRESS_SECONDS
+    try:
+        with _opened(input_path) as lines, out.open("w", encoding="utf-8") as file:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    read_event(line.removesuffix(b"\n"), now=now)
+                except RejectedRecord as error:
+                    rejected += 1
+                    row = {"line": number, "reason": error.reason, "detail": error.detail}
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                if time.monotonic() >= next_report:
+                    next_report += PROGRESS_SECONDS
+                    progress(f"detecting; checked {number:,} lines, {rejected:,} rejected")
+    except (OSError, EOFError, zlib.error) as error:
+        msg = f"cannot read {input_path} after line {number}: {error}; mend or replace the file"
+        raise ReplayError(msg) from None
+    return number, rejected
+
+
+class _Detection:
+    """The Flink process, from start to end; leaving the context ends it whatever happens."""
+
+    def __init__(self, input_path: Path, work: Path, root: Path) -> None:
+        self.outputs = work / "outputs"
+        self.log = work / "flink.log"
+        # A link of our own: Flink skips files whose names begin with a dot or an underscore.
+        suffix = ".jsonl.gz" if input_path.name.endswith(".gz") else ".jsonl"
+        events = work / f"events{suffix}"
+        events.symlink_to(input_path.resolve())
+        properties = work / "properties.json"
+        groups = {
+            "cardwatch.edge": {"events_path": str(events), "outputs_path": str(self.outputs)},
+            "cardwatch.flink": {"parallelism.default": "1"},
+        }
+        listed = [{"PropertyGroupId": k, "PropertyMap": v} for k, v in groups.items()]
+        properties.write_text(json.dumps(listed), encoding="utf-8")
+        self._started = time.monotonic()
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    _python(root),
+                    root / "flink_app" / "main.py",
+                    *("--edge", "files"),
+                    *("--properties", properties),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=program_environment(
+                    {
+                        "JAVA_HOME": str(java_home()),
+                        "JVM_ARGS": JVM_OPTIONS,
+                        "FLINK_LOG_DIR": str(work),
+                    }
+                ),
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # The whole group: the Python program has a Java process of its own.
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def wait(self, seconds: float) -> None:
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return
+
+    def written(self) -> int:
+        return sum(path.stat().st_size for path in self.outputs.glob("**/*") if path.is_file())
+
+    def finish(self) -> float:
+        """Give the seconds it ran; raises ReplayError when it failed."""
+        if self._process.returncode:
+            said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            kept = self.log.parent.parent / "replay-flink.log"
+            self.log.replace(kept)
+            last = said[-1] if said else f"exit status {self._process.returncode}"
+            msg = f"the Flink job failed: {last}; its output is in {kept}"
+            raise ReplayError(msg)
+        return time.monotonic() - self._started
+
+
+def _sorted_store(work: Path) -> sqlite3.Connection:
+    """Put the detections into a database on disk, one per event_id, so that memory stays small."""
+    store = sqlite3.connect(work / "detections.sqlite")
+    store.execute("PRAGMA journal_mode = OFF")
+    store.execute("PRAGMA synchronous = OFF")
+    store.execute(
+        "CREATE TABLE detections (event_id TEXT PRIMARY KEY, type TEXT, window_end TEXT,"
+        " record TEXT) WITHOUT ROWID"
+    )
+    with store:
+        store.executemany(
+            "INSERT OR IGNORE INTO detections VALUES (?, ?, ?, ?)", _detections(work / "outputs")
+        )
+    return store
+
+
+def _detections(outputs: Path) -> Iterator[tuple[str, str, str, str]]:
+    for path in sorted(outputs.glob("**/part-*")):
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                record = json.loads(line)
+                data = record["event_json_data"]
+                for field in RUN_DEPENDENT:
+                    data.pop(field, None)
+                text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+                yield record["event_id"], record["type"], data["window_end"], text
+
+
+def _write(store: sqlite3.Connection, event_type: str, out: Path) -> int:
+    rows = store.execute(
+        "SELECT record FROM detections WHERE type = ? ORDER BY window_end, event_id", (event_type,)
+    )
+    count = 0
+    with out.open("w", encoding="utf-8", newline="\n") as file:
+        for (record,) in rows:
+            file.write(record + "\n")
+            count += 1
+    return count

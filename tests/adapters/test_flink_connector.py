@@ -1,0 +1,124 @@
+"""The production connector's tables use options that it has, and name what is missing."""
+
+import json
+import re
+import subprocess
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from string import Template
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+APPLICATION = ROOT / "flink_app"
+CONNECTORS = APPLICATION / "sql" / "connectors"
+KNOWN = json.loads((Path(__file__).parent / "kinesis_connector_options.json").read_text())
+MAVEN = "{http://maven.apache.org/POM/4.0.0}"
+
+
+def options(ddl: Path) -> dict[str, str]:
+    return dict(re.findall(r"'([\w.-]+)' = '([^']*)'", ddl.read_text()))
+
+
+@pytest.mark.parametrize(("table", "side"), [("events", "source"), ("outputs", "sink")])
+def test_the_tables_use_only_options_that_the_connector_has(table: str, side: str) -> None:
+    used = options(CONNECTORS / "kinesis" / f"{table}.sql")
+    assert used["connector"] == "kinesis"
+    assert set(KNOWN["required"]) <= set(used)
+    assert set(used) <= {*KNOWN["required"], *KNOWN[side], *KNOWN["json"]}
+
+
+def test_an_alert_waits_at_most_a_quarter_second_for_its_batch() -> None:
+    assert int(options(CONNECTORS / "kinesis" / "outputs.sql")["sink.flush-buffer.timeout"]) <= 250
+
+
+def test_files_and_the_connector_decode_records_alike() -> None:
+    decoding = [
+        {name: value for name, value in options(path).items() if name.startswith("json.")}
+        for path in (CONNECTORS / "kinesis" / "events.sql", CONNECTORS / "files" / "events.sql")
+    ]
+    assert decoding[0] == decoding[1]
+
+
+def test_the_example_properties_fill_every_placeholder_of_the_connector() -> None:
+    groups = json.loads((APPLICATION / "application_properties.json").read_text())
+    given = {group["PropertyGroupId"]: group["PropertyMap"] for group in groups}
+    wanted = {
+        name
+        for path in (CONNECTORS / "kinesis").glob("*.sql")
+        for name in Template(path.read_text()).get_identifiers()
+    }
+    assert wanted <= set(given["cardwatch.edge"])
+
+
+def test_the_build_declares_the_connector_in_the_version_whose_options_were_checked() -> None:
+    project = ET.parse(APPLICATION / "pom.xml").getroot()  # noqa: S314  our own file
+    version = project.findtext(f"{MAVEN}properties/{MAVEN}kinesis.connector.version")
+    artifacts = [
+        dependency.findtext(f"{MAVEN}artifactId")
+        for dependency in project.iter(f"{MAVEN}dependency")
+    ]
+    assert version == KNOWN["version"]
+    assert artifacts == ["flink-sql-connector-aws-kinesis-streams"]
+    source = (APPLICATION / "kinesis_connector.py").read_text()
+    assert f'VERSION = "{version}"' in source
+    assert f'JAR = "{artifacts[0]}"' in source
+
+
+def run(tmp_path: Path, edge: str, properties: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    path = tmp_path / "properties.json"
+    path.write_text(json.dumps([{"PropertyGroupId": "cardwatch.edge", "PropertyMap": properties}]))
+    python = ROOT / ".venvs" / "flink" / "bin" / "python"
+    return subprocess.run(
+        [python, APPLICATION / "main.py", "--edge", edge, "--properties", path],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.flink
+def test_without_the_jar_the_connector_edge_says_in_one_line_what_is_missing(
+    tmp_path: Path,
+) -> None:
+    if list((APPLICATION / "lib").glob("flink-sql-connector-aws-kinesis-streams-*.jar")):
+        pytest.skip("the jar is here")
+    done = run(
+        tmp_path,
+        "connector",
+        {
+            "stream_arn": "arn:aws:kinesis:us-east-1:000000000000:stream/events",
+            "aws_region": "us-east-1",
+            "start_position": "TRIM_HORIZON",
+            "start_timestamp": "1970-01-01T00:00:00.000Z",
+        },
+    )
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert "flink-sql-connector-aws-kinesis-streams-6.0.0-2.0.jar" in line
+    assert "mvn -f flink_app/pom.xml package" in line
+
+
+@pytest.mark.flink
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({}, ["stream 'nowhere' at http://127.0.0.1:9", "start the local stack"]),
+        ({"start_position": "LATEST"}, ["cardwatch.edge: start_position", "properties.json"]),
+    ],
+    ids=["unreachable", "unknown-start"],
+)
+def test_the_local_edge_says_in_one_line_what_is_wrong(
+    tmp_path: Path, changed: dict[str, str], words: list[str]
+) -> None:
+    properties = {
+        "stream_name": "nowhere",
+        "aws_region": "us-east-1",
+        "endpoint_url": "http://127.0.0.1:9",
+    }
+    done = run(tmp_path, "local", {**properties, **changed})
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    for word in words:
+        assert word in line

@@ -1,0 +1,78 @@
+"""Runs inputs through the Flink job, one after the other, in one process of the Flink environment.
+
+Starting Flink costs seconds, planning the job another, and a run of the planned job about one; so
+the tests share this process, and the plan. Each line on standard input asks for one thing, each
+answer is a line on standard output:
+
+    {"run": {"watermark_delay_ms": "1000"}, "parallelism": 1}    ->  {"ok": true}
+    {"plan": {}}                                                 ->  {"ok": true, "plan": …}
+    {"options": "connector", "managed": true, "flink": {…}}      ->  {"ok": true, "options": …}
+
+A run reads events.jsonl and writes outputs/ in the folder that is the only argument.
+"""
+
+import functools
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "flink_app"))
+
+from edges import Job
+from pipeline import EDGES, build, flink_options
+from properties import MANAGED_FLINK_FILE, Properties, PropertyError
+
+FOLDER = Path(sys.argv[1])
+
+
+@functools.cache
+def planned(detection: tuple[tuple[str, str], ...], parallelism: int) -> Job:
+    edge = {
+        "events_path": str(FOLDER / "events.jsonl"),
+        "outputs_path": str(FOLDER / "outputs"),
+    }
+    groups = {
+        "cardwatch.edge": edge,
+        "cardwatch.detection": dict(detection),
+        "cardwatch.flink": {"parallelism.default": str(parallelism)},
+    }
+    return build(EDGES["files"](), Properties(groups, "the test"))
+
+
+def options(request: dict[str, Any]) -> dict[str, Any]:
+    managed = request["managed"]
+    source = str(MANAGED_FLINK_FILE) if managed else "the test"
+    groups = {"cardwatch.flink": request["flink"]} if request["flink"] else {}
+    edge = EDGES[request["options"]]()
+    try:
+        return {"options": flink_options(edge, Properties(groups, source), managed=managed)}
+    except PropertyError as error:
+        return {"refused": str(error)}
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    if "options" in request:
+        return options(request)
+    if "plan" in request:
+        return {"plan": json.loads(planned((), 1).env.get_execution_plan())}
+    job = planned(tuple(request["run"].items()), request["parallelism"])
+    environment = job.env._j_stream_execution_environment  # noqa: SLF001
+    # Not env.execute(): it would forget what was planned.
+    environment.execute(environment.getStreamGraph(False))  # noqa: FBT003  a Java call
+    return {}
+
+
+def main() -> None:
+    for line in sys.stdin:
+        try:
+            reply = {"ok": True, **answer(json.loads(line))}
+        except Exception:  # noqa: BLE001  the test that asked shows it
+            reply = {"ok": False, "error": traceback.format_exc()}
+        # Flink prints, too; an answer is told apart by its first character.
+        print(f"\x1e{json.dumps(reply)}", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

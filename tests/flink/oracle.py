@@ -1,0 +1,258 @@
+"""The specification of the two detections in plain Python, written apart from the SQL.
+
+It reads the lines of a file one by one, as one task of the job does, and keeps everything in
+memory. Times are milliseconds since the epoch.
+"""
+
+import hashlib
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
+from typing import Any
+
+EARLIEST = 1_577_836_800_000  # 2020-01-01
+CLOCK_SKEW = 10_000
+WATERMARK_STEP = 100
+ALERT_WINDOW = 5_000
+SUMMARY_WINDOW = 3_600_000
+SUMMARY_SLIDE = 10_000
+FOREVER = 2**62
+COPIED = ("account_id", "user_id", "card_bin", "card_last4", "currency", "merchant_id", "country")
+
+TIME = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(\.\d{1,9})?Z", re.ASCII)
+TOKEN = re.compile(r"[0-9a-f]{32}")
+# Currencies whose minor unit is not the hundredth, by ISO 4217.
+MINOR_UNITS = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+DECIMALS = {code: digits for digits, codes in MINOR_UNITS.items() for code in codes.split()}
+
+
+@dataclass(frozen=True)
+class Status:
+    token: str
+    status: str
+    effective: int
+    watermark: int
+
+    @property
+    def usable_from(self) -> int:
+        """A status that comes after its time holds from just after the watermark it met."""
+        return max(self.effective, self.watermark + 1)
+
+
+@dataclass(frozen=True)
+class Stolen:
+    time: int
+    watermark: int
+    judged_at: int
+    reported: int
+    amount: Decimal | None
+    data: dict[str, Any]
+
+
+def detect(lines: Iterable[str], *, delay_ms: int = 1_000) -> list[dict[str, Any]]:
+    """Give every alert and summary, without detected_at, alerts first, by window end, then id."""
+    now = datetime.now(UTC).timestamp() * 1000
+    watermark = -FOREVER
+    statuses: defaultdict[str, list[Status]] = defaultdict(list)
+    waiting: list[tuple[int, int, dict[str, Any]]] = []
+    stolen: dict[str, Stolen] = {}
+
+    def judge_up_to(passed: int) -> None:
+        ready = [w for w in waiting if w[1] <= passed]
+        waiting[:] = [w for w in waiting if w[1] > passed]
+        for met, judged_at, row in ready:
+            found = _judge(row, met, judged_at, statuses[row["data"]["card_token"]])
+            if found is not None:
+                stolen.setdefault(row["data"]["payment_id"], found)
+
+    for line in lines:
+        row = _read(line, now)
+        if row is None:
+            continue
+        time, data = row["time"], row["data"]
+        if row["type"] == "CARD_STATUS":
+            if data.get("status") in {"ACTIVE", "STOLEN"} and TOKEN.fullmatch(data["card_token"]):
+                status = Status(data["card_token"], data["status"], time, watermark)
+                statuses[status.token].append(status)
+        elif row["type"] == "PAYMENT_EVENT" and data.get("payment_id") and data.get("card_token"):
+            waiting.append((watermark, max(time, watermark + 1), row))
+        passed = time // WATERMARK_STEP * WATERMARK_STEP - delay_ms
+        if passed > watermark and passed > 0:
+            watermark = passed
+            judge_up_to(watermark)
+    judge_up_to(FOREVER)
+    return [*_alerts(stolen.values()), *_summaries(stolen.values())]
+
+
+def _judge(row: dict[str, Any], met: int, judged_at: int, known: list[Status]) -> Stolen | None:
+    in_time = [s for s in known if s.usable_from <= judged_at]
+    if not in_time:
+        return None
+    newest = max(in_time, key=lambda s: (s.effective, s.status))
+    if newest.status != "STOLEN" or newest.effective > row["time"]:
+        return None
+    amount = _amount(row["data"].get("amount"))
+    return Stolen(row["time"], met, judged_at, newest.effective, amount, row["data"])
+
+
+def _alerts(stolen: Iterable[Stolen]) -> list[dict[str, Any]]:
+    alerts = []
+    for s in stolen:
+        data = s.data
+        start = s.time // ALERT_WINDOW * ALERT_WINDOW
+        alert_id = _sha(data["payment_id"], data["card_token"], "stolen_card", "1")
+        reported = _text(s.reported)
+        alerts.append(
+            _envelope(
+                "PAYMENT_ALERT",
+                alert_id,
+                s.time,
+                {
+                    "alert_id": alert_id,
+                    "rule": "stolen_card",
+                    "rule_version": 1,
+                    "reason": f"card reported stolen {reported}",
+                    "reported_at": reported,
+                    "window_start": _text(start),
+                    "window_end": _text(start + ALERT_WINDOW),
+                    "late": start + ALERT_WINDOW - 1 <= s.watermark,
+                    "payment_id": data["payment_id"][:128],
+                    "card_token": data["card_token"],
+                    "amount": _money(s.amount, data.get("currency")),
+                    "city": _cut(data.get("city"), 64),
+                    **{field: _cut(data.get(field), 128) for field in COPIED},
+                },
+            )
+        )
+    return sorted(alerts, key=_order)
+
+
+def _summaries(stolen: Iterable[Stolen]) -> list[dict[str, Any]]:
+    windows: defaultdict[int, list[Stolen]] = defaultdict(list)
+    for s in stolen:
+        first = s.time // SUMMARY_SLIDE * SUMMARY_SLIDE + SUMMARY_SLIDE
+        for end in range(first, first + SUMMARY_WINDOW, SUMMARY_SLIDE):
+            if end - 1 > s.watermark:  # the window had not fired when the payment came
+                windows[end].append(s)
+    return [_summary(end, rows) for end, rows in sorted(windows.items())]
+
+
+def _summary(end: int, rows: list[Stolen]) -> dict[str, Any]:
+    cards = Counter(s.data["card_token"] for s in rows)
+    last4: dict[str, str] = {}
+    amounts: defaultdict[str, list[Decimal]] = defaultdict(list)
+    for s in rows:
+        token, number, currency = (
+            s.data["card_token"],
+            s.data.get("card_last4"),
+            s.data.get("currency"),
+        )
+        if number is not None:
+            last4[token] = max(last4.get(token, ""), number)
+        if s.amount is not None and currency is not None:
+            amounts[currency].append(s.amount)
+    top = sorted(cards.items(), key=lambda item: (-item[1], item[0]))[:5]
+    data = {
+        "window_start": _text(end - SUMMARY_WINDOW),
+        "window_end": _text(end),
+        "payment_count": len(rows),
+        "card_count": len(cards),
+        "totals": [
+            {"currency": c, "count": len(values), "amount": total}
+            for c, values in sorted(amounts.items())
+            if (total := _money(sum(values, Decimal(0)), c)) is not None
+        ],
+        "top_cards": [
+            {"card_token": token, "card_last4": last4.get(token), "payment_count": count}
+            for token, count in top
+        ],
+    }
+    return _envelope("PAYMENT_ALERT_SUMMARY", _sha("summary", _text(end), "1"), end, data)
+
+
+def _read(line: str, now: float) -> dict[str, Any] | None:
+    """Give type, event time and data of a record that takes part, else None."""
+    try:
+        record = json.loads(line, parse_float=Decimal)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or not isinstance(data := record.get("event_json_data"), dict):
+        return None
+    kind, origin = record.get("type"), _time(record.get("event_date_origin"))
+    if origin is None or not EARLIEST <= origin <= now + CLOCK_SKEW:
+        return None
+    time = origin
+    if kind == "CARD_STATUS":
+        effective = _time(data.get("effective_from"))
+        if effective is None or not EARLIEST <= effective <= origin or not data.get("card_token"):
+            return None
+        time = effective
+    known = kind in {"PAYMENT_EVENT", "CARD_STATUS", "HEARTBEAT"}
+    return {"type": kind, "time": time, "data": data} if known else None
+
+
+def _time(value: object) -> int | None:
+    found = TIME.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return None
+    try:
+        seconds = datetime.fromisoformat(found[1] + "+00:00").timestamp()
+    except ValueError:
+        return None
+    return int(seconds) * 1000 + int((found[2] or ".0")[1:4].ljust(3, "0"))
+
+
+def _text(time: int) -> str:
+    return f"{datetime.fromtimestamp(time // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{time % 1000:03d}Z"
+
+
+def _amount(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        return None
+    try:
+        with localcontext(prec=60):
+            amount = Decimal(value).quantize(Decimal("0.0001"), ROUND_HALF_UP)
+    except InvalidOperation:
+        return None
+    return amount if abs(amount) < Decimal("999999999999999.5") else None
+
+
+def _money(amount: Decimal | None, currency: object) -> str | None:
+    if amount is None:
+        return None
+    unit = Decimal(1).scaleb(-DECIMALS.get(str(currency), 2))
+    with localcontext(prec=60):
+        rounded = amount.quantize(unit, ROUND_HALF_UP)
+    if abs(rounded) >= 10**15:
+        return None
+    return format(abs(rounded) if rounded == 0 else rounded, "f")
+
+
+def _cut(value: object, length: int) -> str | None:
+    return value[:length] if isinstance(value, str) else None
+
+
+def _sha(*parts: str) -> str:
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()
+
+
+def _envelope(kind: str, event_id: str, time: int, data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "event_id": event_id,
+        "schema_version": 1,
+        "event_date_origin": _text(time),
+        "event_json_data": data,
+    }
+
+
+def _order(record: dict[str, Any]) -> tuple[str, str]:
+    return record["event_json_data"]["window_end"], record["event_id"]

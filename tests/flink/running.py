@@ -1,0 +1,114 @@
+"""A running Flink for the tests: lines of events in, detections out."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cardwatch.contract.streams import Envelope
+from cardwatch.local.java import java_home
+from cardwatch.settings import program_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+FLINK_PYTHON = ROOT / ".venvs" / "flink" / "bin" / "python"
+
+
+class Flink:
+    """A running Flink that detects in files of envelopes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        # Short jobs: time spent in the optimizing compiler does not come back.
+        environment = {
+            "JAVA_HOME": str(java_home()),
+            "JVM_ARGS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmx1g",
+            "FLINK_LOG_DIR": str(folder),
+        }
+        with (folder / "flink.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [FLINK_PYTHON, Path(__file__).with_name("flink_server.py"), folder],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=program_environment(environment),
+            )
+
+    def detect(
+        self, lines: Iterable[str], *, parallelism: int = 1, **detection: int
+    ) -> list[dict[str, Any]]:
+        """Give what the job says of the lines, valid by the contract, in a replay's order.
+
+        `detected_at`, the wall clock, is left out.
+        """
+        events = self.folder / "events.jsonl"
+        outputs = self.folder / "outputs"
+        shutil.rmtree(outputs, ignore_errors=True)
+        events.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        settings = {key: str(value) for key, value in detection.items()}
+        self._ask({"run": settings, "parallelism": parallelism})
+        records = []
+        for path in outputs.glob("**/part-*"):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                Envelope.model_validate_json(line)
+                record = json.loads(line)
+                record["event_json_data"].pop("detected_at", None)
+                records.append(record)
+        return sorted(
+            records, key=lambda r: (r["type"], r["event_json_data"]["window_end"], r["event_id"])
+        )
+
+    def plan(self) -> list[dict[str, Any]]:
+        """Give the operators of the whole job."""
+        nodes: list[dict[str, Any]] = self._ask({"plan": {}})["plan"]["nodes"]
+        return nodes
+
+    def options(
+        self, edge: str, *, managed: bool, flink: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Give `options`, the Flink options that the program sets, or `refused`, why not."""
+        return self._ask({"options": edge, "managed": managed, "flink": dict(flink or {})})
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        for line in self._process.stdout:
+            if line.startswith("\x1e"):
+                reply: dict[str, Any] = json.loads(line[1:])
+                assert reply["ok"], reply["error"]
+                return reply
+        pytest.fail(f"Flink ended: {(self.folder / 'flink.log').read_text()[-3000:]}")
+
+    def stop(self) -> None:
+        self._process.communicate(timeout=60)
+
+
+def turning_points(summaries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give of summaries in order those that start or end a row of fires that say the same.
+
+    A row is what comes every 10 s without a gap; a payment makes 360 fires of it.
+    """
+
+    def says(record: dict[str, Any]) -> dict[str, Any]:
+        data = record["event_json_data"]
+        return {key: data[key] for key in data if key not in {"window_start", "window_end"}}
+
+    def follows(one: dict[str, Any], other: dict[str, Any]) -> bool:
+        ends = [datetime.fromisoformat(r["event_json_data"]["window_end"]) for r in (one, other)]
+        return ends[1] - ends[0] == timedelta(seconds=10) and says(one) == says(other)
+
+    last = len(summaries) - 1
+    return [
+        record
+        for i, record in enumerate(summaries)
+        if i in {0, last}
+        or not follows(summaries[i - 1], record)
+        or not follows(record, summaries[i + 1])
+    ]

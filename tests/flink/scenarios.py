@@ -1,0 +1,97 @@
+"""Streams of envelopes for the tests: a line, and when it arrives."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+BASE = int(datetime(2026, 1, 15, 10, tzinfo=UTC).timestamp() * 1000)
+"""Milliseconds; the scenarios' time zero."""
+DAY = 86_400_000
+
+
+def time_text(milliseconds: int) -> str:
+    """Write a time, given in ms after BASE, the contract's way."""
+    seconds, rest = divmod(BASE + milliseconds, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+
+
+def token(card: object) -> str:
+    """Give a card's token."""
+    return hashlib.sha256(str(card).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One line and its place in the stream: lines arrive by `at`."""
+
+    at: int
+    line: str
+
+
+def _line(kind: str, origin: str | None, data: dict[str, object], event_id: str) -> str:
+    record = {
+        "type": kind,
+        "event_id": event_id,
+        "schema_version": 1,
+        "event_date_origin": origin,
+        "event_json_data": data,
+    }
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False)
+
+
+def payment(
+    name: str,
+    card: object,
+    time: int,
+    *,
+    amount: object = "12.50",
+    currency: str | None = "EUR",
+    origin: str | None = "",
+    copy: int = 0,
+    **changed: object,
+) -> str:
+    """Give a payment's line; `origin` replaces its time's text, `changed` fields of its data."""
+    data = {
+        "payment_id": f"pay_{name}",
+        "account_id": f"acc_{card}",
+        "user_id": f"usr_{card}",
+        "card_token": token(card),
+        "card_bin": "424242",
+        "card_last4": f"{int(token(card), 16) % 10_000:04d}",
+        "amount": amount,
+        "currency": currency,
+        "merchant_id": "mer_0007",
+        "country": "MT",
+        "city": "Valletta",
+        "status": "AUTHORIZED",
+        **changed,
+    }
+    text = time_text(time) if origin == "" else origin
+    return _line("PAYMENT_EVENT", text, data, f"evt_{name}_{copy}")
+
+
+def status(card: object, word: str, effective: int, published: int, **changed: object) -> str:
+    """Give the line of a card's status."""
+    data = {
+        "card_token": token(card),
+        "card_last4": "4242",
+        "status": word,
+        "effective_from": time_text(effective),
+        "reason": "reported by holder",
+        **changed,
+    }
+    key = f"{token(card)}|{word}|{time_text(effective)}"
+    event_id = hashlib.sha256(key.encode()).hexdigest()
+    return _line("CARD_STATUS", time_text(published), data, event_id)
+
+
+def heartbeat(time: int) -> str:
+    """Give a heartbeat's line."""
+    return _line("HEARTBEAT", time_text(time), {"source": "test"}, f"hb_{BASE + time}")
+
+
+def in_order(arrivals: Iterable[Arrival]) -> list[str]:
+    """Give the lines as they arrive."""
+    return [a.line for a in sorted(arrivals, key=lambda a: a.at)]

@@ -1,0 +1,68 @@
+"""What the plan of the job must look like, and which options it sets where."""
+
+import pytest
+from tests.flink.running import Flink
+
+pytestmark = pytest.mark.flink
+
+# What Managed Service for Apache Flink lets a program set (a prefix where it ends with a dot).
+ALLOWED_ON_MANAGED_FLINK = (
+    "pipeline.auto-watermark-interval",
+    "pipeline.jars",
+    "pipeline.max-parallelism",
+    "pipeline.name",
+    "pipeline.object-reuse",
+    "python.execution-mode",
+    "python.job-options",
+    "table.dml-sync",
+    "table.dynamic-table-options.enabled",
+    "table.exec.mini-batch.",
+    "table.exec.sink.",
+    "table.exec.source.idle-timeout",
+    "table.exec.state.ttl",
+    "table.exec.uid.",
+    "table.exec.window-agg.buffer-size-limit",
+    "table.local-time-zone",
+    "table.optimizer.",
+    "table.plan.",
+)
+
+
+def operators(flink: Flink, word: str) -> list[str]:
+    return [node["contents"] for node in flink.plan() if word in node["contents"]]
+
+
+def test_the_events_are_read_once(flink: Flink) -> None:
+    assert len([n for n in flink.plan() if n["pact"] == "Data Source"]) == 1
+
+
+def test_both_detections_share_one_temporal_join(flink: Flink) -> None:
+    assert len(operators(flink, "TemporalJoin")) == 1
+
+
+def test_no_python_runs_between_the_edges(flink: Flink) -> None:
+    assert not operators(flink, "Python")
+
+
+def test_everything_goes_to_one_sink(flink: Flink) -> None:
+    assert len(operators(flink, "StreamingFileWriter")) == 1
+
+
+@pytest.mark.parametrize("edge", ["connector", "files"])
+def test_on_managed_flink_no_option_outside_its_allow_list_is_set(flink: Flink, edge: str) -> None:
+    options = flink.options(edge, managed=True)["options"]
+    assert options
+    for option in options:
+        assert any(
+            option.startswith(allowed) if allowed.endswith(".") else option == allowed
+            for allowed in ALLOWED_ON_MANAGED_FLINK
+        ), option
+
+
+def test_flink_options_of_the_properties_are_set_locally_only(flink: Flink) -> None:
+    asked = {"parallelism.default": "3"}
+    locally = flink.options("files", managed=False, flink=asked)["options"]
+    assert locally.items() >= asked.items()
+    refused = flink.options("files", managed=True, flink=asked)["refused"]
+    assert "parallelism.default" in refused
+    assert "cardwatch.flink" in refused

@@ -1,0 +1,110 @@
+"""`cardwatch replay`: what it writes, and what it says when it cannot."""
+
+import gzip
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.flink.oracle import detect
+from tests.flink.scenarios import DAY, Arrival, heartbeat, in_order, payment, status
+
+from cardwatch.contract.streams import Envelope
+from cardwatch.local.replay import ReplayError, replay
+
+pytestmark = pytest.mark.flink
+
+
+def quiet(_: str) -> None:
+    return
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_replay_writes_the_detections_in_order_and_what_the_contract_rejects(
+    tmp_path: Path,
+) -> None:
+    rng = random.Random(1)
+    rows = [
+        Arrival(time + rng.choice([0, 0, 500, 30_000]), payment(str(i), rng.randrange(9), time))
+        for i in range(200)
+        for time in [i * 100]
+    ]
+    known = [Arrival(-1, status(card, "STOLEN", -DAY, 0)) for card in range(5)]
+    lines = [*in_order([*known, *rows]), heartbeat(60_000), "{broken", "", "[]"]
+    source = tmp_path / "_input with a space.jsonl.gz"
+    source.write_bytes(gzip.compress("\n".join(lines).encode()))
+    said: list[str] = []
+    report = replay(source, tmp_path / "out", progress=said.append)
+
+    expected = detect(lines)
+    for record in expected:
+        record["event_json_data"].pop("late", None)
+    alerts = records(tmp_path / "out" / "alerts.jsonl")
+    summaries = records(tmp_path / "out" / "summaries.jsonl")
+    assert [*alerts, *summaries] == expected
+    for record in summaries:
+        Envelope.model_validate(record)
+    for record in alerts:
+        fields = record["event_json_data"]
+        fields.update(detected_at="2026-01-15T10:00:00.000Z", late=False)
+        Envelope.model_validate(record)
+    assert records(tmp_path / "out" / "rejected.jsonl") == [
+        {"line": 207, "reason": "not_json", "detail": "not a JSON document at character 1"},
+        {"line": 208, "reason": "not_json", "detail": "not a JSON document at character 0"},
+        {"line": 209, "reason": "not_an_object", "detail": "the document is not an object"},
+    ]
+    assert (report.lines, report.rejected) == (209, 3)
+    assert (report.alerts, report.summaries) == (len(alerts), len(summaries))
+    assert report.lines_per_second > 0
+    assert said[-1] == "sorting the detections"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "alerts.jsonl",
+        "rejected.jsonl",
+        "summaries.jsonl",
+    ]
+
+
+def test_an_input_that_cannot_be_read_is_said_in_one_line_with_what_to_do(tmp_path: Path) -> None:
+    folder = tmp_path / "folder.jsonl"
+    folder.mkdir()
+    text = tmp_path / "text.csv"
+    text.write_text("a,b")
+    no_gzip = tmp_path / "plain.jsonl.gz"
+    no_gzip.write_text("{}")
+    for path in (tmp_path / "missing.jsonl", folder, text, no_gzip):
+        with pytest.raises(ReplayError, match="give") as raised:
+            replay(path, tmp_path / "out", progress=quiet)
+        assert str(path) in str(raised.value)
+        assert "\n" not in str(raised.value)
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text("")
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    with pytest.raises(ReplayError, match="--out"):
+        replay(source, taken, progress=quiet)
+
+
+def test_a_missing_flink_environment_names_the_remedy(tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text("")
+    with pytest.raises(ReplayError, match="make setup"):
+        replay(source, tmp_path / "out", progress=quiet, root=tmp_path)
+
+
+def test_a_failed_replay_leaves_earlier_results_alone(tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl.gz"
+    source.write_bytes(gzip.compress(b"{}\n" * 50_000)[:-20])
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "alerts.jsonl").write_text("earlier\n")
+    with pytest.raises(ReplayError, match="cannot read"):
+        replay(source, out, progress=quiet)
+    assert [path.name for path in out.iterdir()] == ["alerts.jsonl"]
+    assert (out / "alerts.jsonl").read_text() == "earlier\n"
