@@ -7,7 +7,7 @@ The SQL between the edges is the same text everywhere. An edge does two things:
 2. it takes `outputs`, a table with the one column `record` (STRING NOT NULL): complete envelopes,
    one JSON object each, to be written as UTF-8.
 
-`files` and `connector` are SQL alone (SqlEdge); `local` is in local_kinesis.py.
+`files` and `connector` are SQL alone (SqlEdge, kinesis_connector.py); `local` is local_kinesis.py.
 """
 
 from collections.abc import Mapping

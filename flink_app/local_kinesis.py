@@ -11,7 +11,6 @@ for all shards. Two pairs of functions, nothing in between:
 The shards are listed when the job is submitted: after resharding, submit it again.
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -47,8 +46,6 @@ from local_stream import (
     wait_seconds,
 )
 from properties import Properties, PropertyError
-
-logger = logging.getLogger(__name__)
 
 BUNDLE_MS: Final = 10
 """How long Flink collects rows before it hands them to Python, or takes them from there."""

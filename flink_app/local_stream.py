@@ -50,7 +50,7 @@ class StreamError(Exception):
 
 @dataclass(frozen=True)
 class StreamAddress:
-    """Where a stream is. An empty endpoint is AWS itself, an empty profile the default chain."""
+    """Where a stream is: its name, and the emulator that has it."""
 
     name: str
     region: str

@@ -16,7 +16,7 @@ CREATE TEMPORARY TABLE events_schema (
         card_token STRING,
         card_bin STRING,
         card_last4 STRING,
-        amount DECIMAL(19, 4),
+        amount STRING,
         currency STRING,
         merchant_id STRING,
         country STRING,

@@ -8,7 +8,9 @@
 -- Of a payment's copies the first that is judged counts; in one step of the watermark, the first
 -- that arrived. Processing time orders them: by event time Flink would drop what it holds for late.
 -- The 5 s window is the payment's own; late says that it had closed before the payment was judged.
--- amount: null as well when the contract's 15 digits before the point cannot hold it rounded.
+-- amount: null where it is no number, or has more than the contract's 15 digits before the point,
+-- rounded. It is text up to here and read only when it is short and its exponent small: a number
+-- like 1e100000000 would otherwise be written out digit by digit.
 -- decimals: ISO 4217's minor unit of the currency, the one list of them in the job.
 SELECT
     rt,
@@ -23,7 +25,7 @@ SELECT
     card_token,
     card_bin,
     card_last4,
-    CASE WHEN ABS(amount) < 999999999999999.5 THEN amount END AS amount,
+    CASE WHEN ABS(readable_amount) < 999999999999999.5 THEN readable_amount END AS amount,
     currency,
     CASE
         WHEN currency IN (
@@ -43,6 +45,16 @@ FROM (
         *,
         CAST(CAST(rt AS TIMESTAMP_LTZ(0)) AS TIMESTAMP_LTZ(3))
         - MOD(EXTRACT(SECOND FROM rt), 5) * INTERVAL '1' SECOND AS window_5s_start,
+        TRY_CAST(
+            CASE
+                WHEN
+                    CHAR_LENGTH(amount) <= 40
+                    AND REGEXP(
+                        amount, '^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,2})?$'
+                    )
+                    THEN amount
+            END AS DECIMAL(19, 4)
+        ) AS readable_amount,
         ROW_NUMBER() OVER (PARTITION BY payment_id ORDER BY joined_at) AS copy_number
     FROM (
         SELECT

@@ -68,11 +68,16 @@ def replay(
     lines that break the contract: line from 1, reason, detail). Raises ReplayError.
     """
     started = time.monotonic()
-    _check(input_path, out_dir, root)
-    work = Path(tempfile.mkdtemp(prefix="replay-", dir=out_dir))
+    _check_input(input_path, root)
+    work = _work_folder(out_dir)
     try:
         with _Detection(input_path, work, root) as detection:
-            lines, rejected = _validate(input_path, work / "rejected.jsonl", progress)
+
+            def checked(text: str) -> None:
+                detection.check()
+                progress(text)
+
+            lines, rejected = _validate(input_path, work / "rejected.jsonl", checked)
             while detection.running():
                 progress(f"detecting: {detection.written() / 1e6:,.0f} MB of detections so far")
                 detection.wait(PROGRESS_SECONDS)
@@ -89,7 +94,7 @@ def replay(
     return ReplayReport(lines, rejected, alerts, summaries, seconds, detection_seconds)
 
 
-def _check(input_path: Path, out_dir: Path, root: Path) -> None:
+def _check_input(input_path: Path, root: Path) -> None:
     if not input_path.name.endswith((".jsonl", ".jsonl.gz")):
         msg = f"{input_path} is not a .jsonl or .jsonl.gz file: give one envelope per line"
         raise ReplayError(msg)
@@ -100,14 +105,19 @@ def _check(input_path: Path, out_dir: Path, root: Path) -> None:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         msg = f"cannot read {input_path}: {reason}; give the path of a readable file"
         raise ReplayError(msg) from None
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"cannot write to {out_dir}: {error.strerror}; give another folder with --out"
-        raise ReplayError(msg) from None
     if not _python(root).exists():
         msg = f"the Flink environment {_python(root)} is missing: run `make setup`"
         raise ReplayError(msg)
+
+
+def _work_folder(out_dir: Path) -> Path:
+    """Make a folder beside the results, so that moving a finished file there is one step."""
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="replay-", dir=out_dir)).resolve()
+    except OSError as error:
+        msg = f"cannot write to {out_dir}: {error.strerror}; give another folder with --out"
+        raise ReplayError(msg) from None
 
 
 def _python(root: Path) -> Path:
@@ -204,15 +214,19 @@ class _Detection:
         return sum(path.stat().st_size for path in self.outputs.glob("**/*") if path.is_file())
 
     def finish(self) -> float:
-        """Give the seconds it ran; raises ReplayError when it failed."""
-        if self._process.returncode:
+        """Give the seconds it ran, once it has ended; raises ReplayError when it failed."""
+        self.check()
+        return time.monotonic() - self._started
+
+    def check(self) -> None:
+        """Raise ReplayError when the job has failed."""
+        if self._process.poll():
             said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             kept = self.log.parent.parent / "replay-flink.log"
             self.log.replace(kept)
             last = said[-1] if said else f"exit status {self._process.returncode}"
             msg = f"the Flink job failed: {last}; its output is in {kept}"
             raise ReplayError(msg)
-        return time.monotonic() - self._started
 
 
 def _sorted_store(work: Path) -> sqlite3.Connection:
