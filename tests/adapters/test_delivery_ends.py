@@ -13,13 +13,13 @@ import boto3
 import pytest
 
 from cardwatch.aws.clients import AwsClients
-from cardwatch.local.delivery import InvocationError, StoredObject, UnreachableError
 from cardwatch.local.delivery_ends import (
     BucketObjects,
     KinesisSource,
     Quarantine,
     StagerFunction,
 )
+from cardwatch.local.firehose import InvocationError, StoredObject, UnreachableError
 from cardwatch.staging.quarantine import FailedRecord
 
 FUNCTION = """

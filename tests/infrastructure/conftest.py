@@ -91,7 +91,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack on an emulator of its own, deployed from a copy of what the build reads."""
     folder = tmp_path_factory.mktemp("stack")
     root = folder / "project"
-    for name in deploy.SOURCES:
+    cards = str(LocalSettings.model_fields["cards"].default)
+    for name in (*deploy.SOURCES, cards):
         source, copy = ROOT / name, root / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():

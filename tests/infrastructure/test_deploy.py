@@ -79,7 +79,9 @@ def test_each_deployed_function_takes_its_example_invocation(
 
 
 def test_a_failing_build_names_the_reason_and_the_log(stack: Stack, tmp_path: Path) -> None:
-    settings = LocalSettings(var=tmp_path, aws_port=stack.settings.aws_port)
+    settings = LocalSettings(
+        var=tmp_path, aws_port=stack.settings.aws_port, cards=ROOT / stack.settings.cards
+    )
     (tmp_path / ".venvs").symlink_to(ROOT / ".venvs")
     (tmp_path / "template.yaml").write_text("Resources: [")
     with pytest.raises(LocalStackError, match=r"`sam build` failed: .*see .*build\.log"):

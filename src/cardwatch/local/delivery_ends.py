@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cardwatch.local.delivery import (
+from cardwatch.local.firehose import (
     QUARANTINE,
     InvocationError,
     Page,

@@ -29,9 +29,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cardwatch.contract.fields import format_time
 from cardwatch.contract.streams import EVENT_TYPES
-from cardwatch.local import delivery, deploy, event_source, flink, ministack
-from cardwatch.local.delivery import UnreachableError
+from cardwatch.local import deploy, event_source, firehose, flink, ministack
 from cardwatch.local.delivery_ends import BucketObjects, Quarantine
+from cardwatch.local.firehose import UnreachableError
 from cardwatch.local.observer import PageObserver, StreamObserver
 from cardwatch.local.receipts import Fact, Receipts
 from cardwatch.local.status import State, Status, Tally
@@ -347,11 +347,11 @@ class LocalStack:
         """Have all that is on the stream now staged; raises LocalStackError when it takes long."""
         pid = self.supervisor.pids().get("delivery")
         with suppress(ProcessLookupError):
-            if pid and delivery.request_flush(
+            if pid and firehose.request_flush(
                 self.settings.var, pid, timeout_seconds=FLUSH_SECONDS
             ):
                 return
-        status = delivery.read_status(self.settings.var)
+        status = firehose.read_status(self.settings.var)
         problem = (status and status.problem) or "it does not say why"
         msg = (
             f"delivery did not stage everything within {FLUSH_SECONDS:.0f} s: {problem}; "

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardwatch.local.delivery import (
+from cardwatch.local.firehose import (
     EVENTS,
     INVOCATION_BYTES,
     INVOCATION_RECORDS,
@@ -38,7 +38,7 @@ from cardwatch.local.delivery import (
     read_status,
     request_flush,
 )
-from cardwatch.local.delivery import run as run_process
+from cardwatch.local.firehose import run as run_process
 from cardwatch.local.warehouse import LoadOutcome, WarehouseUnavailableError
 from cardwatch.staging.quarantine import FailedRecord, read_failed_records
 
