@@ -1,13 +1,11 @@
 """PAYMENT_ALERT_SUMMARY: the last 60 minutes of stolen payments, every 10 s."""
 
-import hashlib
-from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
 
 from cardwatch.contract.alert import ShortText
-from cardwatch.contract.fields import Amount, CardToken, Contract, Count, EventTime, format_time
+from cardwatch.contract.fields import Amount, CardToken, Contract, Count, EventTime
 
 
 class CurrencyTotal(Contract):
@@ -46,8 +44,3 @@ class AlertSummary(Contract):
         tuple[TopCard, ...],
         Field(max_length=5, description="At most five, by payment_count descending, then token."),
     ]
-
-
-def summary_event_id(window_end: datetime) -> str:
-    """Give a summary's event id: one per fire, the same on every replay."""
-    return hashlib.sha256(f"summary|{format_time(window_end)}|1".encode()).hexdigest()

@@ -28,7 +28,6 @@ from cardwatch.settings import program_environment
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 PROGRESS_SECONDS: Final = 2.0
-LINES_AT_A_TIME: Final = 5_000
 JVM_OPTIONS: Final = "-Xmx1536m -XX:+UseSerialGC"
 """State grows with the stolen payments of an hour, not with the file."""
 RUN_DEPENDENT: Final = ("detected_at", "late")
