@@ -30,11 +30,6 @@ MAPPING_SOURCE: Final = "event-source-mapping"
 MAPPING_PREFIX: Final = "aws/lambda/"
 PREFIX: Final = "dead-letters/"
 
-_NOT_LETTERS: Final = (
-    *(OSError, EOFError, zlib.error),  # not gzip
-    *(ValueError, LookupError, TypeError, AttributeError),  # not JSON, or JSON of another shape
-)
-
 
 class S3DeadLetters:
     """Keeps, finds and removes dead letters; reading raises ClientError or BotoCoreError."""
