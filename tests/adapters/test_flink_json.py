@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -430,6 +431,19 @@ def test_no_record_makes_flink_hand_on_a_null_row(both: Rows) -> None:
         assert None not in theirs, record[:300]
 
 
+def double_as_number(row: Any) -> Any:  # noqa: ANN401  rows of whatever the columns hold
+    """A row in which the text of a double stands as the double it denotes.
+
+    Java before 19 writes some doubles with one digit more than needed (JDK-4511638), so the
+    same number has two texts: 3.970405646386037E16 and 3.9704056463860368E16.
+    """
+    if isinstance(row, list):
+        return [double_as_number(value) for value in row]
+    if isinstance(row, str) and re.fullmatch(r"-?\d\.\d+E-?\d+|-?\d+\.\d+", row):
+        return float(row)
+    return row
+
+
 @pytest.mark.flink
 @given(st.lists(records(), min_size=10, max_size=30))
 @settings(
@@ -444,7 +458,7 @@ def test_no_record_makes_flink_hand_on_a_null_row(both: Rows) -> None:
 )
 def test_any_record_decodes_as_flink_decodes_it(both: Rows, batch: list[bytes]) -> None:
     for record, (theirs, ours) in zip(batch, both(batch), strict=True):
-        assert ours == theirs, record
+        assert double_as_number(ours) == double_as_number(theirs), record
 
 
 @pytest.mark.flink
