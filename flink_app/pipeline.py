@@ -1,12 +1,11 @@
 """The job: SQL files in order, between two injected edges.
 
-    schemas/events -> events (edge) -> arrivals -> payments --------------------> stolen
-                                       arrivals -> card_changes -> card_versions -^
+    schemas/events -> events (edge) -> arrivals -> timed_arrivals -> judged_payments -> stolen
         -> detections/payment_alert, detections/payment_alert_summary -> outputs (edge)
 
 Some views are boundaries: their rows become a stream and a table again, with another row time.
-`arrivals` and `card_changes` are timed by judged_at, so that no row is late for the join; `stolen`
-by the payment's own time, so that windows count late payments, and both detections share one join.
+`timed_arrivals` is timed by judged_at, so that no row is late for its judgement; `stolen` by the
+payment's own time, so that windows count late payments, and both detections share one judgement.
 The rows pass as Flink's internal RowData, so that a boundary costs no conversion.
 """
 
@@ -71,8 +70,8 @@ def flink_options(edge: Edge, properties: Properties, *, managed: bool) -> dict[
     return {**options, **edge.options(properties), **extra}
 
 
-def build(edge: Edge, properties: Properties, *, managed: bool = False) -> Job:
-    """Build the job between the edge's ends; nothing is executed. Raises PropertyError."""
+def read_events(edge: Edge, properties: Properties, *, managed: bool = False) -> Job:
+    """Begin a job with the table `events`, read by the edge. Raises PropertyError."""
     delay_ms = properties.whole_number(
         DETECTION_GROUP, "watermark_delay_ms", 1_000, least=0, most=600_000
     )
@@ -90,11 +89,16 @@ def build(edge: Edge, properties: Properties, *, managed: bool = False) -> Job:
     delay = f"{delay_ms // 1000}.{delay_ms % 1000:03d}"
     tables.execute_sql(sql_text(SQL / "schemas" / "events.sql", {"watermark_delay": delay}))
     edge.register_events(job)
-    _boundary(tables, "arrivals", row_time="judged_at")
-    _boundary(tables, "status_arrivals", row_time="judged_at", gather=True)
-    _boundary(tables, "card_changes", row_time="judged_at")
-    _view(tables, "views/payments")
-    _view(tables, "views/card_versions")
+    return job
+
+
+def build(edge: Edge, properties: Properties, *, managed: bool = False) -> Job:
+    """Build the job between the edge's ends; nothing is executed. Raises PropertyError."""
+    job = read_events(edge, properties, managed=managed)
+    tables = job.tables
+    _boundary(tables, "arrivals", row_time="rt", gather=True)
+    _boundary(tables, "timed_arrivals", row_time="judged_at")
+    _view(tables, "views/judged_payments")
     _boundary(tables, "stolen", row_time="rt")
     _view(tables, "views/on_time")
     _view(tables, "views/alert_payments")

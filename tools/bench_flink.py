@@ -19,14 +19,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "flink_app"))
 
-from pyflink.common import Configuration  # noqa: E402
-from pyflink.datastream import StreamExecutionEnvironment  # noqa: E402
-from pyflink.table import StreamTableEnvironment, Table  # noqa: E402
+from pyflink.table import Table  # noqa: E402
 
 from edges import Job, SqlEdge  # noqa: E402  the path comes first
-from pipeline import build, flink_options  # noqa: E402
+from pipeline import build, read_events  # noqa: E402
 from properties import Properties  # noqa: E402
-from sql_files import SQL, sql_text  # noqa: E402
 
 POLL_SECONDS = 0.05
 DECODED = "`type` STRING, rt TIMESTAMP_LTZ(3), token STRING, amount STRING, city STRING"
@@ -45,15 +42,8 @@ class BlackholeEdge(SqlEdge):
 
 def decode_job(edge: SqlEdge, properties: Properties) -> Job:
     """Build the job that only decodes: every kind of column is parsed, none is kept."""
-    configuration = Configuration()
-    for key, value in flink_options(edge, properties, managed=False).items():
-        configuration.set_string(key, value)
-    env = StreamExecutionEnvironment.get_execution_environment(configuration)
-    tables = StreamTableEnvironment.create(env)
-    job = Job(env, tables, tables.create_statement_set(), properties)
-    tables.execute_sql(sql_text(SQL / "schemas" / "events.sql", {"watermark_delay": "1.000"}))
-    edge.register_events(job)
-    tables.execute_sql(
+    job = read_events(edge, properties)
+    job.tables.execute_sql(
         f"CREATE TEMPORARY TABLE decoded ({DECODED}) WITH ('connector' = 'blackhole')"
     )
     job.statements.add_insert_sql(

@@ -66,7 +66,7 @@ def detect(lines: Iterable[str], *, delay_ms: int = 1_000) -> list[dict[str, Any
     stolen: dict[str, Stolen] = {}
 
     def judge_up_to(passed: int) -> None:
-        ready = [w for w in waiting if w[1] <= passed]
+        ready = sorted((w for w in waiting if w[1] <= passed), key=lambda w: w[1])
         waiting[:] = [w for w in waiting if w[1] > passed]
         for met, judged_at, row in ready:
             found = _judge(row, met, judged_at, statuses[row["data"]["card_token"]])

@@ -36,8 +36,9 @@ def test_the_events_are_read_once(flink: Flink) -> None:
     assert len([n for n in flink.plan() if n["pact"] == "Data Source"]) == 1
 
 
-def test_both_detections_share_one_temporal_join(flink: Flink) -> None:
-    assert len(operators(flink, "TemporalJoin")) == 1
+def test_both_detections_share_one_judgement_of_the_payments(flink: Flink) -> None:
+    assert len(operators(flink, "OverAggregate")) == 1
+    assert not operators(flink, "Join")
 
 
 def test_no_python_runs_between_the_edges(flink: Flink) -> None:

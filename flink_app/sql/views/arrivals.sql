@@ -1,16 +1,12 @@
--- What the detections look at, each row with the time at which it may be judged.
+-- What the detections look at, gathered in one place, behind which the watermark is that of all
+-- shards: card statuses, and payments that can be told apart (without a payment_id there is no
+-- alert_id).
 --
--- judged_at is the row time from here on: the row's own time, or, for a row that came after the
--- watermark had passed it, the first millisecond after that watermark. So no row is late for what
--- follows, and which statuses judge which payments follows from the order of arrival alone, not
--- from how far one input of the join runs ahead of the other.
+-- card_status: null for a payment. A card token that is not the tokenizer's is no card: its
+-- payments cannot alert, whatever a status says of it.
 SELECT
-    events.`type`,
-    CAST(rt AS TIMESTAMP_LTZ(3)) AS rt,
-    COALESCE(
-        GREATEST(CAST(rt AS TIMESTAMP_LTZ(3)), CURRENT_WATERMARK(rt) + INTERVAL '0.001' SECOND),
-        CAST(rt AS TIMESTAMP_LTZ(3))
-    ) AS judged_at,
+    CAST(events.rt AS TIMESTAMP_LTZ(3)) AS rt,
+    CASE WHEN events.`type` = 'CARD_STATUS' THEN event_json_data.status END AS card_status,
     event_json_data.payment_id,
     event_json_data.account_id,
     event_json_data.user_id,
@@ -21,10 +17,19 @@ SELECT
     event_json_data.currency,
     event_json_data.merchant_id,
     event_json_data.country,
-    event_json_data.city,
-    event_json_data.status
+    event_json_data.city
 FROM events
 WHERE
-    events.`type` IN ('PAYMENT_EVENT', 'CARD_STATUS')
-    AND rt > TO_TIMESTAMP_LTZ(0, 3)
-    AND event_json_data.card_token IS NOT NULL
+    events.rt > TO_TIMESTAMP_LTZ(0, 3)
+    AND (
+        (
+            events.`type` = 'PAYMENT_EVENT'
+            AND event_json_data.payment_id IS NOT NULL
+            AND CHAR_LENGTH(event_json_data.card_token) = 32
+        )
+        OR (
+            events.`type` = 'CARD_STATUS'
+            AND event_json_data.status IN ('ACTIVE', 'STOLEN')
+            AND REGEXP(event_json_data.card_token, '^[0-9a-f]{32}$')
+        )
+    )

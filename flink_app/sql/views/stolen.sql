@@ -1,12 +1,9 @@
 -- Payments on a card that is stolen at the payment's time, each payment once: both detections
 -- read this.
 --
--- A payment is judged by the newest status with effective_from <= the payment's time, among those
--- that arrived before the watermark passed the payment. For a payment that comes after the
--- watermark only the newest version at the watermark is left; when that took effect after the
--- payment, the payment is judged by nothing.
--- Of a payment's copies the first that is judged counts; in one step of the watermark, the first
--- that arrived. Processing time orders them: by event time Flink would drop what it holds for late.
+-- Of a payment's copies the one with the first judged_at counts; of those with the same, the first
+-- that arrived. That is the order in which they come here, so processing time is enough to take the
+-- first; by event time Flink would drop what it holds for late.
 -- The 5 s window is the payment's own; late says that it had closed before the payment was judged.
 -- amount: null where it is no number, or has more than the contract's 15 digits before the point,
 -- rounded. It is text up to here and read only when it is short and its exponent small: a number
@@ -55,16 +52,7 @@ FROM (
                     THEN amount
             END AS DECIMAL(19, 4)
         ) AS readable_amount,
-        ROW_NUMBER() OVER (PARTITION BY payment_id ORDER BY joined_at) AS copy_number
-    FROM (
-        SELECT
-            p.*,
-            c.effective_from,
-            PROCTIME() AS joined_at
-        FROM payments AS p
-        INNER JOIN card_versions FOR SYSTEM_TIME AS OF p.judged_at AS c
-            ON p.card_token = c.card_token
-        WHERE c.status = 'STOLEN' AND c.effective_from <= p.rt
-    )
+        ROW_NUMBER() OVER (PARTITION BY payment_id ORDER BY found_at) AS copy_number
+    FROM judged_payments
 )
 WHERE copy_number = 1
