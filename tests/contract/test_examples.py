@@ -1,15 +1,11 @@
-"""Every example holds against every reader of the contract; nothing in events/ is unused.
-
-Valid examples are one record each. Invalid ones are named `<reason>.<case>.json` and hold the raw
-bytes of a record, which need not be JSON.
-"""
+"""Every example holds against every reader of the contract; nothing in events/ is unused."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import jsonschema
 import pytest
+from tests.examples import EVENTS, INVALID, NOW, VALID, label, reason
 
 from cardwatch.contract.streams import (
     EVENT_TYPES,
@@ -17,15 +13,6 @@ from cardwatch.contract.streams import (
     RejectionReason,
     read_event,
 )
-
-EVENTS = Path(__file__).parents[2] / "events"
-NOW = datetime(2026, 11, 21, 7, 0, 10, tzinfo=UTC)
-VALID = sorted(EVENTS.glob("examples/*/valid/*.json"))
-INVALID = sorted(EVENTS.glob("examples/*/invalid/*.json"))
-
-
-def label(path: Path) -> str:
-    return f"{path.parts[-3]}/{path.stem}"
 
 
 def schema_of(path: Path) -> dict[str, object]:
@@ -51,7 +38,7 @@ def test_a_valid_example_fits_the_published_json_schema(path: Path) -> None:
 def test_an_invalid_example_is_rejected_for_the_reason_in_its_name(path: Path) -> None:
     with pytest.raises(RejectedRecord) as rejected:
         read_event(path.read_bytes(), now=NOW)
-    assert rejected.value.reason == path.name.split(".")[0]
+    assert rejected.value.reason == reason(path)
 
 
 def test_every_type_has_a_schema_and_examples_of_both_kinds_and_no_folder_is_unused() -> None:
@@ -65,4 +52,4 @@ def test_every_type_has_a_schema_and_examples_of_both_kinds_and_no_folder_is_unu
 
 
 def test_every_reason_for_rejection_has_an_example() -> None:
-    assert {path.name.split(".")[0] for path in INVALID} == {str(r) for r in RejectionReason}
+    assert {reason(path) for path in INVALID} == {str(r) for r in RejectionReason}

@@ -5,10 +5,12 @@ the tests share this process, and the plan. Each line on standard input asks for
 answer is a line on standard output:
 
     {"run": {"watermark_delay_ms": "1000"}, "parallelism": 1}    ->  {"ok": true}
+    {"events": {}}                                               ->  {"ok": true}
     {"plan": {}}                                                 ->  {"ok": true, "plan": …}
     {"options": "connector", "managed": true, "flink": {…}}      ->  {"ok": true, "options": …}
 
-A run reads events.jsonl and writes outputs/ in the folder that is the only argument.
+A run reads events.jsonl and writes outputs/ in the folder that is the only argument; `events`
+writes the rows of the table `events` there, as JSON.
 """
 
 import functools
@@ -21,14 +23,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "flink_app"))
 
 from edges import Job
-from pipeline import EDGES, build, flink_options
+from pipeline import EDGES, build, flink_options, read_events
 from properties import MANAGED_FLINK_FILE, Properties, PropertyError
 
 FOLDER = Path(sys.argv[1])
 
 
-@functools.cache
-def planned(detection: tuple[tuple[str, str], ...], parallelism: int) -> Job:
+def properties(detection: tuple[tuple[str, str], ...] = (), parallelism: int = 1) -> Properties:
     edge = {
         "events_path": str(FOLDER / "events.jsonl"),
         "outputs_path": str(FOLDER / "outputs"),
@@ -38,7 +39,26 @@ def planned(detection: tuple[tuple[str, str], ...], parallelism: int) -> Job:
         "cardwatch.detection": dict(detection),
         "cardwatch.flink": {"parallelism.default": str(parallelism)},
     }
-    return build(EDGES["files"](), Properties(groups, "the test"))
+    return Properties(groups, "the test")
+
+
+@functools.cache
+def planned(detection: tuple[tuple[str, str], ...], parallelism: int) -> Job:
+    return build(EDGES["files"](), properties(detection, parallelism))
+
+
+def write_events() -> None:
+    tables = read_events(EDGES["files"](), properties()).tables
+    tables.execute_sql(
+        "CREATE TEMPORARY TABLE seen (rt TIMESTAMP_LTZ(3)) WITH ('connector' = 'filesystem', "
+        f"'path' = '{FOLDER / 'outputs'}', 'format' = 'json', "
+        "'json.timestamp-format.standard' = 'ISO-8601') LIKE events_schema "
+        "(EXCLUDING OPTIONS EXCLUDING GENERATED EXCLUDING WATERMARKS)"
+    )
+    tables.execute_sql(
+        "INSERT INTO seen SELECT `type`, event_id, schema_version, event_date_origin, "
+        "event_json_data, CAST(rt AS TIMESTAMP_LTZ(3)) FROM events"
+    ).wait()
 
 
 def options(request: dict[str, Any]) -> dict[str, Any]:
@@ -55,6 +75,9 @@ def options(request: dict[str, Any]) -> dict[str, Any]:
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     if "options" in request:
         return options(request)
+    if "events" in request:
+        write_events()
+        return {}
     if "plan" in request:
         return {"plan": json.loads(planned((), 1).env.get_execution_plan())}
     job = planned(tuple(request["run"].items()), request["parallelism"])

@@ -40,28 +40,26 @@ class Flink:
             )
 
     def detect(
-        self, lines: Iterable[str], *, parallelism: int = 1, **detection: int
+        self, lines: Iterable[str | bytes], *, parallelism: int = 1, **detection: int
     ) -> list[dict[str, Any]]:
         """Give what the job says of the lines, valid by the contract, in a replay's order.
 
         `detected_at`, the wall clock, is left out.
         """
-        events = self.folder / "events.jsonl"
-        outputs = self.folder / "outputs"
-        shutil.rmtree(outputs, ignore_errors=True)
-        events.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         settings = {key: str(value) for key, value in detection.items()}
-        self._ask({"run": settings, "parallelism": parallelism})
         records = []
-        for path in outputs.glob("**/part-*"):
-            for line in path.read_text(encoding="utf-8").splitlines():
-                Envelope.model_validate_json(line)
-                record = json.loads(line)
-                record["event_json_data"].pop("detected_at", None)
-                records.append(record)
+        for line in self._run(lines, {"run": settings, "parallelism": parallelism}):
+            Envelope.model_validate_json(line)
+            record = json.loads(line)
+            record["event_json_data"].pop("detected_at", None)
+            records.append(record)
         return sorted(
             records, key=lambda r: (r["type"], r["event_json_data"]["window_end"], r["event_id"])
         )
+
+    def events(self, lines: Iterable[str | bytes]) -> list[dict[str, Any]]:
+        """Give the rows of the job's table `events`, in the order of the lines."""
+        return [json.loads(line) for line in self._run(lines, {"events": {}})]
 
     def plan(self) -> list[dict[str, Any]]:
         """Give the operators of the whole job."""
@@ -73,6 +71,15 @@ class Flink:
     ) -> dict[str, Any]:
         """Give `options`, the Flink options that the program sets, or `refused`, why not."""
         return self._ask({"options": edge, "managed": managed, "flink": dict(flink or {})})
+
+    def _run(self, lines: Iterable[str | bytes], request: dict[str, Any]) -> list[str]:
+        outputs = self.folder / "outputs"
+        shutil.rmtree(outputs, ignore_errors=True)
+        raw = (line.encode() if isinstance(line, str) else line for line in lines)
+        (self.folder / "events.jsonl").write_bytes(b"".join(line + b"\n" for line in raw))
+        self._ask(request)
+        parts = outputs.glob("**/part-*")
+        return [line for path in parts for line in path.read_text("utf-8").splitlines()]
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None

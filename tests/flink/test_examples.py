@@ -1,0 +1,111 @@
+"""Every example of the contract through the job's table `events`, and through the whole job."""
+
+import json
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.examples import INVALID, VALID, label, reason
+from tests.flink.running import Flink
+from tests.flink.scenarios import BASE, heartbeat, payment, status
+
+from cardwatch.contract.fields import parse_time
+from cardwatch.contract.streams import EVENT_TYPES
+
+pytestmark = pytest.mark.flink
+
+EXAMPLES = sorted([*VALID, *INVALID], key=lambda path: path.name)
+"""Valid ones between invalid ones, and one type between others."""
+PAYMENTS = [path for path in VALID if path.parts[-3] == "payment_event.v1"]
+EPOCH = datetime.fromtimestamp(0, UTC)
+SEVEN = int(datetime(2026, 3, 21, 7, tzinfo=UTC).timestamp() * 1000) - BASE
+READ_ALL_THE_SAME = {"bad_time.microseconds", "bad_time.no_such_day"}
+"""Times that the contract refuses and Flink's format reads; the stager quarantines them."""
+
+Row = dict[str, Any]
+
+
+def raw(path: Path) -> bytes:
+    """Give an example, some months earlier: a time that the real clock has not reached is none."""
+    return path.read_bytes().rstrip(b"\n").replace(b"2026-11-2", b"2026-03-2")
+
+
+@pytest.fixture(scope="module")
+def rows_of(flink: Flink) -> dict[Path, list[Row]]:
+    """The rows of each example, read in one job, a heartbeat before and after each."""
+    beat = heartbeat(SEVEN)
+    lines = [line for path in EXAMPLES for line in (beat, raw(path))]
+    found: list[list[Row]] = []
+    for row in flink.events([*lines, beat]):
+        if row["event_id"] == json.loads(beat)["event_id"]:
+            found.append([])
+        else:
+            found[-1].append(row)
+    assert len(found) == len(EXAMPLES) + 1, "an example swallowed its neighbour"
+    return dict(zip(EXAMPLES, found, strict=False))
+
+
+def expected(event: Row, columns: Row) -> Row:
+    """Give an example as the table's row: texts as they are, times as times, what is not there."""
+    data = event["event_json_data"]
+    data = {column: data.get(column) for column in columns["event_json_data"]}
+    if data["effective_from"] is not None:
+        data["effective_from"] = parse_time(data["effective_from"])
+    origin = parse_time(event["event_date_origin"])
+    times = {"event_date_origin": origin, "none": EPOCH, **data}
+    time = times[EVENT_TYPES[event["type"]].event_time]
+    return {**event, "event_date_origin": origin, "event_json_data": data, "rt": time}
+
+
+def with_times(row: Row) -> Row:
+    """Give a row of the table with its times as times."""
+    data = dict(row["event_json_data"])
+    if data["effective_from"] is not None:
+        data["effective_from"] = datetime.fromisoformat(data["effective_from"])
+    times = {name: datetime.fromisoformat(row[name]) for name in ("event_date_origin", "rt")}
+    return {**row, **times, "event_json_data": data}
+
+
+@pytest.mark.parametrize("path", VALID, ids=label)
+def test_a_valid_example_is_one_row_with_its_fields_and_its_event_time(
+    path: Path, rows_of: dict[Path, list[Row]]
+) -> None:
+    (row,) = rows_of[path]
+    assert with_times(row) == expected(json.loads(raw(path)), columns=row)
+
+
+@pytest.mark.parametrize("path", INVALID, ids=label)
+def test_an_invalid_example_is_one_row_at_most_and_without_a_valid_time_has_no_event_time(
+    path: Path, rows_of: dict[Path, list[Row]]
+) -> None:
+    rows = rows_of[path]
+    assert len(rows) <= 1
+    if reason(path).endswith(("_time", "too_old", "effective_from")):
+        has_time = [datetime.fromisoformat(row["rt"]) > EPOCH for row in rows]
+        assert has_time == [path.stem in READ_ALL_THE_SAME]
+
+
+def test_a_stolen_payment_beside_any_example_alerts_once(flink: Flink) -> None:
+    lines: list[str | bytes] = [status("neighbour", "STOLEN", SEVEN - 1000, SEVEN)]
+    for number, path in enumerate(EXAMPLES):
+        lines += [raw(path), payment(f"beside_{number}", "neighbour", SEVEN + number)]
+    found = [r["event_json_data"] for r in flink.detect(lines) if r["type"] == "PAYMENT_ALERT"]
+    paid = [data["payment_id"] for data in found if data["payment_id"].startswith("pay_beside")]
+    assert sorted(paid) == sorted(f"pay_beside_{number}" for number in range(len(EXAMPLES)))
+
+
+@pytest.mark.parametrize("path", PAYMENTS, ids=label)
+def test_a_valid_payment_on_a_stolen_card_alerts_with_what_the_example_says(
+    flink: Flink, path: Path
+) -> None:
+    stolen = next(p for p in VALID if label(p) == "card_status.v1/stolen")
+    event = json.loads(raw(path))
+    (alert,) = [r for r in flink.detect([raw(stolen), raw(path)]) if r["type"] == "PAYMENT_ALERT"]
+    assert alert["event_date_origin"] == event["event_date_origin"]
+    data, said = event["event_json_data"], alert["event_json_data"]
+    amount = Decimal(said["amount"])
+    assert amount == Decimal(data["amount"]).quantize(amount, ROUND_HALF_UP)
+    same = data.keys() - {"amount", "status"}
+    assert {name: said[name] for name in same} == {name: data[name] for name in same}
