@@ -1,6 +1,6 @@
 """Measures cardwatch on this machine and writes docs/benchmarks.md (`make bench`).
 
-Nothing else should run meanwhile: it takes about 15 minutes, and a busy machine shows in every
+Nothing else should run meanwhile: it takes about 20 minutes, and a busy machine shows in every
 figure. Ratios are between runs that took turns; each figure is a median, with the range beside it.
 """
 
@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import platform
-import socket
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from cardwatch.cards.tokenizer import Tokenizer, read_tokenized_cards
 from cardwatch.clock import SystemClock
 from cardwatch.local import ministack
 from cardwatch.local.java import java_home
+from cardwatch.local.supervisor import free_port
 from cardwatch.ports import StreamEntry
 from cardwatch.settings import LocalSettings, program_environment
 from cardwatch.simulation.events import EventGenerator
@@ -36,7 +36,8 @@ from cardwatch.simulation.recording import write_events
 ROOT = Path(__file__).resolve().parents[1]
 REPORT = ROOT / "docs" / "benchmarks.md"
 KEY = bytes(range(32))
-FEW, MANY = 200_000, 1_000_000
+FEW, MANY = 1_000_000, 3_000_000
+"""Payments of the two files; after the first the just-in-time compiler has little left to do."""
 ROUNDS = 3
 PUT_EVENTS = 60_000
 """Short enough that the emulator, which slows down as a stream grows, stays the same."""
@@ -133,7 +134,8 @@ def detection(folder: Path) -> list[str]:
         "Both detections beside a job that only decodes, on the same files in turns: 5,000",
         "payments/s of event time, 10,000 cards of which 10 % are stolen, parallelism 1, heap",
         f"state, outputs thrown away. Each figure is the difference between {lines[MANY]:,} and",
-        f"{lines[FEW]:,} events up to the end of the input, so neither start nor drain is in it;",
+        f"{lines[FEW]:,} events up to the end of the input, so neither start nor drain is in it,",
+        "and little of what the just-in-time compiler does at first;",
         f"median of {ROUNDS} (range).",
         "",
         "| job | CPU s per million events | thousand events/s |",
@@ -148,13 +150,6 @@ def detection(folder: Path) -> list[str]:
 
 
 # ---------- latencies ----------
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((ministack.HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def measured_run(folder: Path, *options: str) -> dict[str, Any]:

@@ -197,21 +197,20 @@ def pages(
     ] = False,
 ) -> None:
     """Show the pages of this run as a person receives them."""
-    from cardwatch.local.receipts import PageReceived, read_receipts
+    from cardwatch.local.receipts import PageReceived, facts_after, read_receipts
 
     receipts = LocalSettings.from_env().var / "receipts"
-    shown = 0
+    shown: PageReceived | None = None
     while True:
         received = read_receipts(receipts, PageReceived)
-        shown = shown if shown <= len(received) else 0  # a new run began
-        for page in received[shown:]:
+        for page in facts_after(shown, received):
             typer.echo(f"{'-' * 72}\nReceived: {page.received:%Y-%m-%d %H:%M:%S} UTC")
             typer.echo(f"Subject:  {page.subject}\n\n{page.text.rstrip()}\n")
-        shown = len(received)
+        shown = received[-1] if received else shown
         if not follow:
             break
         time.sleep(FOLLOW_SECONDS)
-    if not shown:
+    if shown is None:
         typer.echo(f"no page was received yet ({receipts / PageReceived.file})", err=True)
 
 
@@ -329,6 +328,7 @@ def _start_detached(rate: float, faults: str, cards: Path | None) -> None:
     settings, _ = _settings_and_root()
     log = settings.var / "log" / "up.out"
     log.parent.mkdir(parents=True, exist_ok=True)
+    log.unlink(missing_ok=True)
     command = [
         sys.executable,
         "-m",
@@ -338,7 +338,7 @@ def _start_detached(rate: float, faults: str, cards: Path | None) -> None:
         f"--faults={faults}",
         *([f"--cards={cards}"] if cards else []),
     ]
-    with log.open("wb") as output:
+    with log.open("ab") as output:  # appending, so that it can be emptied when it grows long
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -1,7 +1,6 @@
 """The same behaviour is asked of the fakes, of moto in this process, and of the emulator."""
 
 import os
-import socket
 import subprocess
 import time
 import urllib.request
@@ -13,6 +12,7 @@ import pytest
 from moto import mock_aws
 
 from cardwatch.aws.clients import AwsClients
+from cardwatch.local.supervisor import free_port
 
 ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
@@ -42,9 +42,7 @@ def aws(request: pytest.FixtureRequest) -> Iterator[AwsClients]:
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsClients]:
     """The local AWS stack on a free port, without state, stopped at the end."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CARDWATCH_"))}
     folder = tmp_path_factory.mktemp("emulator")

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +24,13 @@ from cardwatch.local.flink import (
     FlinkHealth,
     reason_of,
 )
-from cardwatch.local.supervisor import LocalStackError, RunFolder, Supervisor, leftovers
+from cardwatch.local.supervisor import (
+    LocalStackError,
+    RunFolder,
+    Supervisor,
+    free_port,
+    leftovers,
+)
 from cardwatch.settings import LocalSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,12 +68,6 @@ def test_nobody_answers_where_no_cluster_runs(tmp_path: Path) -> None:
     cluster = FlinkCluster(LocalSettings(var=tmp_path, flink_port=free_port()), ROOT)
     assert not cluster.is_ready()
     assert cluster.health("0" * 32) is None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -6,7 +6,6 @@ Each run has a folder and ports of its own, so that it does not meet one a perso
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ import pytest
 from cardwatch.contract.alert import alert_id
 from cardwatch.local.receipts import AlertSeen, PageReceived, PaymentSeen, read_receipts
 from cardwatch.local.status import status_path
+from cardwatch.local.supervisor import free_port
 from cardwatch.local.warehouse import Warehouse, WarehouseServer
 
 pytestmark = pytest.mark.e2e
@@ -51,13 +51,6 @@ class FinishedRun:
         finally:
             warehouse.close()
             server.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def measured_run(

@@ -1,7 +1,6 @@
 """The template as data, its artifacts, and the deployed stack on an emulator of its own."""
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import pytest
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]  # has no stubs
 
 from cardwatch.local import deploy, ministack
-from cardwatch.local.supervisor import RunFolder, Supervisor
+from cardwatch.local.supervisor import RunFolder, Supervisor, free_port
 from cardwatch.settings import LocalSettings, program_environment
 
 ROOT = Path(__file__).parents[2]
@@ -102,10 +101,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     shutil.rmtree(root / ".venvs")
     (root / ".venvs").symlink_to(ROOT / ".venvs")
     (root / ".venv").symlink_to(ROOT / ".venv")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = LocalSettings(var=folder / "var", aws_port=port)
+    settings = LocalSettings(var=folder / "var", aws_port=free_port())
     run = RunFolder(settings.var)
     run.acquire()
     try:

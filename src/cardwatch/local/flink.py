@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from typing import Any, Final
 import yaml
 
 from cardwatch.local.java import java_home
-from cardwatch.local.supervisor import LocalStackError, Program
+from cardwatch.local.supervisor import LocalStackError, Program, free_port
 from cardwatch.settings import LocalSettings, program_environment
 
 ENVIRONMENT: Final = Path(".venvs/flink")
@@ -247,9 +246,6 @@ class FlinkCluster:
 
     def _configuration(self) -> dict[str, Any]:
         shipped = yaml.safe_load((self._home / "conf" / "config.yaml").read_text())
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            rpc_port = probe.getsockname()[1]
         return {
             # Without them the planner's classes cannot be loaded.
             "env.java.opts.all": shipped["env"]["java"]["opts"]["all"],
@@ -257,7 +253,7 @@ class FlinkCluster:
             "rest.bind-address": HOST,
             "rest.port": self.settings.flink_port,
             "jobmanager.rpc.address": HOST,
-            "jobmanager.rpc.port": rpc_port,
+            "jobmanager.rpc.port": free_port(),
             "jobmanager.bind-host": HOST,
             "taskmanager.host": HOST,
             "taskmanager.bind-host": HOST,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, ClassVar, Self, TypeVar
+from typing import IO, Any, ClassVar, Final, Self, TypeVar
 
 from cardwatch.contract.fields import format_time, parse_time
 from cardwatch.contract.streams import (
@@ -150,6 +150,9 @@ class PageReceived(Fact):
     repeat: bool
 
 
+RECEIPTS_FILE_BYTES: Final = 16_000_000
+"""How much of each kind of fact a run keeps that nobody judges; one that is judged keeps all."""
+
 FACTS: tuple[type[Fact], ...] = (
     EventSeen,
     RejectedSeen,
@@ -251,18 +254,28 @@ def _text(value: object) -> str:
 class Receipts:
     """The receipts files of one run, open for writing."""
 
-    def __init__(self, folder: Path) -> None:
-        """Begin with empty files in `folder`."""
+    def __init__(self, folder: Path, *, file_bytes: int | None = None) -> None:
+        """Begin with empty files in `folder`; one that exceeds `file_bytes` loses its older half.
+
+        None: all facts are kept.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob("*.jsonl"):
             old.unlink()
-        self._files: dict[str, IO[str]] = {
-            fact.file: (folder / fact.file).open("w", encoding="utf-8") for fact in FACTS
+        self._folder = folder
+        self._file_bytes = file_bytes
+        self._files: dict[str, IO[bytes]] = {
+            fact.file: (folder / fact.file).open("ab") for fact in FACTS
         }
+        self.dropped = 0
+        """How many facts were dropped."""
 
     def write(self, fact: Fact) -> None:
         """Keep one fact."""
-        self._files[fact.file].write(fact.to_line())
+        file = self._files[fact.file]
+        file.write(fact.to_line().encode())
+        if self._file_bytes is not None and file.tell() > self._file_bytes:
+            self._drop_older_half(fact.file)
 
     def flush(self) -> None:
         """Make what was written visible to readers."""
@@ -274,6 +287,19 @@ class Receipts:
         for file in self._files.values():
             file.close()
 
+    def _drop_older_half(self, name: str) -> None:
+        path, full = self._folder / name, self._files[name]
+        full.flush()
+        lines = path.read_bytes().splitlines(keepends=True)
+        gone = len(lines) // 2
+        # In one step, so that a reader finds the old file or the new one, each whole.
+        half = path.with_suffix(".tmp")
+        half.write_bytes(b"".join(lines[gone:]))
+        half.replace(path)
+        self._files[name] = path.open("ab")
+        full.close()
+        self.dropped += gone
+
 
 def read_receipts(folder: Path, kind: type[AnyFact]) -> list[AnyFact]:
     """Give all facts of one kind, in the order they were kept."""
@@ -282,3 +308,11 @@ def read_receipts(folder: Path, kind: type[AnyFact]) -> list[AnyFact]:
         return []
     with path.open(encoding="utf-8") as lines:
         return [kind.from_line(line) for line in lines if line.endswith("\n")]
+
+
+def facts_after(last: AnyFact | None, facts: list[AnyFact]) -> list[AnyFact]:
+    """Give the facts that were kept after `last`.
+
+    All of them where it is not there: it was dropped as one of the oldest, or a new run began.
+    """
+    return facts[facts.index(last) + 1 :] if last in facts else facts

@@ -19,6 +19,7 @@ from typing import Final
 from rich.console import Console
 
 from cardwatch.contract.fields import format_time
+from cardwatch.local.receipts import RECEIPTS_FILE_BYTES
 from cardwatch.local.stack import LocalStack, StackOptions
 from cardwatch.local.status import status_path, write_status
 from cardwatch.local.supervisor import LocalStackError, RunFolder, check_port
@@ -107,7 +108,13 @@ def run(settings: LocalSettings, root: Path, options: RunOptions, console: Conso
         check_port(settings.aws_port, "the AWS emulator", "CARDWATCH_AWS_PORT")
         check_port(settings.flink_port, "Flink's web UI", "CARDWATCH_FLINK_PORT")
         with stop_on_signals():
-            return _run(LocalStack(settings, root, options.stack), options, console)
+            stack = LocalStack(
+                settings,
+                root,
+                options.stack,
+                receipts_file_bytes=RECEIPTS_FILE_BYTES if options.seconds is None else None,
+            )
+            return _run(stack, options, console)
     finally:
         folder.release()
 

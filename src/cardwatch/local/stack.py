@@ -32,6 +32,7 @@ from cardwatch.contract.streams import EVENT_TYPES
 from cardwatch.local import deploy, event_source, firehose, flink, ministack
 from cardwatch.local.delivery_ends import BucketObjects, Quarantine
 from cardwatch.local.firehose import UnreachableError
+from cardwatch.local.logs import OLDER, cap_log
 from cardwatch.local.observer import PageObserver, StreamObserver
 from cardwatch.local.receipts import Fact, Receipts
 from cardwatch.local.status import State, Status, Tally
@@ -101,8 +102,18 @@ class LocalClients:
 class LocalStack:
     """Everything that runs; `start` brings it up, `stop` takes it down."""
 
-    def __init__(self, settings: LocalSettings, root: Path, options: StackOptions) -> None:
-        """Prepare a run in the run folder of `settings`, which must have been acquired."""
+    def __init__(
+        self,
+        settings: LocalSettings,
+        root: Path,
+        options: StackOptions,
+        *,
+        receipts_file_bytes: int | None = None,
+    ) -> None:
+        """Prepare a run in the run folder of `settings`, which must have been acquired.
+
+        `receipts_file_bytes` bounds each receipts file; None: all receipts are kept.
+        """
         self.settings = settings
         self.clients = LocalClients(settings)
         self.state: State = "starting"
@@ -118,11 +129,13 @@ class LocalStack:
         self.cluster = flink.FlinkCluster(settings, root)
         self.job_id: str | None = None
         self._options = options
+        self._receipts_file_bytes = receipts_file_bytes
         self._root = root
         self._began = time.monotonic() - (datetime.now(UTC) - self.started_at).total_seconds()
         self._outputs: deploy.StackOutputs | None = None
         self._postgres_restarts = 0
         self._postgres_wanted = False
+        self._log_bytes_dropped = 0
         self._receipts: Receipts | None = None
         self._observers: list[StreamObserver | PageObserver] = []
         self._pool = ThreadPoolExecutor(6, thread_name_prefix="start")
@@ -184,7 +197,8 @@ class LocalStack:
         (self.settings.var / "run.json").unlink(missing_ok=True)
         for status in (self.settings.var / "run").glob("*-status.json"):
             status.unlink()
-        for log in (self.settings.var / "log").glob("*.log"):
+        logs = self.settings.var / "log"
+        for log in (*logs.glob("*.log"), *logs.glob(f"*{OLDER}")):
             log.unlink()
 
     def _deploy(self) -> deploy.StackOutputs:
@@ -225,7 +239,7 @@ class LocalStack:
             raise LocalStackError(msg)
 
     def _observe(self) -> None:
-        receipts = Receipts(self.receipts_folder)
+        receipts = Receipts(self.receipts_folder, file_bytes=self._receipts_file_bytes)
         lock = threading.Lock()
 
         def keep(facts: list[Fact]) -> None:
@@ -318,7 +332,9 @@ class LocalStack:
                 raise LocalStackError(msg)
 
     def tend(self) -> None:
-        """Bring PostgreSQL back when it died; it is no child of the supervisor."""
+        """Look after PostgreSQL and its log, because it is no child of the supervisor."""
+        with suppress(OSError):
+            self._log_bytes_dropped += cap_log(self.server.folder / "log")
         if self._postgres_wanted and self.server.pid() is None:
             self._postgres_restarts += 1
             with suppress(WarehouseUnavailableError):
@@ -380,8 +396,17 @@ class LocalStack:
             restarts=self.restarts(),
             memory_mb=gauges.memory_mb,
             addresses=self._addresses() if self.state in {"running", "finishing"} else {},
+            dropped=self._dropped(),
             troubles=troubles,
         )
+
+    def _dropped(self) -> dict[str, int]:
+        """Say what a long run has dropped so far to stay small."""
+        counts = {
+            "receipts": self._receipts.dropped if self._receipts else 0,
+            "bytes of logs": self._log_bytes_dropped + self.supervisor.log_bytes_dropped,
+        }
+        return {what: count for what, count in counts.items() if count}
 
     def _addresses(self) -> dict[str, str]:
         addresses = {

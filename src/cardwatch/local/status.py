@@ -81,6 +81,8 @@ class Status:
     restarts: Mapping[str, int] = field(default_factory=dict)
     memory_mb: int | None = None
     addresses: Mapping[str, str] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """What was dropped, oldest first, so that an endless run stays small."""
     troubles: tuple[str, ...] = ()
     """What cannot be seen or reached at the moment."""
 

@@ -24,12 +24,15 @@ from typing import IO, Final, Self
 
 import psutil
 
+from cardwatch.local.logs import cap_logs
 from cardwatch.settings import program_environment
 
 MARKER: Final = "CARDWATCH_RUN_FOLDER"
 """Environment variable that every process of a run inherits; its value is the run's folder."""
 
 POLL_SECONDS: Final = 0.1
+LOGS_SECONDS: Final = 5.0
+"""How often the logs' lengths are looked at."""
 FIRST_BACKOFF_SECONDS: Final = 0.5
 LONGEST_BACKOFF_SECONDS: Final = 15.0
 HEALTHY_SECONDS: Final = 60.0
@@ -260,6 +263,13 @@ def check_port(port: int, what: str, setting: str) -> None:
     raise LocalStackError(msg)
 
 
+def free_port() -> int:
+    """Find a port that nobody listens on; somebody else may take it until it is used."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def port_holder(port: int) -> str | None:
     """Say who listens on a port, or None when the system does not tell."""
     for process in psutil.process_iter():
@@ -280,6 +290,8 @@ class Supervisor:
         self._children: dict[str, _Child] = {}
         self._lock = threading.RLock()
         self._failure: str | None = None
+        self.log_bytes_dropped = 0
+        """How much of the logs was dropped, so that they stay short."""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
@@ -387,10 +399,16 @@ class Supervisor:
         return process
 
     def _watch(self) -> None:
+        logs_due = 0.0
         while not self._ended.wait(POLL_SECONDS):
             with self._lock:
                 for child in self._children.values():
                     self._look_after(child)
+            if time.monotonic() >= logs_due:
+                logs_due = time.monotonic() + LOGS_SECONDS
+                # A full disk must not end the one that restarts what dies of it.
+                with contextlib.suppress(OSError):
+                    self.log_bytes_dropped += cap_logs(self._logs)
 
     def _look_after(self, child: _Child) -> None:
         now = time.monotonic()

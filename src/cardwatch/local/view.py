@@ -101,6 +101,8 @@ def render(status: Status) -> RenderableType:
         for name, address in status.addresses.items():
             addresses.add_row(Text(name, style=QUIET), Text(address))
         blocks += [Text(), addresses]
+    if status.dropped:
+        blocks += [Text(), Text(f"oldest dropped: {_by_name(status.dropped)}", style=QUIET)]
     blocks += [Text(trouble, style=BAD) for trouble in status.troubles]
     style = BAD if status.state == "failed" else GOOD
     title = f"cardwatch · {status.state} · {status.uptime_seconds:.0f} s"
@@ -188,6 +190,7 @@ def render_plain(facts: Mapping[str, Any]) -> str:
         ("Flink job", facts.get("job", "-")),
         ("programs", _by_name(facts.get("programs") or {}) or "none"),
         ("restarts", _by_name({k: v for k, v in facts.get("restarts", {}).items() if v}) or "none"),
+        ("oldest dropped", _by_name(facts.get("dropped") or {}) or "nothing"),
         *facts.get("addresses", {}).items(),
         *(("TROUBLE", text) for text in facts.get("troubles", ())),
     ]

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from cardwatch.local.receipts import (
     PaymentSeen,
     Receipts,
     RejectedSeen,
+    facts_after,
     facts_of,
     read_receipts,
 )
@@ -96,3 +98,39 @@ def test_a_new_run_begins_with_empty_receipts(tmp_path: Path) -> None:
     first.close()
     Receipts(tmp_path).close()
     assert read_receipts(tmp_path, PaymentSeen) == []
+
+
+MANY = [replace(SEEN, payment_id=f"pay_{number:03d}") for number in range(100)]
+LINE = len(MANY[0].to_line())
+
+
+def test_receipts_without_a_bound_are_all_kept(tmp_path: Path) -> None:
+    receipts = Receipts(tmp_path)
+    for fact in MANY:
+        receipts.write(fact)
+    receipts.close()
+    assert read_receipts(tmp_path, PaymentSeen) == MANY
+    assert receipts.dropped == 0
+
+
+def test_bounded_receipts_drop_the_oldest_of_a_kind_and_count_them(tmp_path: Path) -> None:
+    receipts = Receipts(tmp_path, file_bytes=10 * LINE)
+    beside = EventSeen(NOW, "HEARTBEAT", "e1")
+    receipts.write(beside)
+    for written, fact in enumerate(MANY, start=1):
+        receipts.write(fact)
+        receipts.flush()
+        kept = read_receipts(tmp_path, PaymentSeen)
+        assert len(kept) <= 10
+        assert kept == MANY[written - len(kept) : written]
+        assert receipts.dropped == written - len(kept)
+    assert len(kept) >= 5
+    assert read_receipts(tmp_path, EventSeen) == [beside]
+    receipts.close()
+
+
+def test_who_follows_sees_each_fact_once_though_older_ones_are_dropped() -> None:
+    assert facts_after(None, MANY[:3]) == MANY[:3]
+    assert facts_after(MANY[2], MANY[:3]) == []
+    assert facts_after(MANY[2], MANY[1:5]) == MANY[3:5]
+    assert facts_after(MANY[2], MANY[50:]) == MANY[50:]

@@ -81,6 +81,7 @@ def status() -> Status:
         programs={"ministack": 7},
         restarts={"ministack": 0, "flink-taskmanager": 2},
         memory_mb=1700,
+        dropped={"receipts": 70_000},
         addresses={"Flink": "http://127.0.0.1:8081"},
         troubles=("warehouse: gone",),
     )
@@ -94,6 +95,7 @@ SHOWN = (
     "7 payments, 1 cards in 60 min",
     "flink-taskmanager 2",
     "http://127.0.0.1:8081",
+    "receipts 70000",
     "warehouse: gone",
 )
 

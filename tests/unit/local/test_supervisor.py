@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cardwatch.local.logs import LOG_BYTES
 from cardwatch.local.supervisor import (
     MARKER,
     LocalStackError,
@@ -18,6 +19,7 @@ from cardwatch.local.supervisor import (
     RunFolder,
     Supervisor,
     check_port,
+    free_port,
     leftovers,
     sweep,
 )
@@ -155,6 +157,18 @@ def test_programs_do_not_inherit_what_points_at_a_real_account(
     assert "'GIVEN': 'yes'" in log
 
 
+def test_a_program_whose_log_grew_too_long_goes_on_in_a_short_one(run: RunFolder) -> None:
+    logs = run.var / "log"
+    logs.mkdir(parents=True)
+    for name in ("sleeper.log", "sleeper.log.1"):
+        (logs / name).write_bytes(b"x" * (LOG_BYTES + 1))
+    with Supervisor(run) as supervisor:
+        supervisor.start(Program("sleeper", SLEEPER))
+        assert until(lambda: supervisor.log_bytes_dropped == LOG_BYTES + 1)
+        assert until(lambda: (logs / "sleeper.log").stat().st_size < 1000)
+    assert (logs / "sleeper.log.1").stat().st_size >= LOG_BYTES
+
+
 def test_a_second_supervisor_is_told_who_runs_and_how_to_stop_it(run: RunFolder) -> None:
     with pytest.raises(LocalStackError, match=rf"process {os.getpid()}.*cardwatch down"):
         RunFolder(run.var).acquire()
@@ -212,7 +226,4 @@ def test_a_taken_port_is_one_message_with_its_holder_and_the_remedy() -> None:
 
 
 def test_a_free_port_is_fine() -> None:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port = held.getsockname()[1]
-    check_port(port, "anything", "CARDWATCH_AWS_PORT")
+    check_port(free_port(), "anything", "CARDWATCH_AWS_PORT")
