@@ -274,11 +274,13 @@ def replay(
     rejected.jsonl into the folder.
     """
     from cardwatch.local.replay import replay as replay_file
+    from cardwatch.local.stopping import stop_on_signals
 
     def progress(text: str) -> None:
         typer.echo(text, err=True)
 
-    report = replay_file(input_file, out, progress=progress)
+    with stop_on_signals():
+        report = replay_file(input_file, out, progress=progress)
     typer.echo(
         f"{report.lines} events in {report.seconds:.1f} s ({report.lines_per_second:,.0f}/s): "
         f"{report.alerts} alerts, {report.summaries} summaries, {report.rejected} rejected; "

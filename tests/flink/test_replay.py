@@ -3,9 +3,14 @@
 import gzip
 import json
 import random
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from tests.flink.oracle import detect
 from tests.flink.scenarios import DAY, Arrival, heartbeat, in_order, payment, status
@@ -108,3 +113,29 @@ def test_a_failed_replay_leaves_earlier_results_alone(tmp_path: Path) -> None:
         replay(source, out, progress=quiet)
     assert [path.name for path in out.iterdir()] == ["alerts.jsonl"]
     assert (out / "alerts.jsonl").read_text() == "earlier\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_replay_leaves_no_process_and_no_folder_behind(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    source = tmp_path / "input.jsonl"
+    source.write_text(heartbeat(0) + "\n", encoding="utf-8")
+    cardwatch = Path(sys.executable).with_name("cardwatch")
+    stopped = subprocess.Popen(
+        [cardwatch, "replay", source, "--out", tmp_path],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    replaying = psutil.Process(stopped.pid)
+    until = time.monotonic() + 60
+    while not (started := replaying.children(recursive=True)):
+        assert time.monotonic() < until, "it started no job"
+        time.sleep(0.05)
+    stopped.send_signal(number)
+    assert stopped.wait(30) != 0
+    gone, alive = psutil.wait_procs(started, timeout=10)
+    assert gone
+    assert not alive
+    assert [path.name for path in tmp_path.iterdir()] == ["input.jsonl"]

@@ -6,11 +6,9 @@ that was on the stream by then is staged. What it did is in `var/run.json`.
 """
 
 import json
-import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +20,7 @@ from cardwatch.contract.fields import format_time
 from cardwatch.local.receipts import RECEIPTS_FILE_BYTES
 from cardwatch.local.stack import LocalStack, StackOptions
 from cardwatch.local.status import status_path, write_status
+from cardwatch.local.stopping import StopRequested, stop_on_signals
 from cardwatch.local.supervisor import LocalStackError, RunFolder, check_port
 from cardwatch.local.verdict import Evidence, Verdict, reach_verdict, unfinished
 from cardwatch.local.view import View, final_table
@@ -36,10 +35,6 @@ SETTLE_SECONDS: Final = 3.0
 SHOW_SECONDS: Final = 0.5
 
 
-class StopRequested(BaseException):
-    """Somebody asked the run to stop: Ctrl-C, SIGTERM, or the terminal was closed."""
-
-
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """What is asked of a run."""
@@ -47,24 +42,6 @@ class RunOptions:
     seconds: float | None = None
     """Seconds of payments after everything is up; None: until it is stopped."""
     stack: StackOptions = field(default_factory=StackOptions)
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[None]:
-    """Turn the first signal to stop into StopRequested; later ones change nothing."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def request(*_: object) -> None:
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
-        raise StopRequested
-
-    before = {number: signal.signal(number, request) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Reporter(threading.Thread):
