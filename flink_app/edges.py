@@ -18,7 +18,7 @@ from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.table import Schema, StatementSet, StreamTableEnvironment, Table
 
 from properties import Properties
-from sql_files import SQL, placeholders, sql_text
+from sql_files import SQL, placeholders, sql_text, with_options
 
 EDGE_GROUP = "cardwatch.edge"
 """The property group that holds what an edge needs; its keys are the placeholders of its SQL."""
@@ -64,6 +64,11 @@ class SqlEdge:
         del properties
         return {}
 
+    def table_options(self, properties: Properties) -> Mapping[str, str]:
+        """Give options that the tables get besides those in their SQL: none."""
+        del properties
+        return {}
+
     def register_events(self, job: Job) -> None:
         """Create `events` from the edge's DDL; raises PropertyError."""
         self._create(job, "events")
@@ -76,7 +81,8 @@ class SqlEdge:
     def _create(self, job: Job, table: str) -> None:
         path = SQL / "connectors" / self.name / f"{table}.sql"
         values = {key: job.properties.text(EDGE_GROUP, key) for key in placeholders(path)}
-        job.tables.execute_sql(sql_text(path, values))
+        text = sql_text(path, values)
+        job.tables.execute_sql(with_options(text, self.table_options(job.properties)))
 
 
 def schema_of(tables: StreamTableEnvironment, table: str) -> Schema:

@@ -8,9 +8,10 @@ from edges import SqlEdge
 from properties import MANAGED_FLINK_FILE, Properties, PropertyError
 
 LIB = Path(__file__).resolve().parent / "lib"
-JAR = "flink-sql-connector-aws-kinesis-streams"
-VERSION = "6.0.0-2.0"
+JAR = "flink-sql-connector-aws-kinesis-streams-6.0.0-2.0.jar"
 """As in pom.xml."""
+OPTIONS_GROUP = "cardwatch.connector"
+"""Options of both tables besides those in the SQL: how to reach a Kinesis that is not AWS's."""
 
 
 @dataclass(frozen=True)
@@ -21,18 +22,21 @@ class ConnectorEdge(SqlEdge):
     lib: Path = LIB
 
     def options(self, properties: Properties) -> Mapping[str, str]:
-        """Put the jar on the job's class path; raises PropertyError when it is not there.
+        """Put the jars in lib/ on the job's class path; raises PropertyError when there are none.
 
         On Managed Flink the application's own settings name the jar (`jarfile`).
         """
         if properties.source == str(MANAGED_FLINK_FILE):
             return {}
-        jars = sorted(self.lib.glob(f"{JAR}-*.jar"))
-        if len(jars) != 1:
-            found = "is not there" if not jars else f"is there {len(jars)} times"
+        jars = sorted(self.lib.glob("*.jar"))
+        if not jars:
             msg = (
-                f"the Kinesis connector's jar {found} ({self.lib}/{JAR}-{VERSION}.jar): "
-                "fetch it with `mvn -f flink_app/pom.xml package`, or use --edge local"
+                f"{self.lib} holds no connector jar: fetch {JAR} with `make connector`, or put it "
+                "there yourself; --edge local needs none"
             )
             raise PropertyError(msg)
-        return {"pipeline.jars": jars[0].as_uri()}
+        return {"pipeline.jars": ";".join(jar.as_uri() for jar in jars)}
+
+    def table_options(self, properties: Properties) -> Mapping[str, str]:
+        """Give what the group cardwatch.connector adds to the tables' options."""
+        return properties.groups.get(OPTIONS_GROUP, {})

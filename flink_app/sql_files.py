@@ -20,6 +20,20 @@ def sql_text(path: Path, values: Mapping[str, str] | None = None) -> str:
     return _PLACEHOLDER.sub(lambda match: quoted[match[1]], text)
 
 
+def with_options(text: str, options: Mapping[str, str]) -> str:
+    """Give a table's DDL with options added; raises ValueError when it has not one WITH clause."""
+    before, clause, after = text.partition(" WITH (")
+    if not clause or clause in after:
+        msg = "the statement has not one WITH clause to add options to"
+        raise ValueError(msg)
+    quoted = [f"\n    {_literal(key)} = {_literal(value)}," for key, value in options.items()]
+    return f"{before}{clause}{''.join(quoted)}{after}"
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
 def placeholders(path: Path) -> set[str]:
     """Give the names of a file's placeholders."""
     return set(_PLACEHOLDER.findall(path.read_text(encoding="utf-8")))

@@ -9,6 +9,8 @@ from string import Template
 
 import pytest
 
+from sql_files import placeholders, sql_text, with_options
+
 ROOT = Path(__file__).resolve().parents[2]
 APPLICATION = ROOT / "flink_app"
 CONNECTORS = APPLICATION / "sql" / "connectors"
@@ -61,8 +63,28 @@ def test_the_build_declares_the_connector_in_the_version_whose_options_were_chec
     assert version == KNOWN["version"]
     assert artifacts == ["flink-sql-connector-aws-kinesis-streams"]
     source = (APPLICATION / "kinesis_connector.py").read_text()
-    assert f'VERSION = "{version}"' in source
-    assert f'JAR = "{artifacts[0]}"' in source
+    assert f'JAR = "{artifacts[0]}-{version}.jar"' in source
+
+
+def test_what_reaches_another_kinesis_changes_nothing_in_the_production_ddl() -> None:
+    added = {"aws.endpoint": "http://127.0.0.1:4566", "aws.credentials.provider": "it's"}
+    for table in ("events", "outputs"):
+        path = CONNECTORS / "kinesis" / f"{table}.sql"
+        values = dict.fromkeys(placeholders(path), "value")
+        plain = sql_text(path, values)
+        text = with_options(plain, added)
+        assert "'aws.endpoint' = 'http://127.0.0.1:4566'," in text
+        assert "'aws.credentials.provider' = 'it''s'," in text
+        kept = [line for line in text.splitlines() if "'aws.endpoint'" not in line]
+        kept = [line.replace("    'aws.credentials.provider' = 'it''s',", "") for line in kept]
+        assert "".join("".join(kept).split()) == "".join(plain.split())
+        assert with_options(plain, {}) == plain
+
+
+@pytest.mark.parametrize("text", ["CREATE TABLE t (a INT)", "A WITH (x) B WITH (y)"])
+def test_options_are_not_added_where_there_is_not_one_place_for_them(text: str) -> None:
+    with pytest.raises(ValueError, match="one WITH clause"):
+        with_options(text, {"key": "value"})
 
 
 def run(tmp_path: Path, edge: str, properties: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -82,8 +104,8 @@ def run(tmp_path: Path, edge: str, properties: dict[str, str]) -> subprocess.Com
 def test_without_the_jar_the_connector_edge_says_in_one_line_what_is_missing(
     tmp_path: Path,
 ) -> None:
-    if list((APPLICATION / "lib").glob("flink-sql-connector-aws-kinesis-streams-*.jar")):
-        pytest.skip("the jar is here")
+    if list((APPLICATION / "lib").glob("*.jar")):
+        pytest.skip("a jar is here")
     done = run(
         tmp_path,
         "connector",
@@ -97,7 +119,7 @@ def test_without_the_jar_the_connector_edge_says_in_one_line_what_is_missing(
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
     assert "flink-sql-connector-aws-kinesis-streams-6.0.0-2.0.jar" in line
-    assert "mvn -f flink_app/pom.xml package" in line
+    assert "make connector" in line
 
 
 @pytest.mark.flink

@@ -18,10 +18,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import yaml
 
+from cardwatch.local import ministack
+from cardwatch.local.deploy import StackOutputs
 from cardwatch.local.java import java_home
 from cardwatch.local.supervisor import LocalStackError, Program, free_port
 from cardwatch.settings import LocalSettings, program_environment
@@ -33,6 +35,10 @@ HOST: Final = "127.0.0.1"
 JOB_MANAGER: Final = "flink-jobmanager"
 TASK_MANAGER: Final = "flink-taskmanager"
 CHECKPOINT_SECONDS: Final = 10
+CONNECTORS: Final = APPLICATION / "lib"
+"""Where connector jars lie, from the project's folder."""
+Edge = Literal["local", "connector"]
+"""How the job reads and writes the stream: cardwatch's own functions, or the production DDL."""
 
 _JOB_MANAGER_JVM: Final = (
     "-Xms32m",
@@ -247,8 +253,9 @@ class FlinkCluster:
     def _configuration(self) -> dict[str, Any]:
         shipped = yaml.safe_load((self._home / "conf" / "config.yaml").read_text())
         return {
-            # Without them the planner's classes cannot be loaded.
-            "env.java.opts.all": shipped["env"]["java"]["opts"]["all"],
+            # Without those that come with Flink the planner's classes cannot be found. The emulator
+            # does not speak CBOR, as the Kinesis connector's SDK would.
+            "env.java.opts.all": f"{shipped['env']['java']['opts']['all']} -Daws.cborEnabled=false",
             "rest.address": HOST,
             "rest.bind-address": HOST,
             "rest.port": self.settings.flink_port,
@@ -338,6 +345,50 @@ class FlinkCluster:
         finally:
             with contextlib.suppress(OSError):
                 connection.close()
+
+
+def check_edge(root: Path, edge: Edge) -> None:
+    """Raise LocalStackError when the edge needs a connector jar and there is none."""
+    if edge == "connector" and not list((root / CONNECTORS).glob("*.jar")):
+        msg = (
+            f"no connector jar in {CONNECTORS}: `make connector` fetches the one that "
+            f"{APPLICATION}/pom.xml names, or put it there yourself; without EDGE (or --edge) "
+            "none is needed"
+        )
+        raise LocalStackError(msg)
+
+
+def edge_properties(
+    edge: Edge, outputs: StackOutputs, settings: LocalSettings
+) -> dict[str, dict[str, str]]:
+    """Give the property groups with which the job finds the stream on the emulator."""
+    endpoint = ministack.endpoint(settings)
+    if edge == "local":
+        return {
+            "cardwatch.edge": {
+                "stream_name": outputs.stream_name,
+                "aws_region": settings.region,
+                "endpoint_url": endpoint,
+            }
+        }
+    credentials = ministack.credentials(settings)
+    return {
+        # The same as in infra/detection.yaml; a run starts empty, so it is always a first start.
+        "cardwatch.edge": {
+            "stream_arn": outputs.stream_arn,
+            "aws_region": settings.region,
+            "start_position": "TRIM_HORIZON",
+            "start_timestamp": "1970-01-01T00:00:00.000Z",
+        },
+        "cardwatch.connector": {
+            "aws.endpoint": endpoint,
+            "aws.credentials.provider": "BASIC",
+            "aws.credentials.basic.accesskeyid": credentials["AWS_ACCESS_KEY_ID"],
+            "aws.credentials.basic.secretkey": credentials["AWS_SECRET_ACCESS_KEY"],
+            # The emulator has no HTTP/2.
+            "aws.http.protocol.version": "HTTP1_1",
+        },
+    }
 
 
 def reason_of(output: str) -> str:

@@ -1,0 +1,149 @@
+"""The Managed Flink application, by the Kinesis Analytics V2 API."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
+
+from cardwatch.deployment.flink_application import (
+    Application,
+    ApplicationBusyError,
+    ApplicationMissingError,
+    ApplicationRefusedError,
+    Operation,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_kinesisanalyticsv2 import KinesisAnalyticsV2Client
+    from mypy_boto3_kinesisanalyticsv2.type_defs import PropertyGroupTypeDef
+
+BUSY: Final = frozenset(
+    {
+        "ConcurrentModificationException",
+        "InternalFailure",
+        "InternalServerError",
+        "RequestLimitExceeded",
+        "ResourceInUseException",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+"""Error codes of calls that may be taken a moment later."""
+
+T = TypeVar("T")
+
+
+class ManagedFlink:
+    """An ApplicationApi of the service."""
+
+    def __init__(self, client: "KinesisAnalyticsV2Client") -> None:
+        """Use a client of `kinesisanalyticsv2`."""
+        self._client = client
+
+    def describe(self, name: str) -> Application:
+        """Describe the application."""
+        answer = _call(lambda: self._client.describe_application(ApplicationName=name))
+        detail = answer["ApplicationDetail"]
+        described = detail.get("ApplicationConfigurationDescription", {}).get(
+            "EnvironmentPropertyDescriptions", {}
+        )
+        return Application(
+            status=detail["ApplicationStatus"],
+            version=detail["ApplicationVersionId"],
+            properties={
+                group["PropertyGroupId"]: group["PropertyMap"]
+                for group in described.get("PropertyGroupDescriptions", [])
+            },
+        )
+
+    def start(self, name: str, *, restore: bool) -> str | None:
+        """Begin to start it; state that does not fit the code makes the start fail."""
+        answer = _call(
+            lambda: self._client.start_application(
+                ApplicationName=name,
+                RunConfiguration={
+                    "FlinkRunConfiguration": {"AllowNonRestoredState": False},
+                    "ApplicationRestoreConfiguration": {
+                        "ApplicationRestoreType": "RESTORE_FROM_LATEST_SNAPSHOT"
+                        if restore
+                        else "SKIP_RESTORE_FROM_SNAPSHOT"
+                    },
+                },
+            )
+        )
+        return answer.get("OperationId")
+
+    def stop(self, name: str, *, force: bool) -> str | None:
+        """Begin to stop it, with a snapshot unless forced."""
+        answer = _call(lambda: self._client.stop_application(ApplicationName=name, Force=force))
+        return answer.get("OperationId")
+
+    def set_properties(
+        self, name: str, version: int, groups: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        """Replace all property groups of that version of it."""
+        listed: list[PropertyGroupTypeDef] = [
+            {"PropertyGroupId": group, "PropertyMap": dict(values)}
+            for group, values in groups.items()
+        ]
+        _call(
+            lambda: self._client.update_application(
+                ApplicationName=name,
+                CurrentApplicationVersionId=version,
+                ApplicationConfigurationUpdate={
+                    "EnvironmentPropertyUpdates": {"PropertyGroups": listed}
+                },
+            )
+        )
+
+    def latest_snapshot(self, name: str) -> datetime | None:
+        """Give when the newest complete snapshot was taken."""
+        pages = self._client.get_paginator("list_application_snapshots").paginate(
+            ApplicationName=name
+        )
+        found = _call(lambda: [item for page in pages for item in page["SnapshotSummaries"]])
+        return max(
+            (
+                item["SnapshotCreationTimestamp"]
+                for item in found
+                if item["SnapshotStatus"] == "READY" and "SnapshotCreationTimestamp" in item
+            ),
+            default=None,
+        )
+
+    def operation(self, name: str, identity: str) -> Operation:
+        """Say what became of an operation."""
+        answer = _call(
+            lambda: self._client.describe_application_operation(
+                ApplicationName=name, OperationId=identity
+            )
+        )
+        details = answer["ApplicationOperationInfoDetails"]
+        error = details.get("OperationFailureDetails", {}).get("ErrorInfo", {})
+        return Operation(
+            status=details["OperationStatus"],
+            reason=error.get("ErrorString", "the service gives no reason"),
+        )
+
+
+def _call(call: Callable[[], T]) -> T:
+    """Make a call; raises the errors of ApplicationApi."""
+    try:
+        return call()
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        message = error.response["Error"].get("Message", "")
+        if code in BUSY:
+            raise ApplicationBusyError(code) from None
+        if code == "ResourceNotFoundException":
+            raise ApplicationMissingError(message) from None
+        raise ApplicationRefusedError(code, message) from None
+    except (HTTPClientError, NoConnectionError) as error:
+        raise ApplicationBusyError(type(error).__name__) from None
+    except BotoCoreError as error:
+        raise ApplicationRefusedError(type(error).__name__, str(error)) from None
