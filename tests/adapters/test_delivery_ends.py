@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -11,16 +12,20 @@ from uuid import uuid4
 
 import boto3
 import pytest
+from tests.fakes import NOON, FakeCardRegistry, FakeClock
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.local.delivery_ends import (
     BucketObjects,
     KinesisSource,
     Quarantine,
+    Quarantined,
     StagerFunction,
 )
-from cardwatch.local.firehose import InvocationError, StoredObject, UnreachableError
+from cardwatch.local.firehose import InvocationError, UnreachableError
+from cardwatch.ports import KnownStatus, StoredObject
 from cardwatch.staging.quarantine import FailedRecord
+from cardwatch.staging.stolen import StolenCards
 
 FUNCTION = """
 import time
@@ -106,7 +111,7 @@ def test_every_shard_is_found_and_a_stream_made_anew_is_another_one(ends: Ends) 
 def test_objects_are_stored_listed_by_prefix_and_replaced(ends: Ends) -> None:
     objects = ends.bucket()
     etag = objects.put("events/1.gz", b"one")
-    objects.put("quarantine/1.gz", b"two")
+    objects.put("other/1.gz", b"two")
     assert objects.list("events/") == [StoredObject("events/1.gz", etag)]
     assert objects.get("events/1.gz") == b"one"
     assert objects.get("events/2.gz") is None
@@ -150,11 +155,21 @@ def test_quarantine_is_counted_by_reason_and_a_broken_object_stops_nothing(ends:
         return gzip.compress(b"".join(line.to_line() for line in lines))
 
     objects = ends.bucket()
-    quarantine = Quarantine(objects)
-    assert quarantine.reasons() == {}
-    objects.put("quarantine/1.gz", wrap(b"{", b"\xff", b"["))
-    objects.put("quarantine/2.gz", b"broken")
-    assert quarantine.reasons() == {"not_json": 2, "not_utf8": 1, "unreadable_object": 1}
-    unknown: dict[str, Any] = {"type": "OTHER"}
-    objects.put("quarantine/2.gz", wrap(json.dumps(unknown).encode()))
-    assert quarantine.reasons() == {"not_json": 2, "not_utf8": 1, "unknown_type": 1}
+    card = "4f0c" * 8
+    registry = FakeCardRegistry({card: KnownStatus(card, stolen=True, effective_from=NOON)})
+    quarantine = Quarantine(objects, StolenCards(registry, FakeClock()))
+    assert quarantine.count() == Quarantined()
+    objects.put("events/processing-failed/1.gz", wrap(b"{", b"\xff", b"["))
+    objects.put("events/processing-failed/2.gz", b"broken")
+    assert quarantine.count() == Quarantined(
+        Counter({"not_json": 2, "not_utf8": 1, "unreadable_object": 1})
+    )
+    unknown: dict[str, Any] = {"type": "OTHER", "event_json_data": {"card_token": card}}
+    objects.put("events/processing-failed/2.gz", wrap(json.dumps(unknown).encode()))
+    found = quarantine.count()
+    assert found.reasons == {"not_json": 2, "not_utf8": 1, "unknown_type": 1}
+    assert found.on_stolen_cards == 1
+    registry.broken = True
+    objects.put("events/processing-failed/3.gz", wrap(json.dumps(unknown).encode()))
+    with pytest.raises(UnreachableError, match="card registry"):
+        quarantine.count()

@@ -3,12 +3,14 @@
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
 
-from cardwatch.local.warehouse import Warehouse, WarehouseServer
+from cardwatch.deployment.warehouse_schema import LOADER, READER
+from cardwatch.local.warehouse import REDSHIFT_FUNCTIONS, Warehouse, WarehouseServer
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +58,24 @@ def stopped_server(scratch: Path) -> Iterator[WarehouseServer]:
     server = WarehouseServer(scratch / str(uuid4()))
     yield server
     server.stop()
+
+
+@pytest.fixture
+def database(server: WarehouseServer) -> Iterator[psycopg.Connection[Any]]:
+    """An empty database, and no users but the owner when it is over."""
+    name = f"redshift_{uuid4().hex[:8]}"
+    with server.connect() as owner:
+        owner.autocommit = True
+        owner.execute(f"CREATE DATABASE {name}".encode())
+        with psycopg.connect(server.uri(), dbname=name) as connection:
+            connection.autocommit = True
+            connection.execute(REDSHIFT_FUNCTIONS)
+            connection.execute("CREATE VIEW svv_roles AS SELECT rolname AS role_name FROM pg_roles")
+            connection.execute(
+                "CREATE TABLE sys_load_error_detail (start_time timestamp, file_name text,"
+                " line_number int, column_name text, error_code int)"
+            )
+            yield connection
+        owner.execute(f"DROP DATABASE {name} (FORCE)".encode())
+        for role in (LOADER, READER):
+            owner.execute(f"DROP ROLE IF EXISTS {role}".encode())

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,12 +16,11 @@ import sqlglot
 from cardwatch.contract.streams import EVENT_TYPES, MAX_DATA_BYTES
 from cardwatch.local.warehouse import (
     SQL_FOLDER,
-    LoadOutcome,
     Warehouse,
     WarehouseServer,
-    WarehouseUnavailableError,
     postgres_statements,
 )
+from cardwatch.ports import LoadOutcome, WarehouseUnavailableError
 
 ROW = {
     "event_id": "beat-1",
@@ -167,6 +167,23 @@ def test_every_sql_file_is_redshift_that_parses_and_creates(tmp_path: Path) -> N
     (tmp_path / "tables" / "drop.sql").write_text("DROP TABLE staging.events;")
     with pytest.raises(TypeError, match=r"drop\.sql: only CREATE"):
         postgres_statements(tmp_path)
+
+
+def test_a_migration_may_add_a_column_and_be_run_again(
+    stopped_server: WarehouseServer, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(SQL_FOLDER, tmp_path / "warehouse"))
+    (folder / "tables" / "0004_looked_at.sql").write_text(
+        "ALTER TABLE staging.bad_objects ADD COLUMN looked_at TIMESTAMP DEFAULT SYSDATE;"
+    )
+    stopped_server.start()
+    warehouse = Warehouse(stopped_server)
+    for _ in range(2):
+        warehouse.define(folder)
+    assert warehouse.rows("staging.bad_objects") == []
+    with stopped_server.connect() as connection:
+        connection.execute("SELECT looked_at FROM staging.bad_objects")
+    warehouse.close()
 
 
 def test_rows_survive_a_stop_and_a_killed_server(stopped_server: WarehouseServer) -> None:

@@ -2,10 +2,11 @@
 
 What it promises, as Firehose does: at least once, never lost. Each shard has a buffer that ends by
 size or interval; the deployed stager transforms it in batches; what it accepts is written as one
-gzip object under `events/`, what fails under `quarantine/` in Firehose's wrapper; then objects are
-copied into the warehouse. A shard's position moves only after its objects are stored. Before it
-stores one, a buffer's range is written to the position file: after a crash the same range gets the
-same object names, so an object is replaced and not doubled, and the load ledger loads it once.
+gzip object under `events/`, what fails under `events/processing-failed/` in Firehose's wrapper;
+then objects are copied into the warehouse. A shard's position moves only after its objects are
+stored. Before it stores one, a buffer's range is written to the position file: after a crash the
+same range gets the same object names, so an object is replaced and not doubled, and the load ledger
+loads it once.
 
 SIGTERM delivers what is buffered and ends with status 0. SIGUSR1 delivers and loads everything
 that is on the stream now: `flush_completed` in the status file then counts up (`request_flush`).
@@ -31,12 +32,8 @@ from typing import Any, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cardwatch.local.warehouse import (
-    LoadOutcome,
-    WarehouseUnavailableError,
-)
-from cardwatch.ports import Clock
-from cardwatch.staging.quarantine import FailedRecord
+from cardwatch.ports import Clock, Loader, StoredObject, WarehouseUnavailableError
+from cardwatch.staging.quarantine import EVENTS, QUARANTINE, FailedRecord
 
 POLL_SECONDS: Final = 1.0
 """Firehose reads a shard once a second; the rest of its five reads is for others."""
@@ -48,8 +45,6 @@ INVOCATION_BYTES: Final = 1024 * 1024
 INVOCATION_RETRIES: Final = 3
 """Firehose's default NumberOfRetries; then the batch goes to the error output."""
 LONGEST_BACKOFF_SECONDS: Final = 15.0
-EVENTS: Final = "events/"
-QUARANTINE: Final = "quarantine/"
 
 log = logging.getLogger("cardwatch.delivery")
 
@@ -84,14 +79,6 @@ class Page:
     records: Sequence[StreamRecord]
     behind_ms: int
     """How far the end of this page is behind the end of the shard; 0 at the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """An object in the bucket."""
-
-    key: str
-    etag: str
 
 
 class Source(Protocol):
@@ -136,18 +123,6 @@ class Objects(Protocol):
 
     def list(self, prefix: str) -> Sequence[StoredObject]:
         """Give all objects under a prefix, by key."""
-        ...
-
-
-class Loader(Protocol):
-    """The warehouse. Every method raises WarehouseUnavailableError."""
-
-    def load(self, key: str, etag: str, body: bytes) -> LoadOutcome:
-        """Load an object once."""
-        ...
-
-    def known_objects(self) -> set[tuple[str, str]]:
-        """Give key and etag of all objects that are loaded or kept aside."""
         ...
 
 
@@ -557,7 +532,9 @@ class Delivery:
         backlog = [
             item
             for item in self._objects.list(EVENTS)
-            if (item.key, item.etag) not in known and item.key not in begun
+            if (item.key, item.etag) not in known
+            and item.key not in begun
+            and not item.key.startswith(QUARANTINE)
         ]
         self._waiting.extendleft(reversed(backlog))
         self._backlog_listed = True

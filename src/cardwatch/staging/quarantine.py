@@ -1,13 +1,22 @@
 """Firehose's error output: the wrapper around a failed record, and why it was rejected."""
 
 import base64
+import gzip
 import json
-from collections import Counter
+import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from cardwatch.contract.streams import RejectedRecord, read_event
+
+EVENTS: Final = "events/"
+"""The prefix of what COPY loads: `events/YYYY/MM/DD/HH/…`."""
+QUARANTINE: Final = "events/processing-failed/"
+"""The prefix of the error output. For a Redshift destination Firehose lets nobody choose another
+(Amazon Data Firehose developer guide, "custom prefixes": ErrorOutputPrefix must be null)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +58,39 @@ class FailedRecord:
 
 
 def read_failed_records(body: bytes) -> Iterator[FailedRecord]:
-    """Read one (decompressed) object of the error output.
+    """Read one object of the error output, gzip or plain: JSON objects one after the other.
 
-    Raises ValueError or KeyError where it is not one.
+    Raises ValueError, which quotes nothing, where it is not one.
     """
-    for line in body.splitlines():
-        if not line.strip():
-            continue
-        fields = json.loads(line)
-        yield FailedRecord(
-            raw=base64.b64decode(fields["rawData"]),
-            arrived_at=_instant(fields["arrivalTimestamp"]),
-            attempts=int(fields["attemptsMade"]),
-            attempts_ended_at=_instant(fields["attemptEndingTimestamp"]),
-            error_code=fields["errorCode"],
-            error_message=fields["errorMessage"],
-            function_arn=fields["lambdaArn"],
-        )
+    try:
+        text = (gzip.decompress(body) if body.startswith(_GZIP) else body).decode()
+        decoder = json.JSONDecoder()
+        place = _space_end(text, 0)
+        while place < len(text):
+            fields, place = decoder.raw_decode(text, place)
+            yield FailedRecord(
+                raw=base64.b64decode(fields["rawData"], validate=True),
+                arrived_at=_instant(fields["arrivalTimestamp"]),
+                attempts=int(fields["attemptsMade"]),
+                attempts_ended_at=_instant(fields["attemptEndingTimestamp"]),
+                error_code=fields["errorCode"],
+                error_message=fields["errorMessage"],
+                function_arn=fields["lambdaArn"],
+            )
+            place = _space_end(text, place)
+    except (OSError, EOFError, zlib.error, ValueError, LookupError, TypeError) as error:
+        msg = f"not an object of the error output ({type(error).__name__})"
+        raise ValueError(msg) from None
 
 
-def quarantine_reasons(body: bytes) -> Counter[str]:
-    """Count the failed records of one object by reason."""
-    return Counter(record.reason() for record in read_failed_records(body))
+_GZIP: Final = b"\x1f\x8b"
+_SPACE: Final = re.compile(r"\s*")
+
+
+def _space_end(text: str, place: int) -> int:
+    """Give where the white space from `place` on ends."""
+    found = _SPACE.match(text, place)
+    return place if found is None else found.end()
 
 
 def _milliseconds(moment: datetime) -> int:

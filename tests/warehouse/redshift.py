@@ -1,0 +1,105 @@
+"""Redshift's part played by the embedded PostgreSQL, behind the fake Data API."""
+
+import gzip
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import psycopg
+import sqlglot
+from psycopg.sql import SQL, Identifier
+from sqlglot import exp
+from tests.fake_redshift_data import StatementError
+
+from cardwatch.local.warehouse import derive
+
+COPY: Final = re.compile(
+    r"COPY (?P<table>[\w.]+) \((?P<columns>[\w, ]+)\) FROM 's3://(?P<place>[^']+)' "
+    r"IAM_ROLE '(?P<role>[^']+)' FORMAT AS JSON 'auto' TIMEFORMAT 'auto' GZIP"
+)
+
+
+class CopyError(Exception):
+    """COPY refused an object; `fault` is what SYS_LOAD_ERROR_DETAIL gets to know."""
+
+    def __init__(self, text: str, fault: tuple[str, int, str, int] | None = None) -> None:
+        super().__init__(text)
+        self.fault = fault
+
+
+class PostgresEngine:
+    """Runs Redshift's statements on PostgreSQL, each batch in one transaction."""
+
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        objects: Mapping[str, bytes] | None = None,
+        role: str = "",
+    ) -> None:
+        """Take what COPY finds in S3, as `bucket/key`, and the role that may read it."""
+        self.connection = connection
+        self.objects = objects or {}
+        self.role = role
+        self.ran: list[str] = []
+
+    def run(self, statements: Sequence[str]) -> list[list[tuple[Any, ...]]]:
+        results = []
+        number = 0
+        try:
+            with self.connection.transaction():
+                for number, statement in enumerate(statements, start=1):  # noqa: B007
+                    results.append(self._run(statement))
+        except psycopg.Error as error:
+            raise StatementError(number, str(error.diag.message_primary)) from error
+        except CopyError as error:
+            if error.fault:
+                self.connection.execute(
+                    "INSERT INTO sys_load_error_detail VALUES (now(), %s, %s, %s, %s)", error.fault
+                )
+            raise StatementError(number, str(error)) from error
+        self.ran += statements
+        return results
+
+    def _run(self, statement: str) -> list[tuple[Any, ...]]:
+        if statement.startswith("COPY"):
+            self._copy(statement)
+            return []
+        cursor = self.connection.execute(in_postgres(statement).encode())
+        return cursor.fetchall() if cursor.description else []
+
+    def _copy(self, statement: str) -> None:
+        """Load one object as COPY … JSON 'auto' does; a fault is remembered by its place."""
+        found = COPY.fullmatch(statement)
+        if found is None:
+            msg = "syntax error"
+            raise CopyError(msg)
+        place, columns = found["place"], found["columns"].split(", ")
+        # COPY reads every object that begins so.
+        keys = [name for name in self.objects if name.startswith(place)]
+        if not keys or found["role"] != self.role:
+            msg = f"S3ServiceException: Access Denied, {place}"
+            raise CopyError(msg)
+        copy = SQL("COPY {} ({}) FROM STDIN").format(
+            Identifier(*found["table"].split(".")), SQL(", ").join(map(Identifier, columns))
+        )
+        with self.connection.cursor() as cursor, cursor.copy(copy) as rows:
+            for name in keys:
+                lines = gzip.decompress(self.objects[name]).splitlines()
+                for number, line in enumerate(lines, start=1):
+                    try:
+                        fields = json.loads(line)
+                    except ValueError:
+                        fault = (f"s3://{name}", number, "", 1216)
+                        msg = "Load into table 'events' failed. Check 'sys_load_error_detail'"
+                        raise CopyError(msg, fault) from None
+                    rows.write_row([fields.get(column) for column in columns])
+
+
+def in_postgres(statement: str) -> str:
+    """Translate a statement as the one-machine stack does."""
+    if re.match(r"CREATE (SCHEMA|TABLE|OR REPLACE VIEW)", statement):
+        parsed = sqlglot.parse_one(statement, read="redshift")
+        assert isinstance(parsed, exp.Create)
+        return derive(parsed)
+    return statement.replace(" TO ROLE ", " TO ")
