@@ -33,6 +33,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     """Page a batch as a whole and answer by record; without records, do the schedule's work."""
     if "Records" not in event:
         notifier.page_waiting()
+        notifier.check_subscriptions()
         return {"batchItemFailures": []}
     failed = notifier.page_batch(parse(event=event, model=KinesisDataStreamModel))
 

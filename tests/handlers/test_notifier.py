@@ -166,7 +166,8 @@ def test_a_batch_becomes_one_page_its_event_and_its_metrics(
     assert counted["AlertsReceived"] == [3]
     assert counted["AlertsPaged"] == [3]
     assert counted["PagesSent"] == [1]
-    assert len(counted["PageLatency"]) == 3
+    assert counted["PageProblems"] == [0]
+    assert len(counted["DetectionLag"]) == len(counted["PageLatency"]) == 3
     assert 7000 <= counted["PageLatency"][0] < 60_000
 
 
@@ -215,6 +216,56 @@ def test_the_schedule_sends_what_was_held_as_soon_as_there_are_tokens(
     stack.clients.dynamodb().delete_item(TableName=table, Key={"pk": {"S": BUCKET_KEY}})
     assert stack.invoke(scheduled) == []
     assert [len(page) for page in stack.pages()] == [1] * 8 + [4]
+
+
+def subscribed(deploy: Callable[..., Stack], *, emails: str) -> tuple[Stack, dict[str, Any]]:
+    stack = deploy(EMAIL_SUBSCRIPTIONS=emails)
+    return stack, json.loads((INVOCATIONS / "scheduled.json").read_text())
+
+
+def test_each_minute_a_missing_e_mail_subscription_is_counted(
+    deploy: Callable[..., Stack],
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stack, scheduled = subscribed(deploy, emails="1")
+    stack.invoke(scheduled)
+    assert metrics(capsys.readouterr().out)["SubscriptionsUnhealthy"] == [1]
+    assert "confirm the subscription" in caplog.text
+    # moto confirms at once.
+    stack.clients.sns().subscribe(
+        TopicArn=os.environ["TOPIC_ARN"], Protocol="email", Endpoint="risk@example.com"
+    )
+    stack.invoke(scheduled)
+    assert metrics(capsys.readouterr().out)["SubscriptionsUnhealthy"] == [0]
+
+
+def test_where_nobody_wants_e_mail_none_is_missing(
+    deploy: Callable[..., Stack], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack, scheduled = subscribed(deploy, emails="0")
+    stack.invoke(scheduled)
+    assert metrics(capsys.readouterr().out)["SubscriptionsUnhealthy"] == [0]
+
+
+def test_subscriptions_that_cannot_be_listed_are_not_reported_as_healthy(
+    deploy: Callable[..., Stack],
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stack, scheduled = subscribed(deploy, emails="1")
+    stack.clients.sns().delete_topic(TopicArn=os.environ["TOPIC_ARN"])
+    assert stack.invoke(scheduled) == []
+    assert "SubscriptionsUnhealthy" not in metrics(capsys.readouterr().out)
+    assert "subscriptions are not checked" in caplog.text
+
+
+def test_a_batch_of_alerts_does_not_ask_who_is_subscribed(
+    deploy: Callable[..., Stack], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack, _ = subscribed(deploy, emails="1")
+    stack.invoke(kinesis_event(*alerts(1)))
+    assert "SubscriptionsUnhealthy" not in metrics(capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("name", ["kinesis-good", "kinesis-mixed", "kinesis-poison"])

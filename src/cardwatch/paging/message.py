@@ -16,7 +16,7 @@ MAX_SUBJECT: Final = 100
 """SNS takes no longer subject, and only ASCII without line breaks."""
 _TOTALS_IN_SUBJECT: Final = 2
 
-_WHAT_TO_DO: Final = """\
+WHAT_TO_DO: Final = """\
 What to do
 1. Block the card, if it is not blocked yet.
 2. Stop or reverse the payment.
@@ -40,7 +40,7 @@ def compose(page: Page, alerts: Sequence[PagedAlert], policy: Policy) -> PageMes
     ]
     if unlisted:
         paragraphs.append(f"And {len(unlisted)} more, not listed here: {_totals(unlisted)}.")
-    paragraphs.append(_WHAT_TO_DO)
+    paragraphs.append(WHAT_TO_DO)
     paragraphs += _notes(page, policy)
     paragraphs.append(f"Page: {page.page_id}\nAlerts in this page: {len(ordered)}")
     return PageMessage(

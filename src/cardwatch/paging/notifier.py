@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from cardwatch.contract.alert import PaymentAlert
 from cardwatch.contract.page import PageEvent
 from cardwatch.contract.page import PageState as PageEventState
 from cardwatch.contract.streams import Envelope, RejectedRecord, read_event
@@ -64,6 +65,8 @@ class Outcome:
     pages_repeated: int = 0
     poison: Counter[str] = field(default_factory=Counter)
     """Poison records by reason."""
+    detection_lags_ms: list[float] = field(default_factory=list)
+    """Per alert of a payment that was on time: from the end of its window to its detection."""
     latencies_ms: list[float] = field(default_factory=list)
     """Per paged alert: from the payment to the page."""
     problems: list[str] = field(default_factory=list)
@@ -105,7 +108,7 @@ class Notifier:
         sequences: dict[str, list[str]] = {}
         poison: dict[str, list[AlertRecord]] = {}
         for record in records:
-            alert = self._read(record, poison)
+            alert = self._read(record, poison, run)
             if alert is not None:
                 alerts.setdefault(alert.alert_id, alert)
                 sequences.setdefault(alert.alert_id, []).append(record.sequence_number)
@@ -133,15 +136,20 @@ class Notifier:
         self._announce(run)
         return run
 
-    def _read(self, record: AlertRecord, poison: dict[str, list[AlertRecord]]) -> PagedAlert | None:
+    def _read(
+        self, record: AlertRecord, poison: dict[str, list[AlertRecord]], run: Outcome
+    ) -> PagedAlert | None:
         try:
             event = read_event(record.data, now=self._clock.now() + _CLOCK_TOLERANCE)
         except RejectedRecord as rejected:
             poison.setdefault(rejected.reason, []).append(record)
             return None
-        if event.type != "PAYMENT_ALERT":
+        alert = event.event_json_data
+        if not isinstance(alert, PaymentAlert):
             poison.setdefault(NOT_AN_ALERT, []).append(record)
             return None
+        if not alert.late:
+            run.detection_lags_ms.append(_milliseconds(alert.window_end, alert.detected_at))
         return PagedAlert.of(event)
 
     def _settle(self, alerts: Mapping[str, PagedAlert], run: Outcome) -> set[str]:

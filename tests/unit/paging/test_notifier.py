@@ -49,6 +49,12 @@ def test_page_latency_is_from_the_payment_to_the_page(world: World) -> None:
     assert world.page_batch(records(alert_event(at=NOON))).latencies_ms == [7500]
 
 
+def test_detection_lag_is_from_the_window_s_end_and_only_of_payments_on_time(world: World) -> None:
+    late = alert_event(2, late=True, detected_at=NOON + timedelta(seconds=40))
+    on_time = alert_event(1, detected_at=NOON + timedelta(seconds=6.25))
+    assert world.page_batch(records(on_time, late)).detection_lags_ms == [1250]
+
+
 def test_poison_is_kept_whole_by_its_reason_and_delays_no_alert(world: World) -> None:
     event = alert_event()
     huge = b'{"type":"PAYMENT_ALERT","x":"' + b"y" * 1_000_000 + b'"}'

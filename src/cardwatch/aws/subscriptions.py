@@ -1,0 +1,46 @@
+"""The subscriptions of an Amazon SNS topic."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cardwatch.paging.subscriptions import Subscription, SubscriptionsUnavailableError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
+
+_ARN: Final = "arn:"
+
+
+class SnsSubscriptions:
+    """Lists them; one that nobody has confirmed has a word in place of its ARN."""
+
+    def __init__(self, client: "SNSClient", topic_arn: str) -> None:
+        """Use one topic."""
+        self._client = client
+        self._topic_arn = topic_arn
+
+    def all(self) -> Iterable[Subscription]:
+        """Give all of them; raises SubscriptionsUnavailableError."""
+        try:
+            pages = list(
+                self._client.get_paginator("list_subscriptions_by_topic").paginate(
+                    TopicArn=self._topic_arn
+                )
+            )
+        except ClientError as error:
+            raise self._problem(error.response.get("Error", {}).get("Code", "Unknown")) from None
+        except BotoCoreError as error:
+            raise self._problem(type(error).__name__) from None
+        return [
+            # "PendingConfirmation", or "Deleted" for a while.
+            Subscription(item["Protocol"], confirmed=item["SubscriptionArn"].startswith(_ARN))
+            for page in pages
+            for item in page["Subscriptions"]
+        ]
+
+    def _problem(self, code: str) -> SubscriptionsUnavailableError:
+        return SubscriptionsUnavailableError(
+            f"the subscriptions of {self._topic_arn} cannot be listed: {code}"
+        )
