@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from cardwatch.contract.card_status import CardStatus
 from cardwatch.contract.streams import Envelope, RejectedRecord, read_event
 
 MAX_RESPONSE_BYTES: Final = 6_000_000
@@ -26,6 +27,10 @@ class TransformedBatch:
     staged: int
     quarantined: Counter[str]
     """Records per reason: a RejectionReason's value or NO_ROOM."""
+    quarantined_records: tuple[bytes, ...] = ()
+    """The same records themselves. They may hold anything, a card number too: never log them."""
+    statuses: tuple[CardStatus, ...] = ()
+    """What the batch's CARD_STATUS events say, those that were staged."""
 
 
 def transform(event: Mapping[str, Any], *, now: datetime) -> TransformedBatch:
@@ -41,24 +46,33 @@ def transform(event: Mapping[str, Any], *, now: datetime) -> TransformedBatch:
     answers = []
     staged = 0
     quarantined: Counter[str] = Counter()
+    quarantined_records: list[bytes] = []
+    statuses: list[CardStatus] = []
     for record in records:
         result, data = "ProcessingFailed", record["data"]
+        raw = base64.b64decode(data)
         try:
-            line = copy_line(read_event(base64.b64decode(data), now=now))
+            envelope = read_event(raw, now=now)
         except RejectedRecord as rejected:
             quarantined[rejected.reason.value] += 1
+            quarantined_records.append(raw)
         else:
-            encoded = base64.b64encode(line).decode()
+            encoded = base64.b64encode(copy_line(envelope)).decode()
             if len(encoded) <= room:
                 result, data = "Ok", encoded
                 staged += 1
+                if isinstance(envelope.event_json_data, CardStatus):
+                    statuses.append(envelope.event_json_data)
             else:
                 quarantined[NO_ROOM] += 1
+                quarantined_records.append(raw)
         if len(data) > room:
             data = ""  # Firehose keeps the record it sent
         room -= len(data)
         answers.append({"recordId": record["recordId"], "result": result, "data": data})
-    return TransformedBatch({"records": answers}, staged, quarantined)
+    return TransformedBatch(
+        {"records": answers}, staged, quarantined, tuple(quarantined_records), tuple(statuses)
+    )
 
 
 def copy_line(event: Envelope) -> bytes:

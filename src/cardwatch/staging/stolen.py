@@ -1,0 +1,143 @@
+"""Quarantined payments on stolen cards: what the stager remembers of the registry, and its use.
+
+The stager sees every CARD_STATUS on its way to the warehouse, so it keeps the newest status of each
+card in a registry of its own (`CardRegistry`) and looks into it only for what it quarantines.
+Nothing here changes its answer to Firehose: whatever the registry does, records are staged and
+quarantined as before, and what could not be judged or remembered is counted.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cardwatch.contract.card_status import CardStatus
+from cardwatch.contract.streams import EVENT_TYPES
+from cardwatch.ports import CardRegistry, Clock, KnownStatus, RegistryUnavailableError
+
+MAX_TOKENS_PER_RECORD: Final = 8
+"""A record that names more cards is no payment of anybody's; those beyond are not looked up."""
+MAX_TOKENS_PER_BATCH: Final = 500
+"""Five reads of the registry. Records whose cards are beyond count as unjudged."""
+LEARN_SECONDS: Final = 5.0
+"""How long one batch may spend on writing. What is left is published again within a period of the
+registry (15 min)."""
+MAX_REMEMBERED: Final = 50_000
+REMEMBER_SECONDS: Final = 3_600.0
+"""Statuses that this process knows to be in the registry, so that it need not ask; it starts over
+when there are too many of them, or after an hour."""
+
+_TYPE: Final = re.compile(rb"""["']type["']\s*:\s*["']([a-z_]*)["']""")
+_LABELED: Final = re.compile(rb"""["']card_token["']\s*:\s*["']([0-9a-f]{32})["']""")
+_TOKEN: Final = re.compile(rb"(?<![0-9a-z])[0-9a-f]{32}(?![0-9a-z])")
+_OTHER_TYPES: Final = frozenset(
+    name.lower().encode() for name in EVENT_TYPES if name != "PAYMENT_EVENT"
+)
+
+
+def legible_tokens(raw: bytes) -> frozenset[str]:
+    """Give the card tokens that a record breaking the contract may be a payment of.
+
+    It need not be JSON nor UTF-8: a token is what stands behind `card_token` or, where there is no
+    such place, any run of 32 hex digits (an id can look the same: no card has it). None where the
+    record says that it is an event of the contract's other types.
+    """
+    text = raw.lower()
+    said = _TYPE.search(text)
+    if said and said.group(1) in _OTHER_TYPES:
+        return frozenset()
+    found = _LABELED.findall(text) or _TOKEN.findall(text)
+    return frozenset(token.decode() for token in sorted(set(found))[:MAX_TOKENS_PER_RECORD])
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was found out about the quarantined records of a batch."""
+
+    stolen: int = 0
+    """How many name a stolen card."""
+    unjudged: int = 0
+    """How many name a card, and the registry did not say whether it is stolen."""
+    problem: str | None = None
+    """Why not, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What became of a batch's statuses."""
+
+    missed: int = 0
+    """How many were not remembered."""
+    problem: str | None = None
+    """Why not, for people."""
+
+
+class StolenCards:
+    """Remembers statuses and judges quarantined records; one per process."""
+
+    def __init__(self, registry: CardRegistry, clock: Clock) -> None:
+        """Start without a memory of one's own."""
+        self._registry = registry
+        self._clock = clock
+        self._remembered: dict[str, KnownStatus] = {}
+        self._since = clock.monotonic()
+
+    def learn(self, statuses: Iterable[CardStatus]) -> Learned:
+        """Bring the registry up to date with a batch's statuses, as far as LEARN_SECONDS go."""
+        self._forget()
+        new = {token: s for token, s in _newest(statuses).items() if self._is_news(s)}
+        if not new:
+            return Learned()
+        began = self._clock.monotonic()
+        left = len(new)
+        try:
+            known = self._registry.read(new)
+            # Stolen ones first: those are what a batch that runs out of time must not miss.
+            for status in sorted(new.values(), key=lambda each: not each.stolen):
+                stored = known.get(status.card_token)
+                if stored is None or status.outdates(stored):
+                    if self._clock.monotonic() - began > LEARN_SECONDS:
+                        return Learned(left, f"{LEARN_SECONDS:.0f} s were not enough")
+                    self._registry.write(status)
+                self._remembered[status.card_token] = status
+                left -= 1
+        except RegistryUnavailableError as error:
+            return Learned(left, str(error))
+        return Learned()
+
+    def judge(self, quarantined: Sequence[bytes]) -> Judgement:
+        """Look up whether quarantined records name stolen cards."""
+        named = [tokens for raw in quarantined if (tokens := legible_tokens(raw))]
+        if not named:
+            return Judgement()
+        wanted = sorted({token for tokens in named for token in tokens})
+        asked = frozenset(wanted[:MAX_TOKENS_PER_BATCH])
+        try:
+            known = self._registry.read(asked)
+        except RegistryUnavailableError as error:
+            return Judgement(unjudged=len(named), problem=str(error))
+        on_stolen = {token for token, status in known.items() if status.stolen}
+        stolen = sum(not tokens.isdisjoint(on_stolen) for tokens in named)
+        unjudged = sum(tokens.isdisjoint(on_stolen) and not tokens <= asked for tokens in named)
+        problem = f"more than {MAX_TOKENS_PER_BATCH} cards in one batch" if unjudged else None
+        return Judgement(stolen, unjudged, problem)
+
+    def _is_news(self, status: KnownStatus) -> bool:
+        remembered = self._remembered.get(status.card_token)
+        return remembered is None or status.outdates(remembered)
+
+    def _forget(self) -> None:
+        now = self._clock.monotonic()
+        if len(self._remembered) >= MAX_REMEMBERED or now - self._since >= REMEMBER_SECONDS:
+            self._remembered.clear()
+            self._since = now
+
+
+def _newest(statuses: Iterable[CardStatus]) -> dict[str, KnownStatus]:
+    newest: dict[str, KnownStatus] = {}
+    for status in statuses:
+        seen = KnownStatus(status.card_token, status.status == "STOLEN", status.effective_from)
+        before = newest.get(seen.card_token)
+        if before is None or seen.outdates(before):
+            newest[seen.card_token] = seen
+    return newest
