@@ -1,31 +1,44 @@
 """Logger and metrics. Metric names are a closed list, so a typo does not type-check."""
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 NAMESPACE: Final = "cardwatch"
 
-MetricName = Literal[
-    # simulator
+SimulatorMetric = Literal[
     "EventsSent",
     "EventsRetried",
     "EventsUndelivered",
+    "PaymentsSent",
+    "HeartbeatsSent",
     "TicksSkipped",
-    # notifier
+]
+NotifierMetric = Literal[
     "AlertsReceived",
     "AlertsPaged",
     "AlertsHeld",
     "AlertsExpired",
     "PagesSent",
     "PagesRepeated",
+    "PageProblems",
     "PoisonRecords",
+    "DetectionLag",
     "PageLatency",
-    # stager
+    "SubscriptionsUnhealthy",
+]
+SlackMetric = Literal["PagesPosted", "PagesNotPosted"]
+StagerMetric = Literal[
     "EventsStaged",
     "EventsQuarantined",
+    "StolenPaymentsQuarantined",
+    "QuarantineUnjudged",
+    "StatusesNotLearned",
 ]
+MetricName = Literal[SimulatorMetric, NotifierMetric, SlackMetric, StagerMetric]
+"""Every metric has the dimension `service`, which is the function's name."""
 
 COUNT: Final = MetricUnit.Count
 MILLISECONDS: Final = MetricUnit.Milliseconds
@@ -44,6 +57,22 @@ def get_metrics(service: str) -> Metrics:
 def count(metrics: Metrics, name: MetricName, value: float = 1) -> None:
     """Add to a counter."""
     metrics.add_metric(name=name, unit=COUNT, value=value)
+
+
+def count_by_reason(service: str, name: MetricName, counts: Mapping[str, int]) -> None:
+    """Add to a counter per reason: beside `service` it has the dimension `reason`.
+
+    Reasons come from a closed list: each one that occurs is a metric of its own, and is billed.
+    """
+    for reason, value in counts.items():
+        with single_metric(
+            name=name,
+            unit=COUNT,
+            value=value,
+            namespace=NAMESPACE,
+            default_dimensions={"service": service},
+        ) as metric:
+            metric.add_dimension("reason", reason)
 
 
 def observe_ms(metrics: Metrics, name: MetricName, value: float) -> None:

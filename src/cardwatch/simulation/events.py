@@ -23,6 +23,9 @@ TICK_MS: Final = 200
 """Divides a second, so that a second's heartbeat belongs to one tick."""
 TICKS_PER_SECOND: Final = 1000 // TICK_MS
 TICKS_PER_MINUTE: Final = 60 * TICKS_PER_SECOND
+PAYMENT_HEAD: Final = b'{"type":"PAYMENT_EVENT"'
+"""What a payment's record begins with."""
+HEARTBEAT_HEAD: Final = b'{"type":"HEARTBEAT"'
 
 _AT_HOME: Final = 0.85
 """Share of payments in the card's home city."""

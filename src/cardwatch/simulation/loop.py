@@ -27,7 +27,13 @@ from cardwatch.simulation.control import (
     Handover,
     SimulatorControl,
 )
-from cardwatch.simulation.events import TICK_MS, TICKS_PER_SECOND, EventGenerator
+from cardwatch.simulation.events import (
+    HEARTBEAT_HEAD,
+    PAYMENT_HEAD,
+    TICK_MS,
+    TICKS_PER_SECOND,
+    EventGenerator,
+)
 
 MAX_EVENT_AGE_MS: Final = 90_000
 """An invocation whose schedule is older does nothing. EventBridge Scheduler is precise to 60 s."""
@@ -73,6 +79,10 @@ class Counts:
     retried: int = 0
     undelivered: int = 0
     skipped_ticks: int = 0
+    payments: int = 0
+    """Of those sent; faulty ones count as long as they begin like a payment."""
+    heartbeats: int = 0
+    """Of those sent."""
 
     def __add__(self, other: "Counts") -> "Counts":
         """Add up."""
@@ -81,6 +91,8 @@ class Counts:
             self.retried + other.retried,
             self.undelivered + other.undelivered,
             self.skipped_ticks + other.skipped_ticks,
+            self.payments + other.payments,
+            self.heartbeats + other.heartbeats,
         )
 
 
@@ -269,7 +281,16 @@ class SimulatorLoop:
             outcome = PutOutcome(0, 0, tuple(UndeliveredEntry(entry, code) for entry in entries))
         if outcome.undelivered:
             self._keep(outcome.undelivered)
-        self._count(Counts(outcome.delivered, outcome.retried, len(outcome.undelivered)))
+        lost = [item.entry for item in outcome.undelivered]
+        self._count(
+            Counts(
+                sent=outcome.delivered,
+                retried=outcome.retried,
+                undelivered=len(lost),
+                payments=_beginning(PAYMENT_HEAD, entries) - _beginning(PAYMENT_HEAD, lost),
+                heartbeats=_beginning(HEARTBEAT_HEAD, entries) - _beginning(HEARTBEAT_HEAD, lost),
+            )
+        )
         if self._clock.monotonic() - self._reported_at >= REPORT_EVERY_SECONDS:
             self._send_report()
 
@@ -345,6 +366,10 @@ class SimulatorLoop:
         self._reported_at = self._clock.monotonic()
         self._report(self._since_report)
         self._since_report = Counts()
+
+
+def _beginning(head: bytes, entries: Sequence[StreamEntry]) -> int:
+    return sum(entry.data.startswith(head) for entry in entries)
 
 
 @dataclass(frozen=True, slots=True)

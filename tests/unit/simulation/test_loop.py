@@ -469,6 +469,8 @@ def test_what_is_not_delivered_is_counted_kept_and_the_loop_goes_on() -> None:
     assert world.totals["a"].undelivered == len(world.dead)
     assert world.totals["a"].sent == sum(len(entries) for _, _, entries in world.arrivals)
     assert sum((r.sent for r in world.reports), 0) == world.totals["a"].sent
+    assert world.totals["a"].payments == len(world.ids("PAYMENT_EVENT"))
+    assert world.totals["a"].heartbeats == len(world.ids("HEARTBEAT"))
     assert len(world.reports) > 10
 
 

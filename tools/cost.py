@@ -1,0 +1,402 @@
+"""Computes what a month on AWS costs, from tools/prices.yaml and the templates, into docs/cost.md.
+
+    python tools/cost.py            write docs/cost.md
+    python tools/cost.py --check    exit 1 when it is not up to date
+
+What is deployed is read from template.yaml and infra/observability.yaml: shards, parallelism,
+buffers, memory, alarms. What traffic makes of it is computed here, by the formulas below.
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from textwrap import wrap
+from typing import Any, Final, get_args
+
+import yaml
+from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]  # has no stubs
+
+from cardwatch.observability import MetricName
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "cost.md"
+SECONDS: Final = 3_600.0
+GB: Final = 1e9
+MILLION: Final = 1e6
+
+# Measured: tests/unit/test_cost.py measures again and fails when they are off.
+PAYMENT_BYTES: Final = 448
+STATUS_BYTES: Final = 337
+HEARTBEAT_BYTES: Final = 173
+ALERT_BYTES: Final = 793
+SUMMARY_BYTES: Final = 602
+PAGE_EVENT_BYTES: Final = 330
+GZIP_SHARE: Final = 0.17
+"""What gzip leaves of a staged payment."""
+CARDS: Final = 1_000
+STOLEN_SHARE: Final = 0.1
+
+# Estimated: nobody has measured these on AWS.
+NOTIFIER_SECONDS: Final = 0.3
+STAGER_SECONDS: Final = 0.5
+LOG_BYTES_PER_INVOCATION: Final = 1_500
+FLINK_LOG_GB: Final = 1.0
+EVENTS_KEPT_DAYS: Final = 90
+REGISTRY_PERIOD_SECONDS: Final = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One way to run it; what is None is the template's default."""
+
+    name: str
+    payments_per_second: float
+    shards: int
+    parallelism: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the bill."""
+
+    group: str
+    what: str
+    price: str
+    amount: float
+    """In units of the price."""
+
+
+class Prices:
+    """The prices and their day."""
+
+    def __init__(self, path: Path) -> None:
+        """Read them; raises ValueError naming an entry that lacks something."""
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        self.date: date = content["date"]
+        self.hours: float = content["hours_per_month"]
+        self.entries: Mapping[str, Mapping[str, Any]] = content["prices"]
+        for name, entry in self.entries.items():
+            wrong = set(entry) != {"usd", "per", "checked", "source"}
+            if wrong or entry["checked"] not in {"documented", "secondary", "unverified"}:
+                msg = f"{path}: {name} needs usd, per, source, and checked as the file's head says"
+                raise ValueError(msg)
+
+    def usd(self, line: Line) -> float:
+        """Give what a line costs."""
+        return float(self.entries[line.price]["usd"]) * line.amount
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What the templates deploy by default."""
+
+    payments_per_second: float
+    shards: int
+    parallelism: int
+    per_kpu: int
+    buffer_seconds: float
+    buffer_megabytes: float
+    pages_per_minute: float
+    warehouse: str
+    node_type: str
+    rpus: float
+    memory_gb: Mapping[str, float]
+    alarm_metrics: int
+
+    @classmethod
+    def read(cls) -> "Deployed":
+        """Read template.yaml and infra/observability.yaml."""
+        root = cfn_yaml.load(str(ROOT / "template.yaml"))
+        watch = cfn_yaml.load(str(ROOT / "infra" / "observability.yaml"))
+        default = {name: p.get("Default") for name, p in root["Parameters"].items()}
+        alarms = [
+            resource["Properties"]
+            for resource in watch["Resources"].values()
+            if resource["Type"] == "AWS::CloudWatch::Alarm"
+        ]
+        return cls(
+            payments_per_second=float(default["PaymentsPerSecond"]),
+            shards=int(default["StreamShards"]),
+            parallelism=int(default["FlinkParallelism"]),
+            per_kpu=int(default["FlinkParallelismPerKpu"]),
+            buffer_seconds=float(default["DeliveryBufferSeconds"]),
+            buffer_megabytes=float(default["DeliveryBufferMegabytes"]),
+            pages_per_minute=float(default["PagesPerMinute"]),
+            warehouse=default["Warehouse"],
+            node_type=default["WarehouseNodeType"],
+            rpus=float(default["WarehouseRpus"]),
+            memory_gb={
+                name: resource["Properties"]["MemorySize"] / 1024
+                for name, resource in root["Resources"].items()
+                if resource["Type"] == "AWS::Serverless::Function"
+            },
+            alarm_metrics=sum(
+                sum("MetricStat" in query for query in alarm.get("Metrics", [])) or 1
+                for alarm in alarms
+            ),
+        )
+
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """Give the default environment, the same without payments, and two rates."""
+        return (
+            Scenario(
+                f"default environment ({self.payments_per_second:g}/s)",
+                self.payments_per_second,
+                self.shards,
+                self.parallelism,
+            ),
+            Scenario("idle (payments off)", 0, self.shards, self.parallelism),
+            Scenario("20 payments/s", 20, 1, 1),
+            Scenario("1,000 payments/s", 1_000, 2, 2),
+        )
+
+
+def bill(scenario: Scenario, deployed: Deployed, hours: float) -> Iterator[Line]:
+    """Give the lines of one scenario's month, the warehouse's and delivery's included."""
+    month = hours * SECONDS
+    rate = scenario.payments_per_second
+    alerts = rate * STOLEN_SHARE
+    # A page holds the alerts of one batch; the token bucket caps how many there are.
+    batches = min(alerts, scenario.shards * max(1.0, alerts * 5 / 100) / 5)
+    pages = min(batches, deployed.pages_per_minute / 60)
+    summaries = 0.1 if rate else 0.0
+    records = {
+        PAYMENT_BYTES: rate,
+        STATUS_BYTES: CARDS / REGISTRY_PERIOD_SECONDS,
+        HEARTBEAT_BYTES: float(scenario.shards),
+        ALERT_BYTES: alerts,
+        SUMMARY_BYTES: summaries,
+        PAGE_EVENT_BYTES: pages,
+    }
+    events = sum(records.values())
+    volume = sum(size * count for size, count in records.items())
+
+    yield Line("stream", "shards", "kinesis_shard_hour", scenario.shards * hours)
+    yield Line("stream", "records put", "kinesis_put_million", events * month / MILLION)
+    yield Line("stream", "notifier's fan-out", "kinesis_fan_out_hour", scenario.shards * hours)
+    yield Line("stream", "read by fan-out", "kinesis_fan_out_gb", volume * month / GB)
+
+    kpus = math.ceil(scenario.parallelism / deployed.per_kpu) + 1
+    yield Line("Flink", "KPUs, one of them orchestration", "flink_kpu_hour", kpus * hours)
+
+    yield from _functions(scenario, deployed, month, batches, volume)
+    yield from _ledger(alerts, pages, month)
+    yield from _delivery(deployed, events, volume, hours)
+    yield from warehouse(deployed, deployed.warehouse, deployed.buffer_seconds, volume, hours)
+
+    yield Line("paging", "e-mails", "sns_thousand_emails", pages * month / 1_000)
+    yield Line("paging", "pages published", "sns_million_publishes", pages * month / MILLION)
+
+    yield Line("watching", "own metrics", "cloudwatch_metric", len(get_args(MetricName)))
+    yield Line("watching", "metrics in alarms", "cloudwatch_alarm_metric", deployed.alarm_metrics)
+    yield Line("watching", "dashboard", "cloudwatch_dashboard", 1)
+    yield Line("watching", "key", "kms_key_month", 1)
+    yield Line("watching", "secrets", "secret_month", 1 + 2 * (deployed.warehouse != "none"))
+
+
+def _functions(
+    scenario: Scenario, deployed: Deployed, month: float, batches: float, volume: float
+) -> Iterator[Line]:
+    minutes = month / 60
+    # Firehose hands over 1 MB or a minute of a shard's records at a time.
+    stager = max(minutes * scenario.shards, volume * month / 1e6)
+    notifier = minutes + batches * month
+    memory = deployed.memory_gb
+    gb_seconds = (
+        # It runs all the time, and twice for the 4 s of a hand-over.
+        minutes * 64 * memory["SimulatorFunction"]
+        + notifier * NOTIFIER_SECONDS * memory["NotifierFunction"]
+        + stager * STAGER_SECONDS * memory["StagerFunction"]
+    )
+    requests = minutes + notifier + stager
+    yield Line("functions", "time times memory", "lambda_gb_second", gb_seconds)
+    yield Line("functions", "requests", "lambda_million_requests", requests / MILLION)
+    logs = requests * LOG_BYTES_PER_INVOCATION / GB + FLINK_LOG_GB
+    yield Line("watching", "logs, Flink's included", "cloudwatch_logs_gb", logs)
+
+
+def _ledger(alerts: float, pages: float, month: float) -> Iterator[Line]:
+    """Count DynamoDB's units; every write of the ledger is a transaction, which counts twice."""
+    per_alert = 2 * (1 + 2 * ALERT_BYTES / 1024)  # its marker; its part of an entry, written twice
+    per_page = 2 * 4 + 2 * 3  # four states of a page, three of the token bucket
+    writes = alerts * per_alert + pages * per_page + 1 / 60
+    # The simulator looks at two items a second, the schedule at five kinds of work a minute.
+    reads = 2 + 5 / 60 + alerts * 1 + pages * 4
+    kept = alerts * 14 * 86_400 * (ALERT_BYTES + 200) / GB
+    yield Line("tables", "writes", "dynamodb_write_million", writes * month / MILLION)
+    yield Line("tables", "reads", "dynamodb_read_million", reads * month / MILLION)
+    yield Line("tables", "kept 14 days", "dynamodb_storage_gb", kept)
+    yield Line("tables", "its backup", "dynamodb_backup_gb", kept)
+
+
+def _delivery(deployed: Deployed, events: float, volume: float, hours: float) -> Iterator[Line]:
+    if deployed.warehouse == "none":
+        return
+    month = hours * SECONDS
+    per_second = max(1 / deployed.buffer_seconds, volume / (deployed.buffer_megabytes * 1e6))
+    objects = per_second * month
+    kept = volume * GZIP_SHARE * EVENTS_KEPT_DAYS * 86_400 / GB
+    yield Line("delivery", "records of 5 KB", "firehose_gb", events * 5_120 * month / GB)
+    yield Line("delivery", "objects written", "s3_thousand_puts", objects / 1_000)
+    yield Line("delivery", "objects, told to EventBridge", "events_million", objects / MILLION)
+    yield Line("delivery", "kept 90 days, once that long", "s3_gb", kept)
+
+
+def warehouse(
+    deployed: Deployed, kind: str, buffer_seconds: float, volume: float, hours: float
+) -> Iterator[Line]:
+    """Give the warehouse's lines; a COPY of Serverless is billed for a minute at least."""
+    if kind == "none":
+        return
+    if kind == "cluster":
+        node = deployed.node_type.replace(".", "_")
+        yield Line("warehouse", f"one {deployed.node_type}", f"redshift_{node}_hour", hours)
+    else:
+        loads = hours * SECONDS / max(60.0, buffer_seconds)
+        yield Line("warehouse", "RPUs", "redshift_rpu_hour", loads / 60 * deployed.rpus)
+    stored = volume * hours * SECONDS / GB
+    yield Line("warehouse", "rows of a month, uncompressed", "redshift_storage_gb", stored)
+    yield Line("warehouse", "public address", "public_ipv4_hour", hours)
+
+
+def render(prices: Prices, deployed: Deployed) -> str:
+    """Write the page."""
+    bills = [(s, list(bill(s, deployed, prices.hours))) for s in deployed.scenarios()]
+    groups = list(dict.fromkeys(line.group for _, lines in bills for line in lines))
+    out = [
+        "# What it costs",
+        "",
+        *_prose(
+            f"Generated by `make cost` from `tools/prices.yaml` ({prices.date}) and the templates.",
+            f"USD a month of {prices.hours:g} hours in us-east-1, without free tiers, discounts,",
+            "taxes and data transfer. Nobody has compared it with a bill.",
+        ),
+        "",
+        *_prose(
+            f"The warehouse is the default's: {deployed.warehouse}, {deployed.node_type}, a",
+            f"delivery every {deployed.buffer_seconds:g} s.",
+        ),
+        "",
+        "| | " + " | ".join(groups) + " | **a month** |",
+        "|---|" + "---:|" * (len(groups) + 1),
+    ]
+    for scenario, lines in bills:
+        sums = {g: sum(prices.usd(x) for x in lines if x.group == g) for g in groups}
+        cells = " | ".join(_usd(sums[group]) for group in groups)
+        out.append(f"| {scenario.name} | {cells} | **{_usd(sum(sums.values()))}** |")
+    out += ["", "## Line by line", "", *_lines(prices, bills)]
+    out += ["", "## The warehouse is the biggest choice", "", *_warehouses(prices, deployed)]
+    out += ["", "## What the figures rest on", "", *_grounds(prices)]
+    return "\n".join(out) + "\n"
+
+
+def _lines(prices: Prices, bills: list[tuple[Scenario, list[Line]]]) -> list[str]:
+    names = " | ".join(scenario.name for scenario, _ in bills)
+    out = [f"| | | {names} |", "|---|---|" + "---:|" * len(bills)]
+    found = [{(x.group, x.what): x for x in lines} for _, lines in bills]
+    for key in sorted({k for lines in found for k in lines}):
+        cells = " | ".join(_usd(prices.usd(lines[key])) if key in lines else "" for lines in found)
+        out.append(f"| {key[0]} | {key[1]} | {cells} |")
+    return out
+
+
+def _warehouses(prices: Prices, deployed: Deployed) -> list[str]:
+    out = [
+        *_prose(
+            "A delivery is a COPY. Rows cost the same in both kinds and are left out here; without",
+            "a warehouse there is no delivery either.",
+        ),
+        "",
+        "| `Warehouse` | `DeliveryBufferSeconds` | USD a month |",
+        "|---|---:|---:|",
+    ]
+    kinds = [("none", None), ("cluster", deployed.buffer_seconds)]
+    kinds += [("serverless", float(seconds)) for seconds in (60, 300, 900)]
+    for kind, seconds in kinds:
+        lines = list(warehouse(deployed, kind, seconds or 0, 0, prices.hours))
+        cost = sum(prices.usd(line) for line in lines)
+        out.append(f"| {kind} | {'' if seconds is None else f'{seconds:g}'} | {_usd(cost)} |")
+    return out
+
+
+def _grounds(prices: Prices) -> list[str]:
+    measured = (
+        ("a payment", PAYMENT_BYTES),
+        ("a card status", STATUS_BYTES),
+        ("a heartbeat", HEARTBEAT_BYTES),
+        ("an alert", ALERT_BYTES),
+        ("a summary", SUMMARY_BYTES),
+        ("a PAGE_EVENT", PAGE_EVENT_BYTES),
+    )
+    sizes = ", ".join(f"{what} {size}" for what, size in measured)
+    out = [
+        *_prose(
+            f"Measured (a test measures again): bytes of {sizes}; gzip leaves {GZIP_SHARE:.0%} of",
+            "staged payments.",
+        ),
+        "",
+        *_prose(
+            f"Estimated, not measured on AWS: {NOTIFIER_SECONDS} s for a batch of alerts,",
+            f"{STAGER_SECONDS} s for a batch of records, {LOG_BYTES_PER_INVOCATION:,} bytes of",
+            f"logs an invocation, {FLINK_LOG_GB:g} GB of Flink's logs. One payment in ten is on a",
+            "stolen card, as in `data/cards.txt`; real traffic has far fewer alerts, so its tables",
+            "cost less.",
+        ),
+        "",
+        *_prose(
+            "Left out: Flink's running storage (some examples of AWS bill 50 GB a KPU at 0.10 USD,",
+            "newer text says that it is included), calls to KMS, SQS and Slack, backups of the",
+            "warehouse, queries that people run, the metric per reason of quarantine.",
+        ),
+        "",
+        "| Price | USD | Per | Checked | Source |",
+        "|---|---:|---|---|---|",
+    ]
+    for name, entry in prices.entries.items():
+        cells = (
+            f"`{name}`",
+            f"{entry['usd']:.10g}",
+            entry["per"],
+            entry["checked"],
+            entry["source"],
+        )
+        out.append(f"| {' | '.join(cells)} |")
+    return out
+
+
+def _prose(*parts: str) -> list[str]:
+    return wrap(" ".join(parts), 110)
+
+
+def _usd(value: float) -> str:
+    return f"{value:,.2f}"
+
+
+def main() -> int:
+    """Write the page, or compare it; the exit status is 1 when it differs."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    check = parser.parse_args().check
+    text = render(Prices(ROOT / "tools" / "prices.yaml"), Deployed.read())
+    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
+        return 0
+    if check:
+        print(
+            "docs/cost.md differs from tools/prices.yaml and the templates: run `make cost` and "
+            "commit the result",
+            file=sys.stderr,
+        )
+        return 1
+    PAGE.write_text(text, encoding="utf-8")
+    print("wrote docs/cost.md")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
