@@ -1,15 +1,21 @@
 """The example invocations say what the services send."""
 
 import base64
+import hashlib
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from tests.infrastructure.conftest import ROOT
+from tests.infrastructure.deployment import everything
 
 from cardwatch.contract.alert import PaymentAlert, alert_id
 from cardwatch.contract.streams import EVENT_TYPES, RejectedRecord, read_event
+from cardwatch.local.invoke import find, functions
+from cardwatch.paging.slack import NotAPageError, message
+from cardwatch.settings import LocalSettings
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 
@@ -64,3 +70,69 @@ def test_the_scheduled_event_is_the_scheduler_s() -> None:
     event = invocation("scheduled")
     assert event["source"] == "aws.scheduler"
     assert datetime.fromisoformat(event["time"]) < NOW
+
+
+CUSTOM_RESOURCES = {
+    "flink-code": "DetectionStack/FlinkCode",
+    "flink-pause": "DetectionStack/ApplicationPause",
+    "flink-application": "DetectionStack/ApplicationRun",
+    "warehouse-schema": "WarehouseStack/WarehouseSchema",
+}
+
+
+@pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
+@pytest.mark.parametrize("name", CUSTOM_RESOURCES)
+def test_a_custom_resource_s_event_has_what_the_template_gives_it(name: str, kind: str) -> None:
+    resource = everything().resources[CUSTOM_RESOURCES[name]]
+    event = invocation(f"{name}-{kind.lower()}")
+    assert event["RequestType"] == kind
+    assert event["ResourceType"] == resource["Type"]
+    assert event["LogicalResourceId"] == CUSTOM_RESOURCES[name].rsplit("/", 1)[-1]
+    assert set(event["ResourceProperties"]) == set(resource["Properties"])
+    assert ("PhysicalResourceId" in event) == (kind != "Create")
+    changed = event["ResourceProperties"] != event.get("OldResourceProperties")
+    assert ("OldResourceProperties" in event) == (kind == "Update")
+    assert changed
+
+
+def test_every_custom_resource_has_its_life_cycle() -> None:
+    custom = {p for p, r in everything().resources.items() if r["Type"].startswith("Custom::")}
+    assert custom == set(CUSTOM_RESOURCES.values())
+
+
+def test_slack_s_batch_holds_a_page_and_what_is_none() -> None:
+    page, other = invocation("slack")["Records"]
+    assert json.loads(page["body"])["Subject"]
+    assert json.loads(message(page["body"]))["text"]
+    with pytest.raises(NotAPageError):
+        message(other["body"])
+    for record in (page, other):
+        assert record["eventSource"] == "aws:sqs"
+        digest = hashlib.md5(record["body"].encode(), usedforsecurity=False).hexdigest()
+        assert record["md5OfBody"] == digest
+
+
+def test_the_example_variables_are_those_that_only_a_deployed_stack_knows() -> None:
+    given: dict[str, dict[str, str]] = invocation("env")
+    known = functions(ROOT, LocalSettings())
+    assert {name: set(variables) for name, variables in given.items()} == {
+        function.logical_id: set(function.references)
+        for function in known.values()
+        if function.references
+    }
+
+
+def test_every_function_has_an_invocation_in_the_readme() -> None:
+    commands = re.findall(
+        r"cardwatch invoke (\S+) (events/invocations/\S+\.json)",
+        (ROOT / "README.md").read_text(encoding="utf-8"),
+    )
+    known = functions(ROOT, LocalSettings())
+    assert {find(known, name).path for name, _ in commands} == set(known)
+    assert [path for _, path in commands if not (ROOT / path).is_file()] == []
+
+
+def test_every_event_file_is_told_in_the_document_of_the_functions() -> None:
+    told = (ROOT / "docs/functions.md").read_text(encoding="utf-8")
+    files = {path.name for path in (ROOT / "events/invocations").glob("*.json")}
+    assert {name for name in files if f"`{name}`" not in told} == set()
