@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 from cardwatch.ports import (
     DeadLetter,
+    KnownStatus,
     LedgerItem,
     NotKeptError,
     PageMessage,
     PutOutcome,
+    RegistryUnavailableError,
     StreamEntry,
     UndeliveredEntry,
     UnreadableObjectError,
@@ -56,6 +58,36 @@ class FakeEventStream:
 
     def shard_hash_keys(self) -> Sequence[str]:
         return [str(2**128 * i // self.shards) for i in range(self.shards)]
+
+
+@dataclass
+class FakeCardRegistry:
+    """A registry in memory; `clock` is what each call takes a second of."""
+
+    known: dict[str, KnownStatus] = field(default_factory=dict)
+    broken: bool = False
+    clock: FakeClock | None = None
+    read_keys: int = 0
+    writes: int = 0
+
+    def read(self, card_tokens: Collection[str]) -> Mapping[str, KnownStatus]:
+        self._call("read")
+        self.read_keys += len(card_tokens)
+        return {token: self.known[token] for token in card_tokens if token in self.known}
+
+    def write(self, status: KnownStatus) -> None:
+        self._call("written")
+        self.writes += 1
+        before = self.known.get(status.card_token)
+        if before is None or status.outdates(before):
+            self.known[status.card_token] = status
+
+    def _call(self, what: str) -> None:
+        if self.clock:
+            self.clock.advance(1)
+        if self.broken:
+            msg = f"the card registry cannot be {what} (Gone)"
+            raise RegistryUnavailableError(msg)
 
 
 @dataclass

@@ -23,10 +23,12 @@ from cardwatch.contract.streams import (
     MAX_CLOCK_SKEW,
     Envelope,
 )
+from cardwatch.local.template import read_template
 from cardwatch.settings import (
     LocalSettings,
     NotifierSettings,
     SimulatorSettings,
+    SlackSettings,
     StagerSettings,
 )
 
@@ -97,7 +99,7 @@ FROM (
     WHERE event_type = '{name}'
 ) AS copies
 WHERE copy_number = 1;
-"""  # noqa: S608 - names come from the contract, and the result is a file that people review
+"""  # noqa: S608 - names come from the contract, and people review the file
         yield ROOT / "warehouse" / "staging" / f"{name.lower()}.sql", sql
 
 
@@ -215,6 +217,20 @@ def _flink_type(name: str, annotation: object) -> str:
     raise TypeError(msg)
 
 
+def _parameter_rows() -> Iterator[str]:
+    yield "| Parameter | Default | Takes | Meaning |"
+    yield "|---|---|---|---|"
+    for name, parameter in read_template(ROOT / "template.yaml")["Parameters"].items():
+        default = f"`{parameter['Default']}`" if parameter["Default"] != "" else "empty"
+        if "AllowedValues" in parameter:
+            takes = ", ".join(f"`{value}`" for value in parameter["AllowedValues"])
+        elif "MinValue" in parameter:
+            takes = f"{parameter['MinValue']} to {parameter['MaxValue']}"
+        else:
+            takes = parameter["ConstraintDescription"].removeprefix("must be ")
+        yield f"| `{name}` | {default} | {takes} | {parameter['Description']} |"
+
+
 def settings_document() -> Generated:
     """Give every setting with its default and meaning, as the settings models say it."""
     parts = [
@@ -226,13 +242,28 @@ def settings_document() -> Generated:
             "`CARDWATCH_`."
         ),
     ]
-    for model in (SimulatorSettings, NotifierSettings, StagerSettings, LocalSettings):
+    for model in (
+        SimulatorSettings,
+        NotifierSettings,
+        SlackSettings,
+        StagerSettings,
+        LocalSettings,
+    ):
         prefix = model.model_config.get("env_prefix", "")
         rows = ["| Variable | Default | Meaning |", "|---|---|---|"]
         for name, field in model.model_fields.items():
             default = "required" if field.is_required() else f"`{field.default}`"
             rows.append(f"| `{(prefix + name).upper()}` | {default} | {field.description} |")
         parts += [f"## {model.__name__.removesuffix('Settings')}", "\n".join(rows)]
+    parts += [
+        "## Parameters of `sam deploy`",
+        (
+            "Generated from `template.yaml`. Given as `--parameter-overrides Name=value …`, which\n"
+            "takes the place of all of an environment's in `samconfig.toml`. A wrong one, or a\n"
+            "combination that cannot work, is refused before anything is made."
+        ),
+        "\n".join(_parameter_rows()),
+    ]
     yield ROOT / "docs" / "settings.md", "\n\n".join(parts) + "\n"
 
 

@@ -5,6 +5,7 @@ people can mend is one line: what, where, how. `--debug` shows the traceback as 
 """
 # ruff: noqa: PLC0415  commands import what they need when they run
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -13,11 +14,16 @@ import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
 from cardwatch.settings import LocalSettings
+
+if TYPE_CHECKING:
+    from cardwatch.paging.redrive import RedriveReport
+    from cardwatch.ports import Loader
+    from cardwatch.staging.backfill import BackfillReport
 
 DOWN_SECONDS: Final = 60.0
 UP_SECONDS: Final = 300.0
@@ -61,9 +67,28 @@ FaultsOption = Annotated[
     str,
     typer.Option("--faults", help="Faults to inject: none, all, or names: late,malformed."),
 ]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what would be done; change nothing.")
+]
+StackOption = Annotated[
+    str | None,
+    typer.Option(
+        "--stack",
+        help="The stack on AWS, by the credentials and region of the environment.",
+        show_default="the one on this machine",
+    ),
+]
 CardsOption = Annotated[
     Path | None,
     typer.Option("--cards", help="Card file to pay with.", show_default="data/cards.txt"),
+]
+EdgeOption = Annotated[
+    Literal["local", "connector"],
+    typer.Option(
+        "--edge",
+        help="How Flink reads and writes: with cardwatch's own functions, or as on AWS with the "
+        "connector's jar in flink_app/lib.",
+    ),
 ]
 
 
@@ -116,6 +141,7 @@ def up(
     rate: RateOption = 20.0,
     faults: FaultsOption = "none",
     cards: CardsOption = None,
+    edge: EdgeOption = "local",
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Give the terminal back when everything runs.")
     ] = False,
@@ -125,9 +151,9 @@ def up(
     A run starts empty: what an earlier run left in var/ (receipts, logs, warehouse rows) goes.
     """
     if detach:
-        _start_detached(rate, faults, cards)
+        _start_detached(rate, faults, cards, edge)
     else:
-        _run(seconds=None, rate=rate, faults=faults, cards=cards)
+        _run(seconds=None, rate=rate, faults=faults, cards=cards, edge=edge)
 
 
 @app.command(hidden=True, epilog=_examples("cardwatch run --seconds 90"))
@@ -140,9 +166,10 @@ def run(
     rate: RateOption = 20.0,
     faults: FaultsOption = "none",
     cards: CardsOption = None,
+    edge: EdgeOption = "local",
 ) -> None:
     """Do what `make run` asks for: up, and with --seconds a measured run that is judged."""
-    _run(seconds=seconds, rate=rate, faults=faults, cards=cards)
+    _run(seconds=seconds, rate=rate, faults=faults, cards=cards, edge=edge)
 
 
 @app.command(epilog=_examples("cardwatch down"))
@@ -214,30 +241,113 @@ def pages(
         typer.echo(f"no page was received yet ({receipts / PageReceived.file})", err=True)
 
 
-@app.command(epilog=_examples("cardwatch redrive --dry-run", "cardwatch redrive"))
-def redrive(
-    *,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be sent; change nothing.")
-    ] = False,
-) -> None:
+@app.command(
+    epilog=_examples(
+        "cardwatch redrive --dry-run",
+        "cardwatch redrive",
+        "cardwatch redrive --stack cardwatch",
+    )
+)
+def redrive(*, dry_run: DryRunOption = False, stack: StackOption = None) -> None:
     """Send what lies among the dead letters again.
 
     The exit status is 1 when some of it must stay there.
     """
+    import boto3
+
     from cardwatch.aws.clients import AwsClients
+    from cardwatch.aws.deployed import read_deployed_outputs
     from cardwatch.bootstrap import build_redrive
     from cardwatch.local import ministack
     from cardwatch.local.deploy import read_outputs
 
-    settings = LocalSettings.from_env()
-    outputs = read_outputs(settings)
-    clients = AwsClients(ministack.session(settings), endpoint_url=ministack.endpoint(settings))
-    report = build_redrive(
-        stream_name=outputs.stream_name,
-        dead_letter_bucket=outputs.dead_letter_bucket,
-        clients=clients,
-    )(dry_run)
+    if stack:
+        session = boto3.Session()
+        deployed = read_deployed_outputs(session, stack)
+        stream_name, bucket = deployed["StreamName"], deployed["DeadLetterBucket"]
+        clients = AwsClients(session)
+    else:
+        settings = LocalSettings.from_env()
+        outputs = read_outputs(settings)
+        stream_name, bucket = outputs.stream_name, outputs.dead_letter_bucket
+        clients = AwsClients(ministack.session(settings), endpoint_url=ministack.endpoint(settings))
+    report = build_redrive(stream_name=stream_name, dead_letter_bucket=bucket, clients=clients)(
+        dry_run
+    )
+    if not _show_sent(report, dry_run=dry_run):
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog=_examples(
+        "cardwatch backfill --dry-run",
+        "cardwatch backfill --stack cardwatch --only manifests",
+        "cardwatch backfill --stack cardwatch",
+    )
+)
+def backfill(
+    *,
+    dry_run: DryRunOption = False,
+    stack: StackOption = None,
+    only: Annotated[
+        Literal["manifests", "quarantine"] | None,
+        typer.Option("--only", help="Do one of the two.", show_default="both"),
+    ] = None,
+) -> None:
+    """Load what delivery skipped, send what was quarantined.
+
+    Each skipped object is loaded once, however often this runs. What is valid now is sent: deploy a
+    fix first, or its records come back. The exit status is 1 when some of it must stay.
+    """
+    import boto3
+
+    from cardwatch.aws.clients import AwsClients
+    from cardwatch.aws.deployed import read_deployed_warehouse
+    from cardwatch.bootstrap import build_backfill, build_redshift_loads
+    from cardwatch.local import ministack
+    from cardwatch.local.deploy import read_outputs
+    from cardwatch.local.warehouse import Warehouse, WarehouseServer
+
+    def progress(text: str) -> None:
+        typer.echo(text, err=True)
+
+    with contextlib.ExitStack() as at_the_end:
+        warehouse: Loader
+        if stack:
+            session = boto3.Session()
+            deployed = read_deployed_warehouse(session, stack)
+            stream_name, bucket = deployed.stream_name, deployed.delivery_bucket
+            clients = AwsClients(session)
+            warehouse = build_redshift_loads(deployed, clients)
+        else:
+            settings = LocalSettings.from_env()
+            outputs = read_outputs(settings)
+            stream_name, bucket = outputs.stream_name, outputs.delivery_bucket
+            clients = AwsClients(
+                ministack.session(settings), endpoint_url=ministack.endpoint(settings)
+            )
+            warehouse = Warehouse(WarehouseServer(settings.var / "postgres"))
+            at_the_end.callback(warehouse.close)
+        parts = build_backfill(
+            stream_name=stream_name,
+            delivery_bucket=bucket,
+            warehouse=warehouse,
+            progress=progress,
+            clients=clients,
+        )
+        complete = True
+        if only != "quarantine":
+            complete = _show_loaded(parts.load_skipped(dry_run), dry_run=dry_run)
+        if only != "manifests":
+            sent = parts.replay_quarantine(dry_run)
+            typer.echo("quarantine: ", nl=False)
+            complete = _show_sent(sent, dry_run=dry_run) and complete
+    if not complete:
+        raise typer.Exit(1)
+
+
+def _show_sent(report: "RedriveReport", *, dry_run: bool) -> bool:
+    """Show what was sent and what stays; say whether nothing does."""
     verb = "would send" if dry_run else "sent"
     typer.echo(f"{report.objects} objects; {verb} {_counted(report.sent)}")
     if report.outdated:
@@ -250,8 +360,26 @@ def redrive(
             typer.echo(f"{what}: {_counted(counts)}")
     for problem in report.problems:
         typer.echo(f"stays: {problem}", err=True)
-    if not report.complete:
-        raise typer.Exit(1)
+    return report.complete
+
+
+def _show_loaded(report: "BackfillReport", *, dry_run: bool) -> bool:
+    """Show what was loaded and what stays; say whether nothing does."""
+    verb = "would load" if dry_run else "loaded"
+    counted = "" if dry_run else f" with {report.rows} rows"
+    typer.echo(
+        f"{report.manifests} skipped manifests of {report.objects} objects; {verb} "
+        f"{report.loaded}{counted}, {report.already_loaded} were there already"
+    )
+    for key, error in sorted(report.bad.items()):
+        typer.echo(
+            f"stays: the warehouse refuses {key}: {error}; once that is mended, delete its row in "
+            "staging.bad_objects",
+            err=True,
+        )
+    for problem in report.problems:
+        typer.echo(f"stays: {problem}", err=True)
+    return report.complete
 
 
 @app.command(
@@ -288,6 +416,70 @@ def replay(
     )
 
 
+@app.command(
+    epilog=_examples(
+        "cardwatch up --detach",
+        "cardwatch invoke StagerFunction events/invocations/firehose.json",
+        "cardwatch invoke notifier events/invocations/kinesis-mixed.json",
+        "cardwatch invoke slack events/invocations/slack.json "
+        "--env-vars events/invocations/env.json",
+        "cardwatch invoke flink_code events/invocations/flink-code-create.json",
+    ),
+)
+def invoke(
+    function: Annotated[
+        str,
+        typer.Argument(
+            metavar="FUNCTION", help="Its logical id in template.yaml or a nested stack."
+        ),
+    ],
+    event_file: Annotated[
+        Path, typer.Argument(metavar="EVENT", help="JSON file; see events/invocations/.")
+    ],
+    *,
+    env_vars: Annotated[
+        Path | None,
+        typer.Option("--env-vars", help="Variables, in the form of `sam local invoke`."),
+    ] = None,
+) -> None:
+    """Run one function once, in a plain process.
+
+    The code is what `sam build --config-env local` builds; the variables come from the template
+    and, where they refer to resources, from the running local stack (`cardwatch up`). AWS calls go
+    to that stack and never to AWS. Logs go to standard error, the answer to standard output. The
+    exit status is 1 when the function failed, or answered CloudFormation that the resource did.
+    """
+    from cardwatch.local import deploy
+    from cardwatch.local import invoke as invoking
+
+    settings, root = _settings_and_root()
+    found = invoking.find(invoking.functions(root, settings), function)
+    event = invoking.read_event(event_file)
+    given = invoking.read_variables(env_vars, found) if env_vars else {}
+    variables = invoking.environment(found, settings, given)
+    deploy.build(settings, root, progress=lambda text: typer.echo(text, err=True))
+    with invoking.answered_here(event) as (asked, answers):
+        done = invoking.invoke(found, asked, variables, settings=settings, root=root)
+    for line in invoking.report(found, done, answers):
+        typer.echo(line, err=True)
+    typer.echo(done.answer)
+    if done.failed or invoking.refused(answers):
+        raise typer.Exit(1)
+
+
+@app.command(epilog=_examples("cardwatch variables > env.json"))
+def variables() -> None:
+    """Print the variables that the local stack sets.
+
+    They are in the form that `sam local invoke --env-vars` and `cardwatch invoke --env-vars` take.
+    """
+    from cardwatch.local import invoke as invoking
+
+    settings, root = _settings_and_root()
+    found = invoking.variables(invoking.functions(root, settings), settings)
+    typer.echo(json.dumps(found, indent=2))
+
+
 def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing"
 
@@ -303,10 +495,18 @@ def _settings_and_root() -> tuple[LocalSettings, Path]:
     return settings, root
 
 
-def _run(*, seconds: float | None, rate: float, faults: str, cards: Path | None) -> None:
+def _run(
+    *,
+    seconds: float | None,
+    rate: float,
+    faults: str,
+    cards: Path | None,
+    edge: Literal["local", "connector"],
+) -> None:
     from rich.console import Console
 
     from cardwatch.cards.card_file import read_card_file
+    from cardwatch.local.flink import check_edge
     from cardwatch.local.run import RunOptions
     from cardwatch.local.run import run as run_stack
     from cardwatch.local.stack import StackOptions
@@ -316,13 +516,16 @@ def _run(*, seconds: float | None, rate: float, faults: str, cards: Path | None)
     settings = settings.model_copy(update={"cards": cards or settings.cards})
     parse_fault_profile(faults)
     read_card_file(root / settings.cards, now=datetime.now(UTC))
-    options = RunOptions(seconds=seconds, stack=StackOptions(rate=rate, faults=faults))
+    check_edge(root, edge)
+    options = RunOptions(seconds=seconds, stack=StackOptions(rate=rate, faults=faults, edge=edge))
     code = run_stack(settings, root, options, Console())
     if code:
         raise typer.Exit(code)
 
 
-def _start_detached(rate: float, faults: str, cards: Path | None) -> None:
+def _start_detached(
+    rate: float, faults: str, cards: Path | None, edge: Literal["local", "connector"]
+) -> None:
     """Start `cardwatch up` in the background and wait until everything runs."""
     from cardwatch.local.status import read_status, status_path
     from cardwatch.local.supervisor import LocalStackError
@@ -338,6 +541,7 @@ def _start_detached(rate: float, faults: str, cards: Path | None) -> None:
         "up",
         f"--rate={rate:g}",
         f"--faults={faults}",
+        f"--edge={edge}",
         *([f"--cards={cards}"] if cards else []),
     ]
     with log.open("ab") as output:  # appending, so that it can be emptied when it grows long

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 
 class Clock(Protocol):
@@ -73,6 +73,35 @@ class DeadLetters(Protocol):
 
 class NotKeptError(Exception):
     """The dead letters could not be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownStatus:
+    """What is known of one card: the newest status that was seen of it."""
+
+    card_token: str
+    stolen: bool
+    effective_from: datetime
+
+    def outdates(self, other: "KnownStatus") -> bool:
+        """Say whether this one is newer; of two from the same instant STOLEN wins."""
+        return (self.effective_from, self.stolen) > (other.effective_from, other.stolen)
+
+
+class CardRegistry(Protocol):
+    """What the stager has seen of the registry. Both methods raise RegistryUnavailableError."""
+
+    def read(self, card_tokens: Collection[str]) -> Mapping[str, KnownStatus]:
+        """Give what is known of those cards, by token; a moment behind, perhaps."""
+        ...
+
+    def write(self, status: KnownStatus) -> None:
+        """Remember a status, unless a newer one of the card is known."""
+        ...
+
+
+class RegistryUnavailableError(Exception):
+    """The card registry does not answer; the text names it and the error's code, nothing else."""
 
 
 class TokenKeys(Protocol):
@@ -188,3 +217,79 @@ class DeadLetterStore(DeadLetters, Protocol):
 
 class UnreadableObjectError(Exception):
     """An object among the dead letters is none of the formats that hold letters."""
+
+
+class WarehouseUnavailableError(Exception):
+    """The warehouse cannot be reached, started or used; the text says where and how to mend it."""
+
+
+class StatementFailedError(Exception):
+    """The warehouse refused a statement; the text is its own, and nothing of the call was done."""
+
+    def __init__(self, text: str, *, transient: bool = False) -> None:
+        """Take the warehouse's words, and whether the same call may succeed later."""
+        super().__init__(text)
+        self.transient = transient
+
+
+class WarehouseSession(Protocol):
+    """SQL on the warehouse. Both methods raise StatementFailedError, WarehouseUnavailableError."""
+
+    def query(self, statement: str) -> Sequence[tuple[Any, ...]]:
+        """Run one statement and give its rows."""
+        ...
+
+    def run(self, statements: Sequence[str]) -> None:
+        """Run at most 40 statements in one transaction: all of them, or none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOutcome:
+    """What became of one delivered object."""
+
+    result: Literal["loaded", "already_loaded", "bad"]
+    rows: int = 0
+    error: str = ""
+
+
+class Loader(Protocol):
+    """The warehouse as whoever loads it sees it; methods raise WarehouseUnavailableError."""
+
+    def load(self, key: str, etag: str, body: bytes) -> LoadOutcome:
+        """Load one delivered object (gzip, a row a line) once."""
+        ...
+
+    def known_objects(self) -> set[tuple[str, str]]:
+        """Give key and etag of all objects that are loaded or kept aside."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object in the delivery bucket."""
+
+    key: str
+    etag: str
+    """Without quotes."""
+
+
+class DeliveredObjects(Protocol):
+    """The delivery bucket."""
+
+    @property
+    def bucket(self) -> str:
+        """Give the bucket's name."""
+        ...
+
+    def list(self, prefix: str) -> Sequence[StoredObject]:
+        """Give all objects under a prefix, by key."""
+        ...
+
+    def get(self, key: str) -> bytes | None:
+        """Give an object's body, or None where there is none."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Remove an object."""
+        ...

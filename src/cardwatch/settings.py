@@ -119,11 +119,38 @@ class NotifierSettings(Settings):
             ge=2, le=400, description="How long the ledger remembers; longer than the stream does."
         ),
     ] = 14
+    email_subscriptions: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100,
+            description="E-mail subscriptions the topic should have; what is missing is counted.",
+        ),
+    ] = 0
+
+
+class SlackSettings(Settings):
+    """Settings of the function that posts pages to Slack (template.yaml, SlackFunction)."""
+
+    webhook_secret: Annotated[
+        str,
+        Field(min_length=1, description="Secrets Manager id of the Slack webhook's address."),
+    ]
+    queue_url: Annotated[
+        str, Field(min_length=1, description="The queue that the pages to post come from.")
+    ]
 
 
 class StagerSettings(Settings):
     """Settings of the stager function (template.yaml, StagerFunction)."""
 
+    card_registry_table: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="DynamoDB table with the newest status that the stager saw of each card.",
+        ),
+    ]
     warn_quarantined_share: Annotated[
         float,
         Field(

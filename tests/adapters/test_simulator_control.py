@@ -26,11 +26,11 @@ def table(aws: AwsClients) -> str:
 
 
 def test_an_empty_table_says_nothing(aws: AwsClients, table: str) -> None:
-    assert DynamoDBSimulatorControl(aws.control(), table).read() == Control()
+    assert DynamoDBSimulatorControl(aws.impatient_dynamodb(), table).read() == Control()
 
 
 def test_hand_overs_come_back_as_written(aws: AwsClients, table: str) -> None:
-    control = DynamoDBSimulatorControl(aws.control(), table)
+    control = DynamoDBSimulatorControl(aws.impatient_dynamodb(), table)
     assert control.write_handovers((FIRST,), after=None)
     assert control.read().last == FIRST
     assert control.write_handovers((FIRST, SECOND), after=FIRST)
@@ -41,19 +41,19 @@ def test_hand_overs_come_back_as_written(aws: AwsClients, table: str) -> None:
 def test_who_read_something_else_than_what_is_there_writes_nothing(
     aws: AwsClients, table: str, after: Handover | None
 ) -> None:
-    control = DynamoDBSimulatorControl(aws.control(), table)
+    control = DynamoDBSimulatorControl(aws.impatient_dynamodb(), table)
     control.write_handovers((FIRST,), after=None)
     assert not control.write_handovers((FIRST, SECOND), after=after)
     assert control.read() == Control((FIRST,))
 
 
 def test_nobody_takes_over_from_somebody_who_is_not_there(aws: AwsClients, table: str) -> None:
-    control = DynamoDBSimulatorControl(aws.control(), table)
+    control = DynamoDBSimulatorControl(aws.impatient_dynamodb(), table)
     assert not control.write_handovers((FIRST, SECOND), after=FIRST)
 
 
 def test_switches_are_read_and_survive_a_hand_over(aws: AwsClients, table: str) -> None:
-    control = DynamoDBSimulatorControl(aws.control(), table)
+    control = DynamoDBSimulatorControl(aws.impatient_dynamodb(), table)
     item = {"pk": {"S": "control"}, "payments": {"S": "off"}, "payments_per_second": {"N": "0.5"}}
     aws.dynamodb().put_item(TableName=table, Item=item)
     control.write_handovers((FIRST,), after=None)
@@ -77,13 +77,13 @@ def test_a_wrong_switch_is_named_and_left_to_the_settings(
 ) -> None:
     item = {"pk": {"S": "control"}, "payments": payments, "payments_per_second": rate}
     aws.dynamodb().put_item(TableName=table, Item=item)
-    control = DynamoDBSimulatorControl(aws.control(), table).read()
+    control = DynamoDBSimulatorControl(aws.impatient_dynamodb(), table).read()
     assert len(control.problems) == problems
     assert [control.payments, control.payments_per_second].count(None) == problems
 
 
 def test_a_table_that_is_not_there_is_unavailable_by_name(aws: AwsClients) -> None:
-    control = DynamoDBSimulatorControl(aws.control(), "nowhere")
+    control = DynamoDBSimulatorControl(aws.impatient_dynamodb(), "nowhere")
     with pytest.raises(ControlUnavailableError, match=r"nowhere cannot be read .Resource"):
         control.read()
     with pytest.raises(ControlUnavailableError, match=r"nowhere cannot be written .Res"):
@@ -93,7 +93,7 @@ def test_a_table_that_is_not_there_is_unavailable_by_name(aws: AwsClients) -> No
 @pytest.mark.usefixtures("aws_environment")
 def test_an_endpoint_that_does_not_answer_is_unavailable_at_once() -> None:
     control = DynamoDBSimulatorControl(
-        AwsClients(endpoint_url="http://127.0.0.1:9").control(), "control"
+        AwsClients(endpoint_url="http://127.0.0.1:9").impatient_dynamodb(), "control"
     )
     with pytest.raises(ControlUnavailableError, match="EndpointConnectionError"):
         control.read()

@@ -125,12 +125,19 @@ def test_the_first_invocation_sends_the_registry_payments_and_heartbeats_to_each
         "retried": 0,
         "undelivered": 0,
         "skipped_ticks": 0,
+        "payments": kinds.count("PAYMENT_EVENT"),
+        "heartbeats": kinds.count("HEARTBEAT"),
     }
     assert len({e.event_id for e in events if e.type == "CARD_STATUS"}) == 1000
     assert 40 <= kinds.count("PAYMENT_EVENT") <= 80
     assert kinds.count("HEARTBEAT") in {2, 4}
     metrics = [json.loads(x) for x in capsys.readouterr().out.splitlines() if '"_aws"' in x]
-    assert sum(sum(line["EventsSent"]) for line in metrics) == len(events)
+    for name, value in (
+        ("EventsSent", len(events)),
+        ("PaymentsSent", answer["payments"]),
+        ("HeartbeatsSent", answer["heartbeats"]),
+    ):
+        assert sum(sum(line[name]) for line in metrics) == value
 
 
 def test_no_card_number_is_on_the_stream_or_in_what_is_printed(

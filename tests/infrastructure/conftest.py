@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from cardwatch.local.supervisor import RunFolder, Supervisor, free_port
 from cardwatch.settings import LocalSettings, program_environment
 
 ROOT = Path(__file__).parents[2]
+PARAMETERS = {"Slack": "on"}
+"""What is deployed to the emulator over samconfig.toml's: all that it can hold."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +39,6 @@ class Template:
     @property
     def functions(self) -> dict[str, dict[str, Any]]:
         return self.of_type("AWS::Serverless::Function")
-
-    def value(self, node: object, *, platform: str = "local") -> object:
-        """Resolve what the defaults of the parameters decide; another reference is its name."""
-        if not isinstance(node, Mapping):
-            return node
-        if "Fn::If" in node:
-            condition, yes, no = node["Fn::If"]
-            assert condition == "IsLocal"
-            return self.value(yes if platform == "local" else no)
-        if "Ref" in node:
-            name = str(node["Ref"])
-            return self.parameters[name]["Default"] if name in self.parameters else name
-        if "Fn::GetAtt" in node:
-            return ".".join(node["Fn::GetAtt"])
-        return {key: self.value(part, platform=platform) for key, part in node.items()}
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +96,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             supervisor.start(ministack.program(settings, root))
             supervisor.wait_ready("ministack", timeout_seconds=60)
             said: list[str] = []
-            outputs = deploy.deploy(settings, root, progress=said.append)
+            outputs = deploy.deploy(settings, root, progress=said.append, parameters=PARAMETERS)
             yield Stack(settings, root, outputs, said)
     finally:
         run.release()

@@ -1,10 +1,15 @@
 """Building and deploying to the emulator."""
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.infrastructure.conftest import ROOT, Stack
+from botocore.exceptions import ClientError
+from tests.infrastructure.conftest import PARAMETERS, ROOT, Stack
+from tests.infrastructure.deployment import deployment
+from tests.slack_server import slack_server
 
 from cardwatch.local import deploy, ministack
 from cardwatch.local.event_source import read_parameters
@@ -17,9 +22,121 @@ pytestmark = pytest.mark.stack
 def test_a_second_deploy_with_nothing_changed_does_nothing(stack: Stack) -> None:
     assert stack.said == ["building the functions", "deploying the stack"]
     said: list[str] = []
-    outputs = deploy.deploy(stack.settings, stack.root, progress=said.append)
+    outputs = deploy.deploy(stack.settings, stack.root, progress=said.append, parameters=PARAMETERS)
     assert said == ["functions are up to date", "the stack is up to date"]
     assert outputs == stack.outputs
+
+
+def change_set(stack: Stack, **parameters: str) -> Any:  # noqa: ANN401  boto3's own type
+    """Ask for the changes that other parameters would make to the deployed template."""
+    cloudformation = client(stack, "cloudformation")
+    name = stack.settings.stack_name
+    body = cloudformation.get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
+    [described] = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    given = {p["ParameterKey"]: p["ParameterValue"] for p in described["Parameters"]}
+    made = cloudformation.create_change_set(
+        StackName=name,
+        ChangeSetName="again",
+        TemplateBody=body if isinstance(body, str) else json.dumps(body),
+        Parameters=[
+            {"ParameterKey": key, "ParameterValue": value}
+            for key, value in {**given, **parameters}.items()
+        ],
+        Tags=described["Tags"],
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    found = cloudformation.describe_change_set(ChangeSetName=made["Id"])
+    cloudformation.delete_change_set(ChangeSetName=made["Id"])
+    return found
+
+
+def test_a_change_set_of_what_is_deployed_has_no_changes(stack: Stack) -> None:
+    found = change_set(stack)
+    assert found["Changes"] == []
+    assert "didn't contain changes" in found["StatusReason"]
+
+
+def test_another_rate_changes_the_simulator_and_replaces_nothing(stack: Stack) -> None:
+    found = change_set(stack, PaymentsPerSecond="21")
+    changed = {
+        c["ResourceChange"]["LogicalResourceId"]: c["ResourceChange"] for c in found["Changes"]
+    }
+    assert changed["SimulatorFunction"]["Replacement"] == "False"
+    replaced = {n for n, c in changed.items() if c.get("Replacement") == "True"}
+    assert replaced == set()
+
+
+def test_the_emulator_has_every_resource_of_the_template(stack: Stack) -> None:
+    wanted = {
+        path.rpartition("/")[2]: resource["Type"]
+        for path, resource in deployment(Platform="local", **PARAMETERS).resources.items()
+        if "PagesQueueStack/" not in path
+    }
+    cloudformation = client(stack, "cloudformation")
+    found: dict[str, str] = {}
+    for summary in cloudformation.describe_stacks()["Stacks"]:
+        assert summary["StackStatus"] == "CREATE_COMPLETE", summary["StackName"]
+        pages = cloudformation.get_paginator("list_stack_resources").paginate(
+            StackName=summary["StackName"]
+        )
+        for page in pages:
+            for resource in page["StackResourceSummaries"]:
+                found[resource["LogicalResourceId"]] = resource["ResourceType"]
+    # SAM names a layer's version by its content.
+    layer = {name for name in wanted if name.startswith("CardwatchLayer")}
+    assert {n: t for n, t in wanted.items() if n not in layer}.items() <= found.items()
+    assert "AWS::Lambda::LayerVersion" in found.values()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ({"FlinkParallelism": "4"}, "FlinkParallelism exceeds StreamShards, which is 2"),
+        ({"WarehouseRpus": "8"}, "WarehouseMaxRpus is below WarehouseRpus"),
+        ({"StreamShards": "3"}, "StreamShards"),
+        ({"RiskTeamEmail": "nobody"}, "must be one e-mail address"),
+        ({"FaultProfile": "late, malformed"}, "must be none, all, or names"),
+    ],
+)
+def test_a_wrong_combination_is_refused_and_says_why(
+    stack: Stack, parameters: dict[str, str], told: str
+) -> None:
+    with pytest.raises(ClientError, match=told):
+        change_set(stack, **parameters)
+
+
+def test_a_page_goes_from_the_topic_through_the_queue_into_the_channel_once(stack: Stack) -> None:
+    cloudformation = client(stack, "cloudformation")
+    secret = cloudformation.describe_stack_resource(
+        StackName=stack.settings.stack_name, LogicalResourceId="SlackWebhookSecret"
+    )["StackResourceDetail"]["PhysicalResourceId"]
+    with slack_server() as slack:
+        # The first page comes before anybody stored the address, as after a first deployment.
+        publish(stack, "first")
+        time.sleep(1)
+        client(stack, "secretsmanager").put_secret_value(SecretId=secret, SecretString=slack.url)
+        slack.answers += [(500, {}, b"oops"), (429, {"Retry-After": "1"}, b"rate_limited")]
+        for subject in ("second", "third"):
+            publish(stack, subject)
+        expected = {"first", "second", "third"}
+        deadline = time.monotonic() + 40
+        while len(slack.posted) < len(expected) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        time.sleep(2)
+        posted = [json.loads(body)["text"].partition("\n")[0] for body in slack.posted]
+    assert sorted(posted) == sorted(expected), "each once, whatever Slack answered before"
+
+
+def publish(stack: Stack, subject: str) -> None:
+    client(stack, "sns").publish(
+        TopicArn=stack.outputs.topic_arn, Subject=subject, Message=f"Page: {subject}\n"
+    )
+
+
+def client(stack: Stack, service: Any) -> Any:  # noqa: ANN401  boto3's overloads want a literal
+    return ministack.session(stack.settings).client(
+        service, endpoint_url=ministack.endpoint(stack.settings)
+    )
 
 
 def test_a_changed_source_is_built_again(stack: Stack) -> None:

@@ -12,6 +12,8 @@ from botocore.config import Config
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kinesis import KinesisClient
+    from mypy_boto3_kinesisanalyticsv2 import KinesisAnalyticsV2Client
+    from mypy_boto3_redshift_data import RedshiftDataAPIServiceClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
@@ -25,6 +27,9 @@ def _config(*, tries: int, read_timeout: float) -> Config:
         retries={"mode": "standard", "total_max_attempts": tries},
         max_pool_connections=10,
     )
+
+
+_IMPATIENT = _config(tries=1, read_timeout=2).merge(Config(connect_timeout=1))
 
 
 class AwsClients:
@@ -49,10 +54,26 @@ class AwsClients:
             "dynamodb", endpoint_url=self._endpoint_url, config=_config(tries=4, read_timeout=3)
         )
 
-    def control(self) -> "DynamoDBClient":
-        """Give a client that fails within a second or two: the simulator's loop waits for it."""
+    def impatient_dynamodb(self) -> "DynamoDBClient":
+        """Give a client that fails within a second or two, because events wait for it."""
         config = _config(tries=1, read_timeout=1).merge(Config(connect_timeout=1))
         return self._session.client("dynamodb", endpoint_url=self._endpoint_url, config=config)
+
+    def managed_flink(self) -> "KinesisAnalyticsV2Client":
+        """Give a client that retries; a repeated start or stop is refused, not done twice."""
+        return self._session.client(
+            "kinesisanalyticsv2",
+            endpoint_url=self._endpoint_url,
+            config=_config(tries=4, read_timeout=10),
+        )
+
+    def redshift_data(self) -> "RedshiftDataAPIServiceClient":
+        """Give a client that tries twice; RedshiftDataSession knows what to wait for."""
+        return self._session.client(
+            "redshift-data",
+            endpoint_url=self._endpoint_url,
+            config=_config(tries=2, read_timeout=15),
+        )
 
     def sns(self) -> "SNSClient":
         """Give a client that never retries: a hidden second try could be an unmarked repeat."""
@@ -64,6 +85,16 @@ class AwsClients:
         """Give a client that outwaits the longest poll, 20 s."""
         return self._session.client(
             "sqs", endpoint_url=self._endpoint_url, config=_config(tries=4, read_timeout=25)
+        )
+
+    def impatient_sqs(self) -> "SQSClient":
+        """Give a client that fails within 3 s: a function that times out forgets what it did."""
+        return self._session.client("sqs", endpoint_url=self._endpoint_url, config=_IMPATIENT)
+
+    def impatient_secrets(self) -> "SecretsManagerClient":
+        """Give a client that fails within 3 s, because pages wait for it."""
+        return self._session.client(
+            "secretsmanager", endpoint_url=self._endpoint_url, config=_IMPATIENT
         )
 
     def s3(self) -> "S3Client":

@@ -4,10 +4,10 @@ An end that does not answer, or a server's own failure, is an UnreachableError: 
 """
 
 import contextlib
-import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -15,14 +15,14 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cardwatch.local.firehose import (
-    QUARANTINE,
     InvocationError,
     Page,
-    StoredObject,
     StreamRecord,
     UnreachableError,
 )
-from cardwatch.staging.quarantine import quarantine_reasons
+from cardwatch.ports import StoredObject
+from cardwatch.staging.quarantine import QUARANTINE, read_failed_records
+from cardwatch.staging.stolen import StolenCards
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -196,34 +196,53 @@ class BucketObjects:
             ]
 
 
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """What lies in quarantine, in numbers."""
+
+    reasons: Counter[str] = field(default_factory=Counter)
+    on_stolen_cards: int = 0
+    """Records that name a card which the stager knows as stolen."""
+
+
 class Quarantine:
-    """What lies in quarantine, by reason; an object is read once while it stays the same."""
+    """Counts what lies in quarantine; an object is read once while it stays the same."""
 
-    def __init__(self, objects: BucketObjects) -> None:
-        """Take the delivery bucket."""
+    def __init__(self, objects: BucketObjects, stolen_cards: StolenCards) -> None:
+        """Take the delivery bucket, and who knows stolen cards."""
         self._objects = objects
-        self._counted: dict[StoredObject, Counter[str]] = {}
+        self._stolen_cards = stolen_cards
+        self._counted: dict[StoredObject, Quarantined] = {}
 
-    def reasons(self) -> Counter[str]:
-        """Count the records in quarantine by reason; raises UnreachableError.
+    def count(self) -> Quarantined:
+        """Count the records in quarantine; raises UnreachableError.
 
         The reason is derived again by the validation that rejected the record
-        (`FailedRecord.reason`). An object that cannot be read counts once, as unreadable.
+        (`FailedRecord.reason`), and whether it is on a stolen card the stager's way. An object that
+        cannot be read counts once, as unreadable.
         """
         listed = self._objects.list(QUARANTINE)
         for item in listed:
             if item not in self._counted:
                 self._counted[item] = self._read(item.key)
-        return sum((self._counted[item] for item in listed), Counter())
+        counted = [self._counted[item] for item in listed]
+        return Quarantined(
+            sum((each.reasons for each in counted), Counter()),
+            sum(each.on_stolen_cards for each in counted),
+        )
 
-    def _read(self, key: str) -> Counter[str]:
+    def _read(self, key: str) -> Quarantined:
         body = self._objects.get(key)
         if body is None:
-            return Counter()
+            return Quarantined()
         try:
-            return quarantine_reasons(gzip.decompress(body))
-        except (OSError, EOFError, ValueError, KeyError):
-            return Counter({"unreadable_object": 1})
+            records = list(read_failed_records(body))
+        except ValueError:
+            return Quarantined(Counter({"unreadable_object": 1}))
+        judged = self._stolen_cards.judge([record.raw for record in records])
+        if judged.problem:
+            raise UnreachableError(judged.problem)
+        return Quarantined(Counter(record.reason() for record in records), judged.stolen)
 
 
 def _config(*, read_timeout: float) -> Config:

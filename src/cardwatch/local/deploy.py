@@ -28,9 +28,10 @@ SAM_SECONDS: Final = 600
 SOURCES: Final = (
     "template.yaml",
     "samconfig.toml",
-    "infra/local.mk",
+    "infra",
     "src",
     "functions",
+    "warehouse",
     "requirements/layer.txt",
     "requirements/ministack.txt",
     ".venvs/ministack/pyvenv.cfg",
@@ -50,6 +51,7 @@ class StackOutputs:
     notifier_function: str
     stager_function: str
     control_table: str
+    card_registry_table: str
     ledger_table: str
     topic_arn: str
     pages_queue_url: str

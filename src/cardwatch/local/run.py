@@ -176,12 +176,14 @@ def _windows_closed(stack: LocalStack) -> bool:
 
 
 def _conclude(stack: LocalStack, verdict: Verdict, console: Console) -> int:
+    on_stolen_cards = stack.gauges.quarantined_on_stolen_cards
     figures = asdict(verdict)
     failures = figures.pop("failures")
     first_page = stack.tally.first_page
     figures |= {
         "quarantined": sum(verdict.quarantined.values()),
         "quarantined_by_reason": dict(verdict.quarantined),
+        "quarantined_on_stolen_cards": on_stolen_cards,
         "time_to_first_page_s": None
         if first_page is None
         else round((first_page - stack.started_at).total_seconds(), 1),
@@ -193,7 +195,7 @@ def _conclude(stack: LocalStack, verdict: Verdict, console: Console) -> int:
     }
     path = stack.settings.var / "run.json"
     path.write_text(json.dumps(figures, indent=1) + "\n")
-    console.print(final_table(verdict))
+    console.print(final_table(verdict, quarantined_on_stolen_cards=on_stolen_cards))
     console.print(f"{path} and the receipts in {stack.receipts_folder}", highlight=False)
     for failure in failures:
         console.print(f"FAILED: {failure}", style="bold red", highlight=False, markup=False)

@@ -27,6 +27,9 @@ import psutil
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from cardwatch.aws.card_registry import DynamoDBCardRegistry
+from cardwatch.aws.clients import AwsClients
+from cardwatch.clock import SystemClock
 from cardwatch.contract.fields import format_time
 from cardwatch.contract.streams import EVENT_TYPES
 from cardwatch.local import deploy, event_source, firehose, flink, ministack
@@ -37,8 +40,10 @@ from cardwatch.local.observer import PageObserver, StreamObserver
 from cardwatch.local.receipts import Fact, Receipts
 from cardwatch.local.status import State, Status, Tally
 from cardwatch.local.supervisor import LocalStackError, Program, RunFolder, Supervisor, leftovers
-from cardwatch.local.warehouse import Warehouse, WarehouseServer, WarehouseUnavailableError
+from cardwatch.local.warehouse import Warehouse, WarehouseServer
+from cardwatch.ports import WarehouseUnavailableError
 from cardwatch.settings import LocalSettings
+from cardwatch.staging.stolen import StolenCards
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -67,6 +72,8 @@ class StackOptions:
     """Payments per second."""
     faults: str = "none"
     """A fault profile of the simulator."""
+    edge: flink.Edge = "local"
+    """How the Flink job reads and writes the stream."""
 
 
 class LocalClients:
@@ -260,14 +267,11 @@ class LocalStack:
     def _submit(self) -> str:
         """Submit the job; planning goes on while the cluster starts."""
         properties = self.settings.var.resolve() / "flink" / "application_properties.json"
-        edge = {
-            "stream_name": self.outputs.stream_name,
-            "aws_region": self.settings.region,
-            "endpoint_url": ministack.endpoint(self.settings),
-        }
-        groups = [{"PropertyGroupId": "cardwatch.edge", "PropertyMap": edge}]
-        properties.write_text(json.dumps(groups, indent=1) + "\n")
-        return self.cluster.submit(["--edge", "local", "--properties", str(properties)])
+        edge = self._options.edge
+        groups = flink.edge_properties(edge, self.outputs, self.settings)
+        listed = [{"PropertyGroupId": name, "PropertyMap": group} for name, group in groups.items()]
+        properties.write_text(json.dumps(listed, indent=1) + "\n")
+        return self.cluster.submit(["--edge", edge, "--properties", str(properties)])
 
     def job_health(self) -> flink.FlinkHealth | None:
         """Say how the job is; None while nobody answers."""
@@ -390,6 +394,7 @@ class LocalStack:
             counts=self.tally.counts(now),
             staged_rows=gauges.staged_rows,
             quarantined=gauges.quarantined,
+            quarantined_on_stolen_cards=gauges.quarantined_on_stolen_cards,
             watermark_lag_seconds=gauges.watermark_lag,
             job=gauges.job,
             programs={**pids, **({"postgres": postgres} if postgres else {})},
@@ -444,6 +449,7 @@ class Gauges(threading.Thread):
         super().__init__(name="gauges", daemon=True)
         self.staged_rows: int | None = None
         self.quarantined: Mapping[str, int] = {}
+        self.quarantined_on_stolen_cards = 0
         self.watermark_lag: float | None = None
         self.job = "not submitted"
         self.memory_mb: int | None = None
@@ -520,11 +526,17 @@ class Gauges(threading.Thread):
     def read_quarantine(self) -> Mapping[str, int]:
         """Give what is in quarantine, by reason."""
         if self._quarantine is None:
-            settings = self._stack.settings
-            bucket = self._stack.outputs.delivery_bucket
+            settings, outputs = self._stack.settings, self._stack.outputs
             session, endpoint = ministack.session(settings), ministack.endpoint(settings)
-            self._quarantine = Quarantine(BucketObjects(session, endpoint, bucket))
-        self.quarantined = dict(self._quarantine.reasons())
+            dynamodb = AwsClients(session, endpoint_url=endpoint).impatient_dynamodb()
+            registry = DynamoDBCardRegistry(dynamodb, outputs.card_registry_table)
+            self._quarantine = Quarantine(
+                BucketObjects(session, endpoint, outputs.delivery_bucket),
+                StolenCards(registry, SystemClock()),
+            )
+        counted = self._quarantine.count()
+        self.quarantined = dict(counted.reasons)
+        self.quarantined_on_stolen_cards = counted.on_stolen_cards
         return self.quarantined
 
     def _read_memory(self) -> None:

@@ -73,6 +73,8 @@ class Status:
     counts: Counts = field(default_factory=Counts)
     staged_rows: int | None = None
     quarantined: Mapping[str, int] = field(default_factory=dict)
+    quarantined_on_stolen_cards: int = 0
+    """Of those in quarantine: they name a card that the stager knows as stolen."""
     watermark_lag_seconds: float | None = None
     """How far event time is behind the clock in the Flink job."""
     job: str = "not submitted"

@@ -83,7 +83,7 @@ def render(status: Status) -> RenderableType:
             f"{seen.pages}" + (f"  ({seen.pages_repeated} repeats)" * bool(seen.pages_repeated)),
         ),
         ("rows staged", _or_dash(status.staged_rows)),
-        ("quarantine", _by_name(status.quarantined) or "nothing"),
+        ("quarantine", _quarantine(status.quarantined, status.quarantined_on_stolen_cards)),
         ("watermark lag", _seconds(status.watermark_lag_seconds)),
         ("last summary", _summary(seen.last_summary)),
         ("Flink job", status.job),
@@ -110,7 +110,7 @@ def render(status: Status) -> RenderableType:
     return Panel(Group(*blocks), title=title, subtitle=subtitle, border_style=style)
 
 
-def final_table(verdict: Verdict) -> Table:
+def final_table(verdict: Verdict, *, quarantined_on_stolen_cards: int = 0) -> Table:
     """Draw what a run did."""
     table = Table(title="cardwatch: the run", show_header=False, title_justify="left")
     table.add_column(style=QUIET)
@@ -126,7 +126,7 @@ def final_table(verdict: Verdict) -> Table:
         ("  marked as repeats", verdict.pages_repeated),
         ("alerts paged twice unmarked", verdict.pages_doubled),
         ("rows staged", verdict.staged_rows),
-        ("quarantined", _by_name(verdict.quarantined) or 0),
+        ("quarantined", _quarantine(verdict.quarantined, quarantined_on_stolen_cards)),
         ("window's end to alert, p50 / p99", _percentiles(verdict.alert_latency_ms)),
         ("payment to page, p50 / p99", _percentiles(verdict.page_latency_ms)),
     ]:
@@ -154,6 +154,11 @@ def _summary(summary: Mapping[str, str | int] | None) -> str:
 
 def _by_name(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+
+
+def _quarantine(reasons: Mapping[str, int], on_stolen_cards: int) -> str:
+    text = _by_name(reasons) or "nothing"
+    return f"{text} ({on_stolen_cards} on stolen cards)" if on_stolen_cards else text
 
 
 def _seconds(value: float | None) -> str:
@@ -185,7 +190,12 @@ def render_plain(facts: Mapping[str, Any]) -> str:
         ),
         ("last summary", _summary(counts.get("last_summary"))),
         ("rows staged", _or_dash(facts.get("staged_rows"))),
-        ("quarantine", _by_name(facts.get("quarantined") or {}) or "nothing"),
+        (
+            "quarantine",
+            _quarantine(
+                facts.get("quarantined") or {}, facts.get("quarantined_on_stolen_cards", 0)
+            ),
+        ),
         ("watermark lag", _seconds(facts.get("watermark_lag_seconds"))),
         ("Flink job", facts.get("job", "-")),
         ("programs", _by_name(facts.get("programs") or {}) or "none"),

@@ -125,14 +125,30 @@ def test_debug_shows_where_an_error_came_from(
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_redrive_without_a_running_stack_says_how_to_start_it(
-    var: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("command", ["redrive", "backfill"])
+def test_without_a_running_stack_a_command_says_how_to_start_it(
+    var: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     del var
-    assert main(["redrive"]) == 1
+    assert main([command]) == 1
     line = one_line(capsys.readouterr().err)
     assert "18449" in line
     assert "cardwatch up" in line
+
+
+@pytest.mark.parametrize("command", ["redrive", "backfill"])
+def test_a_stack_on_aws_that_cannot_be_read_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    assert main([command, "--stack", "nosuch"]) == 1
+    line = one_line(capsys.readouterr().err)
+    assert "stack nosuch cannot be read in region eu-west-1" in line
+    assert "credentials" in line
 
 
 def test_replay_of_a_missing_file_is_one_line(
@@ -214,3 +230,17 @@ def test_pages_before_the_first_one_says_so(var: Path, capsys: pytest.CaptureFix
     del var
     assert main(["pages"]) == 0
     assert "no page was received yet" in one_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("command", ["up", "run"])
+def test_the_connector_edge_without_a_jar_says_how_to_get_one_before_anything_starts(
+    var: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    (var.parent / "template.yaml").touch()
+    assert main(["cards", "generate", "--count", "10"]) == 0
+    capsys.readouterr()
+    assert main([command, "--edge", "connector"]) == 1
+    line = one_line(capsys.readouterr().err)
+    for words in ("flink_app/lib", "make connector", "pom.xml", "without EDGE"):
+        assert words in line
+    assert not var.exists()

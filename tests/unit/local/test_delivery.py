@@ -20,10 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cardwatch.local.firehose import (
-    EVENTS,
     INVOCATION_BYTES,
     INVOCATION_RECORDS,
-    QUARANTINE,
     BufferingHints,
     Delivery,
     DeliveryStatus,
@@ -32,15 +30,14 @@ from cardwatch.local.firehose import (
     PositionFile,
     Positions,
     Range,
-    StoredObject,
     StreamRecord,
     UnreachableError,
     read_status,
     request_flush,
 )
 from cardwatch.local.firehose import run as run_process
-from cardwatch.local.warehouse import LoadOutcome, WarehouseUnavailableError
-from cardwatch.staging.quarantine import FailedRecord, read_failed_records
+from cardwatch.ports import LoadOutcome, StoredObject, WarehouseUnavailableError
+from cardwatch.staging.quarantine import EVENTS, QUARANTINE, FailedRecord, read_failed_records
 
 SHARDS = ("shard-0", "shard-1")
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:stager"
@@ -371,7 +368,7 @@ def test_a_buffer_ends_with_the_record_that_fills_it_or_when_its_interval_is_ove
                 stored = int(record.sequence_number) <= delivered[shard_id]
                 assert stored or waited <= world.hints.seconds + 1
     for key, body in world.objects.items():
-        if key.startswith(EVENTS):
+        if key.startswith(EVENTS) and not key.startswith(QUARANTINE):
             lines = gzip.decompress(body).splitlines()
             assert sum(len(line) for line in lines[:-1]) < world.hints.size
 
@@ -460,7 +457,7 @@ def test_a_failed_record_lies_in_quarantine_in_firehoses_wrapper() -> None:
     world.put("shard-0", b"poison-1")
     flush(world, world.process())
     ((key, body),) = world.objects.items()
-    assert key.startswith("quarantine/2026/11/21/07/")
+    assert key.startswith("events/processing-failed/2026/11/21/07/")
     assert [json.loads(line) for line in gzip.decompress(body).splitlines()] == [
         {
             "attemptsMade": 1,

@@ -76,6 +76,7 @@ def status() -> Status:
         counts=busy_tally().counts(NOW),
         staged_rows=17,
         quarantined={"not_json": 1},
+        quarantined_on_stolen_cards=1,
         watermark_lag_seconds=1.25,
         job="RUNNING",
         programs={"ministack": 7},
@@ -90,7 +91,7 @@ def status() -> Status:
 SHOWN = (
     "21",
     "1.1/s",
-    "not_json 1",
+    "not_json 1 (1 on stolen cards)",
     "1.2 s",
     "7 payments, 1 cards in 60 min",
     "flink-taskmanager 2",
