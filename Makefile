@@ -5,12 +5,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # Settings of `make run`: SECONDS of traffic (none: until Ctrl-C), RATE in payments/s, FAULTS a profile,
-# CARDS a card file.
+# CARDS a card file, EDGE=connector for the production DDL with the jars in flink_app/lib.
 # SECONDS is a variable of its own in some shells, so only what make was told counts.
 RUN_OPTIONS := $(if $(filter command line environment,$(origin SECONDS)),--seconds $(SECONDS)) \
-	$(if $(RATE),--rate $(RATE)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(CARDS),--cards $(CARDS))
+	$(if $(RATE),--rate $(RATE)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(CARDS),--cards $(CARDS)) \
+	$(if $(EDGE),--edge $(EDGE))
 
-.PHONY: help setup setup-dev run down test check contract bench lock
+.PHONY: help setup setup-dev run connector down test check contract cost bench lock
 
 help: ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,23 +25,34 @@ setup-dev:
 run: setup ## Run the whole system on this machine: make run [SECONDS=90] [RATE=20] [FAULTS=all]
 	@$(BIN)/cardwatch run $(RUN_OPTIONS)
 
+connector: ## Fetch the Kinesis connector for AWS, verified: make connector [CONNECTOR_REPOSITORY=<address>]
+	@$(PYTHON) tools/flink_package.py connector \
+		$(if $(CONNECTOR_REPOSITORY),--repository $(CONNECTOR_REPOSITORY))
+
 down: setup ## Stop whatever a run left behind
 	@$(BIN)/cardwatch down
 
 test: setup-dev ## Run every test, the end-to-end test included
 	$(BIN)/pytest
 
-check: setup-dev ## Lint, types, dependency rule, SQL, template, contract drift
+check: setup-dev ## Lint, types, dependency rule, SQL, templates, security, contract drift
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy src functions flink_app tools tests
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --disable-progress-bar warehouse flink_app/sql
-	$(BIN)/cfn-lint template.yaml
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive src functions flink_app tools
+	$(BIN)/cfn-lint template.yaml infra/*.yaml
+	.venvs/sam/bin/python tools/transform.py --unconditional --out .aws-sam/checked template.yaml infra/*.yaml
+	.venvs/checkov/bin/checkov --config-file .checkov.yaml --file .aws-sam/checked/*.json
 	$(BIN)/python tools/contract.py --check
+	$(BIN)/python tools/cost.py --check
 
 contract: setup-dev ## Generate what is derived from the event contract
 	$(BIN)/python tools/contract.py
+
+cost: setup-dev ## Compute docs/cost.md from tools/prices.yaml and the templates
+	$(BIN)/python tools/cost.py
 
 bench: setup-dev ## Measure, and write docs/benchmarks.md
 	$(BIN)/python tools/bench.py
@@ -52,5 +64,5 @@ lock: setup-dev ## Lock every environment again: make lock [UPGRADE=1]
 	$(COMPILE) pyproject.toml -o requirements/layer.txt
 	$(COMPILE) pyproject.toml --extra local -o requirements/cardwatch.txt
 	$(COMPILE) pyproject.toml --extra local --group dev -c requirements/cardwatch.txt -o requirements/dev.txt
-	for group in flink ministack sam setup build; do \
+	for group in checkov flink ministack sam setup build; do \
 		$(COMPILE) --group pyproject.toml:$$group -o requirements/$$group.txt || exit 1; done

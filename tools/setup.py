@@ -94,6 +94,7 @@ def environments(root: Path, only: str) -> list[Environment]:
     development = replace(main, lock=locks / "dev.txt")
     if only == "dev" or (noted(main) or {}).get("lock") == development.lock.name:
         main = development
+    checking = [Environment("checkov", root / ".venvs" / "checkov", locks / "checkov.txt")]
     return [
         Environment(
             "flink",
@@ -105,6 +106,7 @@ def environments(root: Path, only: str) -> list[Environment]:
         main,
         Environment("ministack", root / ".venvs" / "ministack", locks / "ministack.txt"),
         Environment("sam", root / ".venvs" / "sam", locks / "sam.txt"),
+        *(checking if only == "dev" else []),
     ]
 
 
