@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from cardwatch.aws.clients import failure_code
 from cardwatch.contract.fields import format_time, parse_time
 from cardwatch.ports import KnownStatus, RegistryUnavailableError
 
@@ -64,10 +65,7 @@ class DynamoDBCardRegistry:
             raise RegistryUnavailableError(self._text("written", error)) from None
 
     def _text(self, what: str, error: ClientError | BotoCoreError) -> str:
-        code = type(error).__name__
-        if isinstance(error, ClientError):
-            code = error.response.get("Error", {}).get("Code", "Unknown")
-        return f"the card registry {self._table} cannot be {what} ({code})"
+        return f"the card registry {self._table} cannot be {what} ({failure_code(error)})"
 
 
 def _version(status: KnownStatus) -> str:

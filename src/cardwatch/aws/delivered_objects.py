@@ -60,10 +60,11 @@ class S3DeliveredObjects:
             except self._client.exceptions.NoSuchKey:
                 return None
 
-    def put(self, key: str, body: bytes) -> None:
-        """Store an object."""
+    def put(self, key: str, body: bytes) -> str:
+        """Store an object and give its etag without quotes."""
         with self._asking(f"write {key}"):
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=body)
+            answer = self._client.put_object(Bucket=self._bucket, Key=key, Body=body)
+        return answer["ETag"].strip('"')
 
     def remove(self, key: str) -> None:
         """Remove an object; the bucket keeps its former version for a while."""

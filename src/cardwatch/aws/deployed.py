@@ -32,14 +32,14 @@ class DeployedWarehouse:
 
 def read_deployed_outputs(session: boto3.Session, stack_name: str) -> dict[str, str]:
     """Read the outputs of a stack by their names; raises DeployedStackError."""
-    return _outputs(_describe(session, stack_name))
+    return stack_outputs(_describe(session, stack_name))
 
 
 def read_deployed_warehouse(session: boto3.Session, stack_name: str) -> DeployedWarehouse:
     """Read the outputs of a stack and of the warehouse's within it; raises DeployedStackError."""
     outputs = read_deployed_outputs(session, stack_name)
     warehouse = _describe(session, _nested(session, stack_name))
-    own = _outputs(warehouse)
+    own = stack_outputs(warehouse)
     given = {
         item.get("ParameterKey"): item.get("ParameterValue")
         for item in warehouse.get("Parameters", [])
@@ -92,7 +92,8 @@ def _unreadable(session: boto3.Session, stack_name: str, error: Exception) -> De
     )
 
 
-def _outputs(stack: "StackTypeDef") -> dict[str, str]:
+def stack_outputs(stack: "StackTypeDef") -> dict[str, str]:
+    """Give a described stack's outputs by their names."""
     return {
         item["OutputKey"]: item["OutputValue"]
         for item in stack.get("Outputs", [])

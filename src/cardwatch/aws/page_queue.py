@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from cardwatch.aws.clients import failure_code
 from cardwatch.paging.slack import QueuedPage, WebhookFailedError
 
 if TYPE_CHECKING:
@@ -32,10 +33,8 @@ class SqsPageQueue:
                     for number, (page, seconds) in enumerate(pages.items())
                 ],
             )
-        except ClientError as error:
-            return self._problem(error.response.get("Error", {}).get("Code", "Unknown"))
-        except BotoCoreError as error:
-            return self._problem(type(error).__name__)
+        except (ClientError, BotoCoreError) as error:
+            return self._problem(failure_code(error))
         codes = sorted({entry["Code"] for entry in answer.get("Failed", [])})
         return self._problem(", ".join(codes)) if codes else None
 
@@ -55,11 +54,8 @@ class SecretsManagerWebhookAddress:
         """Give what the secret holds; raises WebhookFailedError, which never quotes it."""
         try:
             answer = self._client.get_secret_value(SecretId=self._secret_id)
-        except ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "Unknown")
-            raise WebhookFailedError(self._text(code)) from None
-        except BotoCoreError as error:
-            raise WebhookFailedError(self._text(type(error).__name__)) from None
+        except (ClientError, BotoCoreError) as error:
+            raise WebhookFailedError(self._text(failure_code(error))) from None
         return answer.get("SecretString", "")
 
     def _text(self, code: str) -> str:

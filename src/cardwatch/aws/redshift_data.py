@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 FIRST_WAIT_SECONDS: Final = 0.2
 LONGEST_WAIT_SECONDS: Final = 3.0
-MAX_STATEMENTS: Final = 40
 
 _TRY_AGAIN: Final = frozenset(
     {

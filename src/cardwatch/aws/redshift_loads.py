@@ -5,6 +5,7 @@ import logging
 import zlib
 from typing import Any, Final
 
+from cardwatch.deployment.warehouse_sql import quoted
 from cardwatch.ports import (
     LoadOutcome,
     StatementFailedError,
@@ -67,24 +68,24 @@ class RedshiftLoads:
         raise AssertionError  # the last attempt returns or raises
 
     def _statements(self, key: str, etag: str, rows: int) -> list[str]:
-        where = f"object_key = {_text(key)} AND object_etag = {_text(etag)}"
+        where = f"object_key = {quoted(key)} AND object_etag = {quoted(etag)}"
         return [
             "LOCK staging.loaded_objects",
             # Divides by zero where the object is loaded, which undoes this transaction.
             f"SELECT 1 / (1 - COUNT(*)) FROM staging.loaded_objects WHERE {where}",  # noqa: S608
             (
                 f"COPY staging.events ({COPY_COLUMNS}) "
-                f"FROM {_text(f's3://{self._bucket}/{key}')} "
-                f"IAM_ROLE {_text(self._copy_role)} {COPY_OPTIONS}"
+                f"FROM {quoted(f's3://{self._bucket}/{key}')} "
+                f"IAM_ROLE {quoted(self._copy_role)} {COPY_OPTIONS}"
             ),
             (
                 "INSERT INTO staging.loaded_objects (object_key, object_etag, row_count) "  # noqa: S608
-                f"VALUES ({_text(key)}, {_text(etag)}, {rows})"
+                f"VALUES ({quoted(key)}, {quoted(etag)}, {rows})"
             ),
         ]
 
     def _known(self, key: str, etag: str) -> LoadOutcome | None:
-        where = f"object_key = {_text(key)} AND object_etag = {_text(etag)}"
+        where = f"object_key = {quoted(key)} AND object_etag = {quoted(etag)}"
         for row in self._query(
             f"SELECT row_count FROM staging.loaded_objects WHERE {where}"  # noqa: S608
         ):
@@ -99,7 +100,7 @@ class RedshiftLoads:
         """Give the place of what COPY refused in an object, never its data."""
         rows = self._query(
             "SELECT line_number, column_name, error_code FROM sys_load_error_detail "  # noqa: S608
-            f"WHERE TRIM(file_name) = {_text(f's3://{self._bucket}/{key}')} "
+            f"WHERE TRIM(file_name) = {quoted(f's3://{self._bucket}/{key}')} "
             "ORDER BY start_time DESC LIMIT 1"
         )
         for line, column, code in rows:
@@ -110,7 +111,7 @@ class RedshiftLoads:
     def _keep_aside(self, key: str, etag: str, error: str) -> LoadOutcome:
         statement = (
             "INSERT INTO staging.bad_objects (object_key, object_etag, error) "  # noqa: S608
-            f"VALUES ({_text(key)}, {_text(etag)}, {_text(error)})"
+            f"VALUES ({quoted(key)}, {quoted(etag)}, {quoted(error)})"
         )
         try:
             self._session.run([statement])
@@ -125,8 +126,3 @@ class RedshiftLoads:
         except StatementFailedError as error:
             msg = f"the warehouse cannot be read as its loader: {error}"
             raise WarehouseUnavailableError(msg) from None
-
-
-def _text(value: str) -> str:
-    """Quote a text for SQL. A COPY takes no parameters, so nothing here is one."""
-    return "'" + value.replace("'", "''") + "'"

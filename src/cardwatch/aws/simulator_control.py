@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from cardwatch.aws.clients import failure_code
 from cardwatch.simulation.control import Control, ControlUnavailableError, Handover
 
 if TYPE_CHECKING:
@@ -85,11 +86,7 @@ class DynamoDBSimulatorControl:
         return True
 
     def _text(self, what: str, error: ClientError | BotoCoreError) -> str:
-        if isinstance(error, ClientError):
-            code = error.response.get("Error", {}).get("Code", "Unknown")
-        else:
-            code = type(error).__name__
-        return f"the control table {self._table_name} cannot be {what} ({code})"
+        return f"the control table {self._table_name} cannot be {what} ({failure_code(error)})"
 
 
 def _handover_item(handover: Handover) -> "dict[str, AttributeValueTypeDef]":

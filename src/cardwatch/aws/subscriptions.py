@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from cardwatch.aws.clients import failure_code
 from cardwatch.paging.subscriptions import Subscription, SubscriptionsUnavailableError
 
 if TYPE_CHECKING:
@@ -29,10 +30,8 @@ class SnsSubscriptions:
                     TopicArn=self._topic_arn
                 )
             )
-        except ClientError as error:
-            raise self._problem(error.response.get("Error", {}).get("Code", "Unknown")) from None
-        except BotoCoreError as error:
-            raise self._problem(type(error).__name__) from None
+        except (ClientError, BotoCoreError) as error:
+            raise self._problem(failure_code(error)) from None
         return [
             # "PendingConfirmation", or "Deleted" for a while.
             Subscription(item["Protocol"], confirmed=item["SubscriptionArn"].startswith(_ARN))

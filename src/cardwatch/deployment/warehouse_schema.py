@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from cardwatch.deployment.warehouse_sql import Migration, WarehouseSql
+from cardwatch.deployment.warehouse_sql import Migration, WarehouseSql, quoted
 from cardwatch.ports import StatementFailedError, WarehouseSession
 
 LOADER: Final = "cardwatch_loader"
@@ -132,14 +132,14 @@ class WarehouseSchema:
         """Read the ledger's rows of one kind, in their order."""
         rows = self._session.query(
             f"SELECT name, place, content_hash FROM {_LEDGER} "  # noqa: S608  constants
-            f"WHERE kind = {_text(kind)} ORDER BY place"
+            f"WHERE kind = {quoted(kind)} ORDER BY place"
         )
         return [_Entry(kind, str(name), int(place), str(digest)) for name, place, digest in rows]
 
     def _make_reader(self) -> list[str]:
         """Make the role where it is missing."""
         if self._session.query(
-            f"SELECT role_name FROM svv_roles WHERE role_name = {_text(READER)}"  # noqa: S608
+            f"SELECT role_name FROM svv_roles WHERE role_name = {quoted(READER)}"  # noqa: S608
         ):
             return []
         return [f"CREATE ROLE {READER}"]
@@ -151,14 +151,14 @@ class WarehouseSchema:
         )
         exists = bool(
             self._session.query(
-                f"SELECT usename FROM pg_user WHERE usename = {_text(LOADER)}"  # noqa: S608
+                f"SELECT usename FROM pg_user WHERE usename = {quoted(LOADER)}"  # noqa: S608
             )
         )
         if exists and self.entries("user") == [wanted]:
             return []
         verb = "ALTER" if exists else "CREATE"
         return [
-            f"{verb} USER {LOADER} PASSWORD {_text(password_digest(self._password.value))}",
+            f"{verb} USER {LOADER} PASSWORD {quoted(password_digest(self._password.value))}",
             *_replace("user", [wanted]),
         ]
 
@@ -231,21 +231,17 @@ def password_digest(password: str, salt: bytes | None = None) -> str:
 
 def _replace(kind: str, entries: Sequence[_Entry]) -> list[str]:
     return [
-        f"DELETE FROM {_LEDGER} WHERE kind = {_text(kind)}",  # noqa: S608  constants
+        f"DELETE FROM {_LEDGER} WHERE kind = {quoted(kind)}",  # noqa: S608  constants
         _insert(entries),
     ]
 
 
 def _insert(entries: Sequence[_Entry]) -> str:
     rows = ", ".join(
-        f"({_text(e.kind)}, {_text(e.name)}, {e.place}, {_text(e.content_hash)})" for e in entries
+        f"({quoted(e.kind)}, {quoted(e.name)}, {e.place}, {quoted(e.content_hash)})"
+        for e in entries
     )
     return f"INSERT INTO {_LEDGER} (kind, name, place, content_hash) VALUES {rows}"  # noqa: S608
-
-
-def _text(value: str) -> str:
-    """Quote a text for SQL; all that comes here are file names, hashes and constants."""
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _check_size(name: str, statements: Sequence[str]) -> None:

@@ -26,6 +26,11 @@ class WarehouseSqlError(Exception):
     """A file of `warehouse/` is not what a deployment can run; the text names it and the remedy."""
 
 
+def quoted(value: str) -> str:
+    """Give a text as an SQL literal, for statements that take no parameters, such as COPY."""
+    return "'" + value.replace("'", "''") + "'"
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
     """One file of `tables/`."""

@@ -14,6 +14,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from cardwatch.aws.clients import failure_code
+from cardwatch.aws.delivered_objects import S3DeliveredObjects
 from cardwatch.local.firehose import (
     InvocationError,
     Page,
@@ -46,12 +48,7 @@ def _reaching(what: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        code = (
-            error.response["Error"]["Code"]
-            if isinstance(error, ClientError)
-            else type(error).__name__
-        )
-        msg = f"{what} does not answer ({code})"
+        msg = f"{what} does not answer ({failure_code(error)})"
         raise UnreachableError(msg) from error
 
 
@@ -157,43 +154,22 @@ class StagerFunction:
             raise InvocationError(code, text) from None
 
 
-class BucketObjects:
-    """The delivery bucket."""
+class BucketObjects(S3DeliveredObjects):
+    """The delivery bucket as the emulator has it; what fails is an UnreachableError here."""
 
     def __init__(self, session: boto3.Session, endpoint: str, bucket: str) -> None:
         """Take the bucket's name."""
-        self._bucket = bucket
-        self._client: S3Client = session.client(
+        client: S3Client = session.client(
             "s3",
             endpoint_url=endpoint,
             config=_config(read_timeout=15).merge(Config(s3={"addressing_style": "path"})),
         )
+        super().__init__(client, bucket)
 
-    def put(self, key: str, body: bytes) -> str:
-        """Store an object and give its etag without quotes."""
-        with _reaching(f"the bucket {self._bucket}"):
-            answer = self._client.put_object(Bucket=self._bucket, Key=key, Body=body)
-        return answer["ETag"].strip('"')
-
-    def get(self, key: str) -> bytes | None:
-        """Give an object's body, or None where there is none."""
-        with _reaching(f"the bucket {self._bucket}"):
-            try:
-                return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-            except self._client.exceptions.NoSuchKey:
-                return None
-
-    def list(self, prefix: str) -> Sequence[StoredObject]:
-        """Give all objects under a prefix, by key."""
-        with _reaching(f"the bucket {self._bucket}"):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=prefix
-            )
-            return [
-                StoredObject(item["Key"], item["ETag"].strip('"'))
-                for page in pages
-                for item in page.get("Contents", [])
-            ]
+    @contextlib.contextmanager
+    def _asking(self, what: str) -> Iterator[None]:  # noqa: ARG002  the bucket's name is enough
+        with _reaching(f"the bucket {self.bucket}"):
+            yield
 
 
 @dataclass(frozen=True, slots=True)

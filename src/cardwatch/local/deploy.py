@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from cardwatch.aws.deployed import stack_outputs
 from cardwatch.local import ministack
 from cardwatch.local.supervisor import LocalStackError
 from cardwatch.settings import LocalSettings, program_environment
@@ -119,7 +120,7 @@ def deploy(
         f"--tags={SOURCE_TAG}={wanted}",
     ]
     if given:
-        overrides = {**_local_parameters(root), **given}
+        overrides = {**local_parameters(root), **given}
         arguments += ["--parameter-overrides", *(f"{k}={v}" for k, v in overrides.items())]
     _sam(settings, root, arguments, log="deploy")
     return read_outputs(settings)
@@ -137,13 +138,8 @@ def read_outputs(settings: LocalSettings) -> StackOutputs:
             "start it with `cardwatch up`"
         )
         raise LocalStackError(msg)
-    outputs = {
-        item["OutputKey"]: item["OutputValue"]
-        for item in stack.get("Outputs", [])
-        if "OutputKey" in item and "OutputValue" in item
-    }
     try:
-        return StackOutputs.from_stack(outputs)
+        return StackOutputs.from_stack(stack_outputs(stack))
     except KeyError as error:
         msg = (
             f"stack {settings.stack_name} has no output {error.args[0]}: it was deployed from "
@@ -173,7 +169,8 @@ def _source_files(root: Path) -> Iterator[Path]:
             yield from sorted(files)
 
 
-def _local_parameters(root: Path) -> dict[str, str]:
+def local_parameters(root: Path) -> dict[str, str]:
+    """Read the parameters of samconfig.toml's environment `local`."""
     config = tomllib.loads((root / "samconfig.toml").read_text())
     overrides: list[str] = config["local"]["deploy"]["parameters"]["parameter_overrides"]
     return dict(item.split("=", 1) for item in overrides)

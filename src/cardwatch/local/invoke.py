@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-import tomllib
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -73,10 +72,8 @@ def functions(root: Path, settings: LocalSettings) -> dict[str, Function]:
 
     Raises TemplateError when a template cannot be read.
     """
-    config = tomllib.loads((root / "samconfig.toml").read_text(encoding="utf-8"))
-    overrides: list[str] = config["local"]["deploy"]["parameters"]["parameter_overrides"]
     given = {
-        **dict(item.split("=", 1) for item in overrides),
+        **deploy.local_parameters(root),
         "AWS::Region": settings.region,
         "AWS::AccountId": _ACCOUNT,
         "AWS::Partition": "aws",

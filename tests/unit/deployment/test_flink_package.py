@@ -129,7 +129,7 @@ def make(
 @pytest.fixture
 def project(application: Path) -> Path:
     root = application.parent
-    for name in ("functions", "src", "tools"):
+    for name in ("functions", "infra", "src", "tools"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     return root
 
