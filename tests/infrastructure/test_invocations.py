@@ -12,6 +12,7 @@ from tests.infrastructure.conftest import ROOT
 from tests.infrastructure.deployment import everything
 
 from cardwatch.contract.alert import PaymentAlert, alert_id
+from cardwatch.contract.rule_alert import RuleAlert, rule_alert_id
 from cardwatch.contract.streams import EVENT_TYPES, RejectedRecord, read_event
 from cardwatch.local.invoke import find, functions
 from cardwatch.paging.slack import NotAPageError, message
@@ -39,6 +40,17 @@ def verdicts(datas: list[str]) -> list[str]:
                 alert = event.event_json_data
                 assert alert.alert_id == event.event_id
                 assert alert.alert_id == alert_id(alert.payment_id, alert.card_token)
+            if isinstance(event.event_json_data, RuleAlert):
+                rule = event.event_json_data
+                assert rule.alert_id == event.event_id
+                assert rule.alert_id == rule_alert_id(
+                    rule.rule,
+                    rule.rule_version,
+                    rule.entity_kind,
+                    rule.entity_id,
+                    currency=rule.currency,
+                    first_payment_id=rule.payment_ids[0],
+                )
     return found
 
 
@@ -61,8 +73,9 @@ def test_a_kinesis_batch_holds_what_its_name_says(name: str, expected: list[str]
 def test_the_firehose_batch_holds_every_type_and_poison() -> None:
     records = invocation("firehose")["records"]
     found = verdicts([r["data"] for r in records])
-    assert set(found[:6]) == set(EVENT_TYPES)
-    assert found[6:] == ["poison"] * 3
+    types = len(EVENT_TYPES)
+    assert set(found[:types]) == set(EVENT_TYPES)
+    assert found[types:] == ["poison"] * 3
     assert len({r["recordId"] for r in records}) == len(records)
 
 

@@ -38,7 +38,9 @@ SELECT
     NULLIF(JSON_EXTRACT_PATH_TEXT(event_json_data, 'currency'), '') AS currency,
     NULLIF(JSON_EXTRACT_PATH_TEXT(event_json_data, 'merchant_id'), '') AS merchant_id,
     NULLIF(JSON_EXTRACT_PATH_TEXT(event_json_data, 'country'), '') AS country,
-    NULLIF(JSON_EXTRACT_PATH_TEXT(event_json_data, 'city'), '') AS city
+    NULLIF(JSON_EXTRACT_PATH_TEXT(event_json_data, 'city'), '') AS city,
+    NULLIF(JSON_EXTRACT_PATH_TEXT(event_json_data, 'status'), '') AS status,
+    NULLIF(JSON_EXTRACT_PATH_TEXT(event_json_data, 'found_by'), '') AS found_by
 FROM (
     SELECT
         event_id,

@@ -20,7 +20,9 @@ SELECT
     ) AS payment_count,
     CAST(NULLIF(JSON_EXTRACT_PATH_TEXT(event_json_data, 'card_count'), '') AS BIGINT) AS card_count,
     NULLIF(JSON_EXTRACT_PATH_TEXT(event_json_data, 'totals'), '') AS totals,
-    NULLIF(JSON_EXTRACT_PATH_TEXT(event_json_data, 'top_cards'), '') AS top_cards
+    NULLIF(JSON_EXTRACT_PATH_TEXT(event_json_data, 'top_cards'), '') AS top_cards,
+    CAST(NULLIF(JSON_EXTRACT_PATH_TEXT(event_json_data, 'declined'), '') AS BIGINT) AS declined,
+    CAST(NULLIF(JSON_EXTRACT_PATH_TEXT(event_json_data, 'refunded'), '') AS BIGINT) AS refunded
 FROM (
     SELECT
         event_id,

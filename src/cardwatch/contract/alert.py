@@ -1,7 +1,7 @@
 """PAYMENT_ALERT: a payment on a stolen card, found by the 5 s detection."""
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ from cardwatch.contract.fields import (
 # contract still alerts, so these are wide: text cut to the payment's own length, or null.
 ShortText = Annotated[str, Field(max_length=128)]
 CityText = Annotated[str, Field(max_length=64)]
+
+FoundBy = Literal["stream", "audit", "look_back"]
 
 
 class PaymentAlert(Contract):
@@ -56,6 +58,13 @@ class PaymentAlert(Contract):
     merchant_id: Annotated[ShortText | None, Field(description="The merchant who is paid.")]
     country: Annotated[ShortText | None, Field(description="ISO 3166-1 alpha-2 code.")]
     city: Annotated[CityText | None, Field(description="The merchant's city.")]
+    status: Annotated[
+        ShortText | None,
+        Field(description="The payment's status, as the payment said it; null when unreadable."),
+    ] = None
+    found_by: Annotated[
+        FoundBy | None, Field(description="Which path found it; absent means the stream.")
+    ] = None
 
 
 def alert_id(

@@ -15,6 +15,7 @@ from cardwatch.contract.fields import Contract, EventTime, Identifier, parse_tim
 from cardwatch.contract.heartbeat import Heartbeat
 from cardwatch.contract.page import PageEvent
 from cardwatch.contract.payment import Payment
+from cardwatch.contract.rule_alert import RuleAlert
 from cardwatch.contract.summary import AlertSummary
 
 EventType = Literal[
@@ -23,9 +24,10 @@ EventType = Literal[
     "HEARTBEAT",
     "PAYMENT_ALERT",
     "PAYMENT_ALERT_SUMMARY",
+    "RULE_ALERT",
     "PAGE_EVENT",
 ]
-EventData = Payment | CardStatus | Heartbeat | PaymentAlert | AlertSummary | PageEvent
+EventData = Payment | CardStatus | Heartbeat | PaymentAlert | AlertSummary | RuleAlert | PageEvent
 
 MAX_CLOCK_SKEW: Final = timedelta(seconds=10)
 """How far ahead of the receiver's clock an event time may be."""
@@ -40,7 +42,6 @@ class EventStreamType:
 
     name: EventType
     data: type[Contract]
-    producer: str
     partition_key: str
     event_time: str
     """Which field is event time in the Flink job, or "none": it takes no part in windows."""
@@ -49,16 +50,13 @@ class EventStreamType:
 EVENT_TYPES: Final[dict[EventType, EventStreamType]] = {
     t.name: t
     for t in (
-        EventStreamType(
-            "PAYMENT_EVENT", Payment, "payment gateway", "card_token", "event_date_origin"
-        ),
-        EventStreamType("CARD_STATUS", CardStatus, "registry", "card_token", "effective_from"),
-        EventStreamType(
-            "HEARTBEAT", Heartbeat, "simulator", "explicit hash key", "event_date_origin"
-        ),
-        EventStreamType("PAYMENT_ALERT", PaymentAlert, "detection", "random", "none"),
-        EventStreamType("PAYMENT_ALERT_SUMMARY", AlertSummary, "detection", "random", "none"),
-        EventStreamType("PAGE_EVENT", PageEvent, "notifier", "page_id", "none"),
+        EventStreamType("PAYMENT_EVENT", Payment, "card_token", "event_date_origin"),
+        EventStreamType("CARD_STATUS", CardStatus, "card_token", "effective_from"),
+        EventStreamType("HEARTBEAT", Heartbeat, "explicit hash key", "event_date_origin"),
+        EventStreamType("PAYMENT_ALERT", PaymentAlert, "random", "none"),
+        EventStreamType("PAYMENT_ALERT_SUMMARY", AlertSummary, "random", "none"),
+        EventStreamType("RULE_ALERT", RuleAlert, "entity_id", "none"),
+        EventStreamType("PAGE_EVENT", PageEvent, "page_id", "none"),
     )
 }
 
@@ -80,11 +78,14 @@ class Envelope(Contract):
 
     def data_text(self) -> str:
         """Give `event_json_data` as compact JSON text, the form the warehouse keeps."""
-        return self.event_json_data.model_dump_json()
+        return self.event_json_data.model_dump_json(exclude_unset=True)
 
     def to_bytes(self) -> bytes:
-        """Give the record's bytes on the stream: one compact JSON object, UTF-8."""
-        return self.model_dump_json().encode()
+        """Give the record's bytes on the stream: one compact JSON object, UTF-8.
+
+        An optional field that nobody set is left out, as in a record from before it was added.
+        """
+        return self.model_dump_json(exclude_unset=True).encode()
 
 
 class RejectionReason(StrEnum):

@@ -34,13 +34,21 @@ class AlertSummary(Contract):
         EventTime, Field(description="End of the window, exclusive; a multiple of 10 s.")
     ]
     payment_count: Annotated[
-        Count, Field(description="Stolen payments, those without an amount included.")
+        Count,
+        Field(description="Stolen payments: also those declined, refunded or without an amount."),
     ]
     card_count: Annotated[Count, Field(description="Distinct stolen cards.")]
     totals: Annotated[
-        tuple[CurrencyTotal, ...], Field(description="Per currency, sorted by currency.")
+        tuple[CurrencyTotal, ...],
+        Field(description="Per currency, sorted by it; without the declined and the refunded."),
     ]
     top_cards: Annotated[
         tuple[TopCard, ...],
         Field(max_length=5, description="At most five, by payment_count descending, then token."),
     ]
+    declined: Annotated[
+        Count | None, Field(description="Of payment_count, the declined ones; they cost nothing.")
+    ] = None
+    refunded: Annotated[
+        Count | None, Field(description="Of payment_count, the refunds; they cost nothing.")
+    ] = None
