@@ -1,6 +1,6 @@
 """Kinesis alerts and the one-minute schedule: pages each alert once."""
 
-from typing import Any
+from typing import Any, cast
 
 from aws_lambda_powertools.utilities.batch import (
     BatchProcessor,
@@ -13,8 +13,9 @@ from aws_lambda_powertools.utilities.parser import parse
 from aws_lambda_powertools.utilities.parser.models import KinesisDataStreamModel
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from cardwatch.bootstrap import build_notifier
+from cardwatch.bootstrap.notifier import build_notifier
 from cardwatch.observability import get_logger, get_metrics
+from cardwatch.paging.notifier import AlertRecord
 from cardwatch.settings import NotifierSettings
 
 logger = get_logger("notifier")
@@ -35,7 +36,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
         notifier.page_waiting()
         notifier.check_subscriptions()
         return {"batchItemFailures": []}
-    failed = notifier.page_batch(parse(event=event, model=KinesisDataStreamModel))
+    batch = parse(event=event, model=KinesisDataStreamModel)
+    failed = notifier.page_batch(
+        [
+            AlertRecord(r.kinesis.sequenceNumber, cast("bytes", r.kinesis.data))
+            for r in batch.Records
+        ]
+    )
 
     def settled(record: KinesisStreamRecord) -> None:
         if record.kinesis.sequence_number in failed:

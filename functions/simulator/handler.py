@@ -4,7 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from cardwatch.bootstrap import build_simulator
+from cardwatch.bootstrap.simulator import build_simulator
 from cardwatch.observability import get_logger, get_metrics
 from cardwatch.settings import SimulatorSettings
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from cardwatch.bootstrap import build_slack
+from cardwatch.bootstrap.slack import build_slack
 from cardwatch.observability import get_logger, get_metrics
 from cardwatch.settings import SlackSettings
 

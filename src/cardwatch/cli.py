@@ -257,7 +257,7 @@ def redrive(*, dry_run: DryRunOption = False, stack: StackOption = None) -> None
 
     from cardwatch.aws.clients import AwsClients
     from cardwatch.aws.deployed import read_deployed_outputs
-    from cardwatch.bootstrap import build_redrive
+    from cardwatch.bootstrap.recovery import build_redrive
     from cardwatch.local import ministack
     from cardwatch.local.deploy import read_outputs
 
@@ -303,7 +303,7 @@ def backfill(
 
     from cardwatch.aws.clients import AwsClients
     from cardwatch.aws.deployed import read_deployed_warehouse
-    from cardwatch.bootstrap import build_backfill, build_redshift_loads
+    from cardwatch.bootstrap.recovery import build_backfill, build_redshift_loads
     from cardwatch.local import ministack
     from cardwatch.local.deploy import read_outputs
     from cardwatch.local.warehouse import Warehouse, WarehouseServer

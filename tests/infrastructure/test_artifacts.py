@@ -57,12 +57,14 @@ def test_the_layer_imports_with_nothing_beside_it(artifacts: Path) -> None:
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    assert {"cardwatch.bootstrap", "cardwatch.contract.streams"} <= set(ended.stdout.split())
+    assert {"cardwatch.bootstrap.notifier", "cardwatch.contract.streams"} <= set(
+        ended.stdout.split()
+    )
 
 
 def test_the_layer_leaves_out_the_command_line_and_the_one_machine_stack(artifacts: Path) -> None:
     package = artifacts / "CardwatchLayer" / "python" / "cardwatch"
-    assert (package / "bootstrap.py").exists()
+    assert (package / "bootstrap" / "notifier.py").exists()
     assert not (package / "local").exists()
     assert not (package / "cli.py").exists()
     assert not list(artifacts.rglob("__pycache__"))

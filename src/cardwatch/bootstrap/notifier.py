@@ -1,0 +1,61 @@
+"""Wires the notifier."""
+
+from datetime import timedelta
+
+from aws_lambda_powertools import Logger, Metrics
+
+from cardwatch.aws.clients import AwsClients
+from cardwatch.aws.dead_letters import S3DeadLetters
+from cardwatch.aws.event_stream import Backoff, KinesisEventStream
+from cardwatch.aws.ledger import DynamoDBPageLedger
+from cardwatch.aws.pager import SnsPager
+from cardwatch.aws.subscriptions import SnsSubscriptions
+from cardwatch.clock import SystemClock
+from cardwatch.paging.grouping import Policy
+from cardwatch.paging.notifier import Notifier
+from cardwatch.paging.telemetry import MeasuredNotifier
+from cardwatch.ports import Clock
+from cardwatch.settings import NotifierSettings
+
+
+def build_notifier(
+    settings: NotifierSettings,
+    *,
+    logger: Logger,
+    metrics: Metrics,
+    clock: Clock | None = None,
+    clients: AwsClients | None = None,
+) -> MeasuredNotifier:
+    """Give the notifier on DynamoDB, SNS, Kinesis and S3."""
+    clock = clock or SystemClock()
+    clients = clients or AwsClients()
+    notifier = Notifier(
+        ledger=DynamoDBPageLedger(
+            clients.dynamodb(),
+            settings.ledger_table,
+            clock,
+            keep_for=timedelta(days=settings.ledger_ttl_days),
+        ),
+        pager=SnsPager(clients.sns(), settings.topic_arn),
+        # The schedule puts what this gives up, and alerts must not wait for it.
+        stream=KinesisEventStream(
+            clients.kinesis(),
+            settings.stream_name,
+            clock,
+            backoff=Backoff(tries=3, patience_seconds=3.0),
+        ),
+        dead_letters=S3DeadLetters(clients.s3(), settings.dead_letter_bucket, clock),
+        clock=clock,
+        policy=Policy(
+            max_age=timedelta(seconds=settings.page_max_age_seconds),
+            lease=timedelta(seconds=settings.lease_seconds),
+            pages_per_minute=settings.pages_per_minute,
+        ),
+    )
+    return MeasuredNotifier(
+        notifier,
+        SnsSubscriptions(clients.sns(), settings.topic_arn),
+        settings.email_subscriptions,
+        logger,
+        metrics,
+    )

@@ -1,0 +1,81 @@
+"""Wires what the command line recovers with: redrive and backfill."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from cardwatch.aws.clients import AwsClients
+from cardwatch.aws.dead_letters import S3DeadLetters
+from cardwatch.aws.delivered_objects import Quarantine, S3DeliveredObjects
+from cardwatch.aws.deployed import DeployedWarehouse
+from cardwatch.aws.event_stream import KinesisEventStream
+from cardwatch.aws.redshift_data import RedshiftDataSession
+from cardwatch.aws.redshift_loads import RedshiftLoads
+from cardwatch.clock import SystemClock
+from cardwatch.paging.redrive import RedriveReport, redrive
+from cardwatch.ports import Clock, Loader
+from cardwatch.staging.backfill import BackfillReport, load_skipped
+
+LOAD_SECONDS: Final = 600.0
+"""How long one object's COPY may take."""
+
+
+def build_redrive(
+    *,
+    stream_name: str,
+    dead_letter_bucket: str,
+    clock: Clock | None = None,
+    clients: AwsClients | None = None,
+) -> Callable[[bool], RedriveReport]:
+    """Give the redrive of all dead letters; its argument says whether it is a dry run."""
+    clock = clock or SystemClock()
+    clients = clients or AwsClients()
+    dead_letters = S3DeadLetters(clients.s3(), dead_letter_bucket, clock)
+    stream = KinesisEventStream(clients.kinesis(), stream_name, clock)
+    return lambda dry_run: redrive(dead_letters, stream, clock, dry_run=dry_run)
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """The two halves of `cardwatch backfill`."""
+
+    load_skipped: Callable[[bool], BackfillReport]
+    """To the warehouse; the argument says whether it is a dry run."""
+    replay_quarantine: Callable[[bool], RedriveReport]
+    """To the stream; the same."""
+
+
+def build_backfill(
+    *,
+    stream_name: str,
+    delivery_bucket: str,
+    warehouse: Loader,
+    progress: Callable[[str], None],
+    clock: Clock | None = None,
+    clients: AwsClients | None = None,
+) -> Backfill:
+    """Give the backfill of one delivery bucket into one warehouse and onto one stream."""
+    clock = clock or SystemClock()
+    clients = clients or AwsClients()
+    objects = S3DeliveredObjects(clients.s3(), delivery_bucket)
+    quarantine = Quarantine(objects, clock, progress=progress)
+    stream = KinesisEventStream(clients.kinesis(), stream_name, clock)
+    return Backfill(
+        load_skipped=lambda dry_run: load_skipped(
+            objects, warehouse, dry_run=dry_run, progress=progress
+        ),
+        replay_quarantine=lambda dry_run: redrive(quarantine, stream, clock, dry_run=dry_run),
+    )
+
+
+def build_redshift_loads(
+    deployed: DeployedWarehouse, clients: AwsClients, clock: Clock | None = None
+) -> Loader:
+    """Give the deployed warehouse as its loader sees it."""
+    session = RedshiftDataSession(
+        clients.redshift_data(),
+        deployed.loader,
+        clock or SystemClock(),
+        patience_seconds=LOAD_SECONDS,
+    )
+    return RedshiftLoads(session, deployed.delivery_bucket, deployed.copy_role)

@@ -1,0 +1,92 @@
+"""What the notifier and the way to Slack log and count."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aws_lambda_powertools import Logger, Metrics
+
+from cardwatch.observability import count, observe_ms
+from cardwatch.paging.notifier import AlertRecord, Notifier, Outcome
+from cardwatch.paging.slack import Delivered
+from cardwatch.paging.subscriptions import (
+    Subscriptions,
+    SubscriptionsUnavailableError,
+    unhealthy,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredNotifier:
+    """The notifier as its handler calls it: it logs and counts what each run did."""
+
+    notifier: Notifier
+    subscriptions: Subscriptions
+    emails: int
+    """How many e-mail subscriptions there should be."""
+    logger: Logger
+    metrics: Metrics
+
+    def page_batch(self, records: Sequence[AlertRecord]) -> set[str]:
+        """Page a batch of alerts; give the sequence numbers to be delivered again."""
+        outcome = self.notifier.page_batch(records)
+        self._report("batch", outcome)
+        return outcome.failed
+
+    def page_waiting(self) -> None:
+        """Send what waits and finish what a crash left behind."""
+        self._report("schedule", self.notifier.page_waiting())
+
+    def check_subscriptions(self) -> None:
+        """Count the e-mail subscriptions that are missing or not confirmed."""
+        try:
+            found = unhealthy(self.subscriptions.all(), expected=self.emails)
+        except SubscriptionsUnavailableError as error:
+            # Not counted as healthy: a count that stays away is alarming too.
+            self.logger.error("subscriptions are not checked", problem=str(error))  # noqa: TRY400  the text says it all
+            return
+        count(self.metrics, "SubscriptionsUnhealthy", found)
+        if found:
+            self.logger.error(
+                "nobody reads these pages by e-mail: confirm the subscription, or make it anew",
+                subscriptions=found,
+            )
+
+    def _report(self, trigger: str, outcome: Outcome) -> None:
+        count(self.metrics, "AlertsReceived", outcome.received)
+        count(self.metrics, "AlertsPaged", outcome.paged)
+        count(self.metrics, "AlertsHeld", outcome.held)
+        count(self.metrics, "AlertsExpired", outcome.expired)
+        count(self.metrics, "PagesSent", outcome.pages_sent)
+        count(self.metrics, "PagesRepeated", outcome.pages_repeated)
+        count(self.metrics, "PageProblems", len(outcome.problems))
+        count(self.metrics, "PoisonRecords", outcome.poison.total())
+        for lag in outcome.detection_lags_ms:
+            observe_ms(self.metrics, "DetectionLag", lag)
+        for latency in outcome.latencies_ms:
+            observe_ms(self.metrics, "PageLatency", latency)
+        self.logger.info(
+            "alerts handled",
+            trigger=trigger,
+            received=outcome.received,
+            paged=outcome.paged,
+            held=outcome.held,
+            expired=outcome.expired,
+            pages=outcome.pages_sent,
+            repeated=outcome.pages_repeated,
+            to_deliver_again=len(outcome.failed),
+        )
+        if outcome.poison:
+            self.logger.warning("poison kept among the dead letters", reasons=dict(outcome.poison))
+        for problem in outcome.problems:
+            self.logger.error("not done, tried again later", problem=problem)
+
+
+def report_delivered(
+    delivered: Delivered, *, problem: str | None, logger: Logger, metrics: Metrics
+) -> None:
+    """Log and count what became of a batch of pages for Slack; `problem` is the queue's."""
+    count(metrics, "PagesPosted", delivered.posted)
+    count(metrics, "PagesNotPosted", len(delivered.again))
+    logger.info("pages posted", posted=delivered.posted, to_deliver_again=len(delivered.again))
+    for text in (*delivered.problems, *([problem] if problem else [])):
+        logger.error("not posted, tried again later", problem=text)
