@@ -14,13 +14,13 @@ from cardwatch.deployment.custom_resource import (
     ResourceFailedError,
     respond,
 )
-from cardwatch.deployment.warehouse_schema import (
+from cardwatch.ports import WarehouseUnavailableError
+from cardwatch.warehouse.schema import (
     Password,
     WarehouseSchema,
     WarehouseSchemaError,
 )
-from cardwatch.deployment.warehouse_sql import WarehouseSqlError, read_warehouse_sql
-from cardwatch.ports import WarehouseUnavailableError
+from cardwatch.warehouse.sql import WarehouseSqlError, read_warehouse_sql
 
 SQL_FOLDER: Final = Path(__file__).parent / "warehouse"
 READY_SECONDS: Final = 300

@@ -15,7 +15,7 @@ from tests.fake_redshift_data import Answers, FakeRedshiftData, refusal
 from tests.fakes import FakeClock
 
 from cardwatch.deployment import custom_resource
-from cardwatch.deployment.warehouse_sql import read_warehouse_sql
+from cardwatch.warehouse.sql import read_warehouse_sql
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "Correct0horse"  # noqa: S105  of a fake

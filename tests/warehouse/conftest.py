@@ -9,8 +9,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from cardwatch.deployment.warehouse_schema import LOADER, READER
 from cardwatch.local.warehouse import REDSHIFT_FUNCTIONS, Warehouse, WarehouseServer
+from cardwatch.warehouse.schema import LOADER, READER
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,11 @@ from tests.warehouse.redshift import PostgresEngine
 
 from cardwatch.aws.redshift_data import RedshiftDatabase, RedshiftDataSession
 from cardwatch.aws.redshift_loads import COPY_COLUMNS, RedshiftLoads
-from cardwatch.deployment.warehouse_schema import Password, WarehouseSchema
-from cardwatch.deployment.warehouse_sql import read_warehouse_sql
 from cardwatch.local.warehouse import DELIVERED_COLUMNS, SQL_FOLDER, Warehouse
 from cardwatch.ports import LoadOutcome, StoredObject, WarehouseUnavailableError
 from cardwatch.staging.backfill import load_skipped
+from cardwatch.warehouse.schema import Password, WarehouseSchema
+from cardwatch.warehouse.sql import read_warehouse_sql
 
 BUCKET = "delivered"
 ROLE = "arn:aws:iam::123456789012:role/copy"

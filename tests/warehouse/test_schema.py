@@ -17,7 +17,9 @@ from tests.fakes import FakeClock
 from tests.warehouse.redshift import PostgresEngine
 
 from cardwatch.aws.redshift_data import RedshiftDatabase, RedshiftDataSession
-from cardwatch.deployment.warehouse_schema import (
+from cardwatch.local.warehouse import SQL_FOLDER
+from cardwatch.ports import WarehouseUnavailableError
+from cardwatch.warehouse.schema import (
     LOADER,
     READER,
     Password,
@@ -25,9 +27,7 @@ from cardwatch.deployment.warehouse_schema import (
     WarehouseSchemaError,
     password_digest,
 )
-from cardwatch.deployment.warehouse_sql import read_warehouse_sql
-from cardwatch.local.warehouse import SQL_FOLDER
-from cardwatch.ports import WarehouseUnavailableError
+from cardwatch.warehouse.sql import read_warehouse_sql
 
 DATABASE = RedshiftDatabase("warehouse", False, "cardwatch", "arn:aws:secretsmanager:x:1:secret:a")  # noqa: FBT003
 PASSWORD = Password("version-1", "Mypassword1")

@@ -5,13 +5,13 @@ import logging
 import zlib
 from typing import Any, Final
 
-from cardwatch.deployment.warehouse_sql import quoted
 from cardwatch.ports import (
     LoadOutcome,
     StatementFailedError,
     WarehouseSession,
     WarehouseUnavailableError,
 )
+from cardwatch.warehouse.sql import quoted
 
 COPY_COLUMNS: Final = "event_id, event_type, event_date_origin, event_json_data"
 """The columns of a delivered row; the same as Firehose's in infra/warehouse.yaml."""

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot import exp
 
-from cardwatch.deployment.warehouse_schema import password_digest
-from cardwatch.deployment.warehouse_sql import (
+from cardwatch.warehouse.schema import password_digest
+from cardwatch.warehouse.sql import (
     WarehouseSqlError,
     read_warehouse_sql,
     statements,

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from cardwatch.deployment.warehouse_sql import Migration, WarehouseSql, quoted
 from cardwatch.ports import StatementFailedError, WarehouseSession
+from cardwatch.warehouse.sql import Migration, WarehouseSql, quoted
 
 LOADER: Final = "cardwatch_loader"
 """The user that Firehose and `cardwatch backfill` load as; access/grants.sql says what it may."""
