@@ -4,18 +4,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from cardwatch.ports import (
-    DeadLetter,
-    KnownStatus,
-    LedgerItem,
-    NotKeptError,
-    PageMessage,
-    PutOutcome,
-    RegistryUnavailableError,
-    StreamEntry,
-    UndeliveredEntry,
-    UnreadableObjectError,
-)
+from cardwatch.paging.ports import LedgerItem, PageMessage
+from cardwatch.ports import NotKeptError, PutOutcome, StreamEntry, UndeliveredEntry
+from cardwatch.recovery.ports import DeadLetter, UnreadableObjectError
+from cardwatch.staging.ports import KnownStatus, RegistryUnavailableError
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 

@@ -14,7 +14,7 @@ from cardwatch.deployment.custom_resource import (
     ResourceFailedError,
     respond,
 )
-from cardwatch.ports import WarehouseUnavailableError
+from cardwatch.warehouse.ports import WarehouseUnavailableError
 from cardwatch.warehouse.schema import (
     Password,
     WarehouseSchema,

@@ -21,9 +21,9 @@ import typer
 from cardwatch.settings import LocalSettings
 
 if TYPE_CHECKING:
-    from cardwatch.paging.redrive import RedriveReport
-    from cardwatch.ports import Loader
-    from cardwatch.staging.backfill import BackfillReport
+    from cardwatch.recovery.backfill import BackfillReport
+    from cardwatch.recovery.ports import Loader
+    from cardwatch.recovery.redrive import RedriveReport
 
 DOWN_SECONDS: Final = 60.0
 UP_SECONDS: Final = 300.0

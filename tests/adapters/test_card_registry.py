@@ -8,7 +8,7 @@ from tests.fakes import NOON
 
 from cardwatch.aws.card_registry import DynamoDBCardRegistry
 from cardwatch.aws.clients import AwsClients
-from cardwatch.ports import KnownStatus, RegistryUnavailableError
+from cardwatch.staging.ports import KnownStatus, RegistryUnavailableError
 
 CARD = "4f0c" * 8
 

@@ -10,7 +10,8 @@ from tests.fakes import FakeClock
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.dead_letters import MAPPING_SOURCE, S3DeadLetters
-from cardwatch.ports import DeadLetter, DeadLetterStore, NotKeptError, UnreadableObjectError
+from cardwatch.ports import NotKeptError
+from cardwatch.recovery.ports import DeadLetter, DeadLetterStore, UnreadableObjectError
 
 MAPPING_KEY = (
     "aws/lambda/a1b2/shardId-000000000000/2026/11/21/"

@@ -9,14 +9,15 @@ import pytest
 from tests.fakes import NOON, FakeClock, FakeEventStream
 
 from cardwatch.aws.clients import AwsClients
-from cardwatch.aws.delivered_objects import (
-    BucketUnavailableError,
-    Quarantine,
-    S3DeliveredObjects,
+from cardwatch.aws.delivered_objects import S3DeliveredObjects
+from cardwatch.recovery.error_output import (
+    QUARANTINE,
+    ErrorOutput,
+    FailedRecord,
+    read_failed_records,
 )
-from cardwatch.paging.redrive import RedriveReport, redrive
-from cardwatch.ports import UnreadableObjectError
-from cardwatch.staging.quarantine import QUARANTINE, FailedRecord, read_failed_records
+from cardwatch.recovery.ports import BucketUnavailableError, UnreadableObjectError
+from cardwatch.recovery.redrive import RedriveReport, redrive
 
 NAME = f"{QUARANTINE}2026/11/21/11/one.gz"
 
@@ -61,7 +62,7 @@ def replay(
     bucket: S3DeliveredObjects, stream: FakeEventStream, *, dry_run: bool = False
 ) -> RedriveReport:
     clock = FakeClock()
-    return redrive(Quarantine(bucket, clock), stream, clock, dry_run=dry_run)
+    return redrive(ErrorOutput(bucket, clock), stream, clock, dry_run=dry_run)
 
 
 def quarantined(bucket: S3DeliveredObjects) -> list[FailedRecord]:
@@ -169,4 +170,4 @@ def test_an_object_that_is_no_error_output_is_named_and_never_quoted(
     for quoted in ("no json", "e30=", base64.b64encode(b"a record").decode()):
         assert quoted not in problem
     with pytest.raises(UnreadableObjectError):
-        Quarantine(bucket, FakeClock()).open(NAME)
+        ErrorOutput(bucket, FakeClock()).open(NAME)

@@ -23,8 +23,9 @@ from cardwatch.local.delivery_ends import (
     StagerFunction,
 )
 from cardwatch.local.firehose import InvocationError, UnreachableError
-from cardwatch.ports import KnownStatus, StoredObject
-from cardwatch.staging.quarantine import FailedRecord
+from cardwatch.recovery.error_output import FailedRecord
+from cardwatch.recovery.ports import StoredObject
+from cardwatch.staging.ports import KnownStatus
 from cardwatch.staging.stolen import StolenCards
 
 FUNCTION = """

@@ -14,7 +14,7 @@ from tests.fakes import NOON, FakeClock, FakePageLedger
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.ledger import UNFINISHED_INDEX, DynamoDBPageLedger
-from cardwatch.ports import LedgerItem, PageLedger
+from cardwatch.paging.ports import LedgerItem, PageLedger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -18,7 +18,7 @@ from botocore.exceptions import (
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.pager import SnsPager
-from cardwatch.ports import PageMayBeSentError, PageMessage, PageNotSentError, Pager
+from cardwatch.paging.ports import PageMayBeSentError, PageMessage, PageNotSentError, Pager
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient

@@ -11,7 +11,7 @@ from tests.fake_redshift_data import Answers, FakeRedshiftData, refusal
 from tests.fakes import FakeClock
 
 from cardwatch.aws.redshift_data import RedshiftDatabase, RedshiftDataSession
-from cardwatch.ports import StatementFailedError, WarehouseUnavailableError
+from cardwatch.warehouse.ports import StatementFailedError, WarehouseUnavailableError
 
 CLUSTER = RedshiftDatabase("warehouse", False, "cardwatch", "arn:aws:secretsmanager:x:1:secret:a")  # noqa: FBT003
 PASSING = [

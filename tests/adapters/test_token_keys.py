@@ -6,7 +6,6 @@ import pytest
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.token_keys import SecretsManagerTokenKeys, TokenKeyError
-from cardwatch.ports import TokenKeys
 
 
 def new_name() -> str:
@@ -15,7 +14,7 @@ def new_name() -> str:
 
 def test_a_text_secret_is_its_bytes(aws: AwsClients) -> None:
     arn = aws.secrets().create_secret(Name=new_name(), SecretString="k" * 64)["ARN"]
-    keys: TokenKeys = SecretsManagerTokenKeys(aws.secrets(), arn)
+    keys = SecretsManagerTokenKeys(aws.secrets(), arn)
     assert keys.current() == b"k" * 64
 
 

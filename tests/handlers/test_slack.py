@@ -16,7 +16,7 @@ from tests.slack_server import SlackServer, slack_server
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.pager import SnsPager
-from cardwatch.ports import PageMessage
+from cardwatch.paging.ports import PageMessage
 
 ROOT = Path(__file__).parents[2]
 SECRET = "very-secret"  # noqa: S105  opens nothing

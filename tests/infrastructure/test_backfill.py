@@ -14,7 +14,7 @@ from tests.infrastructure.conftest import ROOT, Stack
 from cardwatch.cli import main
 from cardwatch.local import ministack
 from cardwatch.local.warehouse import Warehouse, WarehouseServer
-from cardwatch.staging.quarantine import QUARANTINE, FailedRecord
+from cardwatch.recovery.error_output import QUARANTINE, FailedRecord
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -19,7 +19,7 @@ from cardwatch.observability import (
     SlackMetric,
     StagerMetric,
 )
-from cardwatch.staging.quarantine import EVENTS, QUARANTINE
+from cardwatch.recovery.error_output import EVENTS, QUARANTINE
 
 FLINK = {"Application"}
 LAMBDA = {"FunctionName"}

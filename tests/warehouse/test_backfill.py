@@ -13,8 +13,9 @@ from tests.warehouse.redshift import PostgresEngine
 from cardwatch.aws.redshift_data import RedshiftDatabase, RedshiftDataSession
 from cardwatch.aws.redshift_loads import COPY_COLUMNS, RedshiftLoads
 from cardwatch.local.warehouse import DELIVERED_COLUMNS, SQL_FOLDER, Warehouse
-from cardwatch.ports import LoadOutcome, StoredObject, WarehouseUnavailableError
-from cardwatch.staging.backfill import load_skipped
+from cardwatch.recovery.backfill import load_skipped
+from cardwatch.recovery.ports import LoadOutcome, StoredObject
+from cardwatch.warehouse.ports import WarehouseUnavailableError
 from cardwatch.warehouse.schema import Password, WarehouseSchema
 from cardwatch.warehouse.sql import read_warehouse_sql
 

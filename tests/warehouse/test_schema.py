@@ -18,7 +18,7 @@ from tests.warehouse.redshift import PostgresEngine
 
 from cardwatch.aws.redshift_data import RedshiftDatabase, RedshiftDataSession
 from cardwatch.local.warehouse import SQL_FOLDER
-from cardwatch.ports import WarehouseUnavailableError
+from cardwatch.warehouse.ports import WarehouseUnavailableError
 from cardwatch.warehouse.schema import (
     LOADER,
     READER,

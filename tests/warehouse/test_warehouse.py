@@ -20,7 +20,8 @@ from cardwatch.local.warehouse import (
     WarehouseServer,
     postgres_statements,
 )
-from cardwatch.ports import LoadOutcome, WarehouseUnavailableError
+from cardwatch.recovery.ports import LoadOutcome
+from cardwatch.warehouse.ports import WarehouseUnavailableError
 
 ROW = {
     "event_id": "beat-1",

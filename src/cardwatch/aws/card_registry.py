@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cardwatch.aws.clients import failure_code
 from cardwatch.contract.fields import format_time, parse_time
-from cardwatch.ports import KnownStatus, RegistryUnavailableError
+from cardwatch.staging.ports import KnownStatus, RegistryUnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

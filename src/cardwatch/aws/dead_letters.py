@@ -20,7 +20,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from cardwatch.contract.fields import format_time
-from cardwatch.ports import Clock, DeadLetter, NotKeptError, UnreadableObjectError
+from cardwatch.ports import Clock, NotKeptError
+from cardwatch.recovery.ports import DeadLetter, UnreadableObjectError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

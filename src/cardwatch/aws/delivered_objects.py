@@ -1,30 +1,15 @@
-"""The delivery bucket: what was delivered, and what the stager refused."""
+"""The delivery bucket in Amazon S3."""
 
 import contextlib
-import gzip
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cardwatch.ports import (
-    Clock,
-    DeadLetter,
-    NotKeptError,
-    StoredObject,
-    UnreadableObjectError,
-)
-from cardwatch.staging.quarantine import QUARANTINE, FailedRecord, read_failed_records
+from cardwatch.recovery.ports import BucketUnavailableError, StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-SOURCE: Final = "quarantine"
-
-
-class BucketUnavailableError(Exception):
-    """The bucket refuses or does not answer; the text says which and what was asked."""
 
 
 class S3DeliveredObjects:
@@ -78,60 +63,3 @@ class S3DeliveredObjects:
         except (ClientError, BotoCoreError) as error:
             msg = f"the bucket {self._bucket} was asked to {what}: {error}"
             raise BucketUnavailableError(msg) from None
-
-
-class Quarantine:
-    """The error output as dead letters, so that redrive sends what a fix made valid.
-
-    What is left of an object stays in Firehose's wrapper, under the same prefix.
-    """
-
-    def __init__(
-        self,
-        objects: S3DeliveredObjects,
-        clock: Clock,
-        *,
-        progress: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        """Use the delivery bucket; `progress` hears of each object as it is opened."""
-        self._objects = objects
-        self._clock = clock
-        self._progress = progress
-        self._opened: dict[bytes, FailedRecord] = {}
-
-    def sources(self) -> Sequence[str]:
-        """Name the one source."""
-        return [SOURCE]
-
-    def objects(self, source: str) -> Iterator[str]:
-        """Give the keys of the error output, by name, as they are now."""
-        assert source == SOURCE  # noqa: S101  there is no other
-        yield from [item.key for item in self._objects.list(QUARANTINE)]
-
-    def open(self, name: str) -> Sequence[DeadLetter]:
-        """Read one object's records; raises UnreadableObjectError when it is no error output."""
-        body = self._objects.get(name)
-        try:
-            records = [] if body is None else list(read_failed_records(body))
-        except ValueError as error:
-            msg = f"s3://{self._objects.bucket}/{name}: {error}"
-            raise UnreadableObjectError(msg) from None
-        self._progress(f"{name}: {len(records)} records")
-        self._opened = {record.raw: record for record in records}
-        return [DeadLetter(raw=record.raw, reason=record.reason()) for record in records]
-
-    def keep(self, source: str, records: Sequence[bytes], *, reason: str) -> str:
-        """Keep records of the object that was opened last; raises NotKeptError."""
-        lines = b"".join(self._opened[raw].to_line() for raw in records)
-        name = hashlib.sha256(lines).hexdigest()[:32]
-        key = f"{QUARANTINE}{source}/{self._clock.now():%Y/%m/%d}/{reason}-{name}.gz"
-        try:
-            self._objects.put(key, gzip.compress(lines, mtime=0))
-        except BucketUnavailableError as error:
-            msg = f"keeping {len(records)} records failed: {error}"
-            raise NotKeptError(msg) from error
-        return key
-
-    def remove(self, name: str) -> None:
-        """Remove an object whose records are dealt with."""
-        self._objects.remove(name)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
-from cardwatch.ports import Clock, LedgerItem
+from cardwatch.paging.ports import LedgerItem
+from cardwatch.ports import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

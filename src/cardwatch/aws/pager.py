@@ -13,7 +13,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from cardwatch.ports import PageMayBeSentError, PageMessage, PageNotSentError
+from cardwatch.paging.ports import PageMayBeSentError, PageMessage, PageNotSentError
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient

@@ -16,7 +16,8 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.parsers import ResponseParserError
 
-from cardwatch.ports import Clock, StatementFailedError, WarehouseUnavailableError
+from cardwatch.ports import Clock
+from cardwatch.warehouse.ports import StatementFailedError, WarehouseUnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_redshift_data import RedshiftDataAPIServiceClient

@@ -5,8 +5,8 @@ import logging
 import zlib
 from typing import Any, Final
 
-from cardwatch.ports import (
-    LoadOutcome,
+from cardwatch.recovery.ports import LoadOutcome
+from cardwatch.warehouse.ports import (
     StatementFailedError,
     WarehouseSession,
     WarehouseUnavailableError,

@@ -6,15 +6,17 @@ from typing import Final
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.dead_letters import S3DeadLetters
-from cardwatch.aws.delivered_objects import Quarantine, S3DeliveredObjects
+from cardwatch.aws.delivered_objects import S3DeliveredObjects
 from cardwatch.aws.deployed import DeployedWarehouse
 from cardwatch.aws.event_stream import KinesisEventStream
 from cardwatch.aws.redshift_data import RedshiftDataSession
 from cardwatch.aws.redshift_loads import RedshiftLoads
 from cardwatch.clock import SystemClock
-from cardwatch.paging.redrive import RedriveReport, redrive
-from cardwatch.ports import Clock, Loader
-from cardwatch.staging.backfill import BackfillReport, load_skipped
+from cardwatch.ports import Clock
+from cardwatch.recovery.backfill import BackfillReport, load_skipped
+from cardwatch.recovery.error_output import ErrorOutput
+from cardwatch.recovery.ports import Loader
+from cardwatch.recovery.redrive import RedriveReport, redrive
 
 LOAD_SECONDS: Final = 600.0
 """How long one object's COPY may take."""
@@ -58,13 +60,13 @@ def build_backfill(
     clock = clock or SystemClock()
     clients = clients or AwsClients()
     objects = S3DeliveredObjects(clients.s3(), delivery_bucket)
-    quarantine = Quarantine(objects, clock, progress=progress)
+    error_output = ErrorOutput(objects, clock, progress=progress)
     stream = KinesisEventStream(clients.kinesis(), stream_name, clock)
     return Backfill(
         load_skipped=lambda dry_run: load_skipped(
             objects, warehouse, dry_run=dry_run, progress=progress
         ),
-        replay_quarantine=lambda dry_run: redrive(quarantine, stream, clock, dry_run=dry_run),
+        replay_quarantine=lambda dry_run: redrive(error_output, stream, clock, dry_run=dry_run),
     )
 
 

@@ -22,8 +22,8 @@ from cardwatch.local.firehose import (
     StreamRecord,
     UnreachableError,
 )
-from cardwatch.ports import StoredObject
-from cardwatch.staging.quarantine import QUARANTINE, read_failed_records
+from cardwatch.recovery.error_output import QUARANTINE, read_failed_records
+from cardwatch.recovery.ports import StoredObject
 from cardwatch.staging.stolen import StolenCards
 
 if TYPE_CHECKING:

@@ -32,8 +32,10 @@ from typing import Any, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cardwatch.ports import Clock, Loader, StoredObject, WarehouseUnavailableError
-from cardwatch.staging.quarantine import EVENTS, QUARANTINE, FailedRecord
+from cardwatch.ports import Clock
+from cardwatch.recovery.error_output import EVENTS, QUARANTINE, FailedRecord
+from cardwatch.recovery.ports import Loader, StoredObject
+from cardwatch.warehouse.ports import WarehouseUnavailableError
 
 POLL_SECONDS: Final = 1.0
 """Firehose reads a shard once a second; the rest of its five reads is for others."""

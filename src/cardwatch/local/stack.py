@@ -41,9 +41,9 @@ from cardwatch.local.receipts import Fact, Receipts
 from cardwatch.local.status import State, Status, Tally
 from cardwatch.local.supervisor import LocalStackError, Program, RunFolder, Supervisor, leftovers
 from cardwatch.local.warehouse import Warehouse, WarehouseServer
-from cardwatch.ports import WarehouseUnavailableError
 from cardwatch.settings import LocalSettings
 from cardwatch.staging.stolen import StolenCards
+from cardwatch.warehouse.ports import WarehouseUnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

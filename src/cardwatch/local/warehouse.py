@@ -28,7 +28,8 @@ from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 from sqlglot import exp
 
-from cardwatch.ports import LoadOutcome, WarehouseUnavailableError
+from cardwatch.recovery.ports import LoadOutcome
+from cardwatch.warehouse.ports import WarehouseUnavailableError
 
 with warnings.catch_warnings():
     # It warns at import where XDG_RUNTIME_DIR is not set, which is every container.

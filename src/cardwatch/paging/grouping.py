@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cardwatch.paging.alerts import PagedAlert
+from cardwatch.paging.ports import LedgerItem
 from cardwatch.paging.records import (
     MAX_ALERTS_PER_ENTRY,
     Bucket,
@@ -15,7 +16,6 @@ from cardwatch.paging.records import (
     PageState,
     page_id,
 )
-from cardwatch.ports import LedgerItem
 
 MAX_ALERTS_PER_PAGE: Final = 900
 """So that the ids fit a PAGE_EVENT (65,535 bytes) and the channel's message (256 KB)."""

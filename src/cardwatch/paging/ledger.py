@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from cardwatch.paging.ports import LedgerItem, PageLedger
 from cardwatch.paging.records import BUCKET_KEY, Bucket, Entry, EntryState, Marker, Page, Work
 from cardwatch.paging.throttle import TokenBucket
-from cardwatch.ports import LedgerItem, PageLedger
 
 
 @dataclass(frozen=True, slots=True)

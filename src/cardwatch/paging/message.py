@@ -8,8 +8,8 @@ from typing import Final
 
 from cardwatch.paging.alerts import PagedAlert
 from cardwatch.paging.grouping import Policy
+from cardwatch.paging.ports import PageMessage
 from cardwatch.paging.records import Page
-from cardwatch.ports import PageMessage
 
 MAX_LISTED: Final = 20
 MAX_SUBJECT: Final = 100

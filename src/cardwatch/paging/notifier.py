@@ -17,18 +17,9 @@ from cardwatch.paging.alerts import PagedAlert
 from cardwatch.paging.grouping import MAX_MENTIONS, Policy, enter, fitting, plan
 from cardwatch.paging.ledger import Known, Ledger
 from cardwatch.paging.message import compose
+from cardwatch.paging.ports import PageLedger, PageMayBeSentError, PageNotSentError, Pager
 from cardwatch.paging.records import Entry, EntryState, Page, PageState, Work
-from cardwatch.ports import (
-    Clock,
-    DeadLetters,
-    EventStream,
-    NotKeptError,
-    PageLedger,
-    PageMayBeSentError,
-    PageNotSentError,
-    Pager,
-    StreamEntry,
-)
+from cardwatch.ports import Clock, DeadLetters, EventStream, NotKeptError, StreamEntry
 
 SOURCE: Final = "notifier"
 """Under which name poison is kept."""

@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cardwatch.contract.fields import EventTime
 from cardwatch.paging.alerts import PagedAlert
+from cardwatch.paging.ports import LedgerItem
 from cardwatch.paging.throttle import TokenBucket
-from cardwatch.ports import LedgerItem
 
 MAX_ALERTS_PER_ENTRY: Final = 90
 """An entry and its markers are one transaction of at most 100 items."""

@@ -13,7 +13,8 @@ from typing import Final
 
 from cardwatch.contract.card_status import CardStatus
 from cardwatch.contract.streams import EVENT_TYPES
-from cardwatch.ports import CardRegistry, Clock, KnownStatus, RegistryUnavailableError
+from cardwatch.ports import Clock
+from cardwatch.staging.ports import CardRegistry, KnownStatus, RegistryUnavailableError
 
 MAX_TOKENS_PER_RECORD: Final = 8
 """A record that names more cards is no payment of anybody's; those beyond are not looked up."""

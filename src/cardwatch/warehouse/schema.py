@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from cardwatch.ports import StatementFailedError, WarehouseSession
+from cardwatch.warehouse.ports import StatementFailedError, WarehouseSession
 from cardwatch.warehouse.sql import Migration, WarehouseSql, quoted
 
 LOADER: Final = "cardwatch_loader"

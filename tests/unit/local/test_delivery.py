@@ -36,8 +36,9 @@ from cardwatch.local.firehose import (
     request_flush,
 )
 from cardwatch.local.firehose import run as run_process
-from cardwatch.ports import LoadOutcome, StoredObject, WarehouseUnavailableError
-from cardwatch.staging.quarantine import EVENTS, QUARANTINE, FailedRecord, read_failed_records
+from cardwatch.recovery.error_output import EVENTS, QUARANTINE, FailedRecord, read_failed_records
+from cardwatch.recovery.ports import LoadOutcome, StoredObject
+from cardwatch.warehouse.ports import WarehouseUnavailableError
 
 SHARDS = ("shard-0", "shard-1")
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:stager"

@@ -14,8 +14,8 @@ from tests.unit.paging.support import CrashError, World, alert_event, ids, recor
 
 from cardwatch.contract.streams import Envelope
 from cardwatch.paging.notifier import AlertRecord, Notifier
+from cardwatch.paging.ports import PageMayBeSentError
 from cardwatch.paging.records import PageState
-from cardwatch.ports import PageMayBeSentError
 
 LEASE_AND_A_BIT = 61
 

@@ -13,8 +13,8 @@ from cardwatch.paging.alerts import PagedAlert
 from cardwatch.paging.grouping import MAX_ALERTS_PER_PAGE, Policy
 from cardwatch.paging.message import compose
 from cardwatch.paging.notifier import page_events
+from cardwatch.paging.ports import PageMessage
 from cardwatch.paging.records import Page, PageState, page_id
-from cardwatch.ports import PageMessage
 
 
 def page(events: Sequence[Envelope], **changes: object) -> PageMessage:

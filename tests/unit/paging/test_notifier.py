@@ -7,8 +7,8 @@ from tests.fakes import NOON
 from tests.unit.paging.support import World, alert_event, ids, records
 
 from cardwatch.paging.grouping import MAX_ALERTS_PER_PAGE, Policy
+from cardwatch.paging.ports import PageMayBeSentError, PageNotSentError
 from cardwatch.paging.records import PageState
-from cardwatch.ports import PageMayBeSentError, PageNotSentError
 
 
 @pytest.fixture

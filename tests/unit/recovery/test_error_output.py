@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardwatch.staging.quarantine import FailedRecord, read_failed_records
+from cardwatch.recovery.error_output import FailedRecord, read_failed_records
 
 EXAMPLES = Path(__file__).parents[3] / "events" / "examples"
 ARRIVED = datetime(2026, 11, 21, 7, 0, 10, 250_000, tzinfo=UTC)

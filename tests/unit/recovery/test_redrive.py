@@ -6,8 +6,8 @@ from tests.unit.paging.support import World, alert_event, records
 
 from cardwatch.contract.heartbeat import Heartbeat
 from cardwatch.contract.streams import Envelope, read_event
-from cardwatch.paging.redrive import LEFTOVERS, redrive
-from cardwatch.ports import DeadLetter
+from cardwatch.recovery.ports import DeadLetter
+from cardwatch.recovery.redrive import LEFTOVERS, redrive
 
 
 def heartbeat() -> bytes:

@@ -10,15 +10,8 @@ from datetime import datetime
 from typing import Final
 
 from cardwatch.contract.streams import EVENT_TYPES, Envelope, RejectedRecord, read_event
-from cardwatch.ports import (
-    Clock,
-    DeadLetter,
-    DeadLetterStore,
-    EventStream,
-    NotKeptError,
-    StreamEntry,
-    UnreadableObjectError,
-)
+from cardwatch.ports import Clock, EventStream, NotKeptError, StreamEntry
+from cardwatch.recovery.ports import DeadLetter, DeadLetterStore, UnreadableObjectError
 
 LEFTOVERS: Final = "leftovers"
 """The source under which the rest of an object is kept when part of it was sent."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-from cardwatch.ports import DeliveredObjects, Loader
+from cardwatch.recovery.ports import DeliveredObjects, Loader
 
 SKIPPED: Final = ("events/errors/", "errors/")
 """Where Firehose puts the manifests: `errors/`, below the prefix of the objects or at the top.

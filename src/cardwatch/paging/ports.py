@@ -1,0 +1,79 @@
+"""What paging asks of the world; the adapters are in `aws`."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerItem:
+    """One item of the page ledger; what `body` means is the paging code's business."""
+
+    key: str
+    version: int
+    """How often it was written; 0 is an item that is not in the ledger yet."""
+    state: str
+    body: str
+    """JSON text, at most 300 KB."""
+    unfinished: str | None
+    """Which kind of work is still to do, or None: what has one is found by `PageLedger.waiting`."""
+    since: datetime
+    """When it was first written; the order in which unfinished work is done."""
+
+
+class PageLedger(Protocol):
+    """The memory that makes a page happen once: versioned items, changed all or none.
+
+    Whatever goes wrong, an exception leaves a `commit` either done or not; a reader finds out.
+    """
+
+    def read(self, keys: Collection[str]) -> Mapping[str, LedgerItem]:
+        """Give the newest version of those items that there are, by key."""
+        ...
+
+    def commit(self, items: Sequence[LedgerItem]) -> bool:
+        """Write at most 100 items as the next version, if every one still has the version given.
+
+        False, and nothing is written, when another attempt has changed one of them meanwhile.
+        """
+        ...
+
+    def waiting(self, kind: str, *, limit: int) -> Sequence[str]:
+        """Give the keys of unfinished items of a kind, oldest first; may be a moment behind."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PageMessage:
+    """One page as it is handed to the channel."""
+
+    page_id: str
+    subject: str
+    """At most 100 printable ASCII characters."""
+    text: str
+    alert_ids: tuple[str, ...]
+    """Every alert that the page accounts for, listed in the text or not."""
+    repeat: bool
+    """An earlier message with the same page id may have gone out."""
+
+
+class PageNotSentError(Exception):
+    """The channel refused the page or was not reached: nobody has received it."""
+
+
+class PageMayBeSentError(Exception):
+    """The channel did not answer: the page may have gone out."""
+
+
+class Pager(Protocol):
+    """The channel that pages people."""
+
+    @property
+    def channel(self) -> str:
+        """Give the channel's name as PAGE_EVENT has it."""
+        ...
+
+    def send(self, message: PageMessage) -> None:
+        """Send one page, once; raises PageNotSentError or PageMayBeSentError."""
+        ...

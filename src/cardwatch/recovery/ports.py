@@ -1,0 +1,104 @@
+"""What recovery asks of the world; the adapters are in `aws` and `local`."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from cardwatch.ports import DeadLetters
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One record that could not be delivered or handled."""
+
+    raw: bytes
+    reason: str
+    partition_key: str | None = None
+    """The key it had on the stream, where that is known."""
+
+
+class DeadLetterStore(DeadLetters, Protocol):
+    """The dead letters as redrive sees them."""
+
+    def sources(self) -> Sequence[str]:
+        """Name the sources that letters can be of."""
+        ...
+
+    def objects(self, source: str) -> Iterable[str]:
+        """Give the names of a source's objects."""
+        ...
+
+    def open(self, name: str) -> Sequence[DeadLetter]:
+        """Read one object's letters; raises UnreadableObjectError when it holds none."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove an object whose letters are dealt with."""
+        ...
+
+
+class UnreadableObjectError(Exception):
+    """An object among the dead letters is none of the formats that hold letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOutcome:
+    """What became of one delivered object."""
+
+    result: Literal["loaded", "already_loaded", "bad"]
+    rows: int = 0
+    error: str = ""
+
+
+class Loader(Protocol):
+    """The warehouse as whoever loads it sees it; methods raise WarehouseUnavailableError."""
+
+    def load(self, key: str, etag: str, body: bytes) -> LoadOutcome:
+        """Load one delivered object (gzip, a row a line) once."""
+        ...
+
+    def known_objects(self) -> set[tuple[str, str]]:
+        """Give key and etag of all objects that are loaded or kept aside."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object in the delivery bucket."""
+
+    key: str
+    etag: str
+    """Without quotes."""
+
+
+class BucketUnavailableError(Exception):
+    """The bucket refuses or does not answer; the text says which and what was asked."""
+
+
+class DeliveredObjects(Protocol):
+    """The delivery bucket; every method raises BucketUnavailableError."""
+
+    @property
+    def bucket(self) -> str:
+        """Give the bucket's name."""
+        ...
+
+    def list(self, prefix: str) -> Sequence[StoredObject]:
+        """Give all objects under a prefix, by key."""
+        ...
+
+    def get(self, key: str) -> bytes | None:
+        """Give an object's body, or None where there is none."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Remove an object."""
+        ...
+
+
+class WritableObjects(DeliveredObjects, Protocol):
+    """The delivery bucket for whoever puts something back."""
+
+    def put(self, key: str, body: bytes) -> str:
+        """Store an object and give its etag without quotes."""
+        ...
