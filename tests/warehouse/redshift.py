@@ -19,9 +19,25 @@ COPY: Final = re.compile(
     r"IAM_ROLE '(?P<role>[^']+)' FORMAT AS JSON 'auto' TIMEFORMAT 'auto' GZIP"
 )
 
+PLAIN: Final = r"(?=[^']*[A-Z])(?=[^']*[a-z])(?=[^']*[0-9])[^'/\"\\@ ]{8,64}"
+MD5: Final = r"md5[0-9a-f]{32}"
+PASSWORDS: Final = {
+    # Amazon Redshift Database Developer Guide, CREATE USER and ALTER USER: what PASSWORD may be.
+    "CREATE": re.compile(rf"{PLAIN}|{MD5}|sha256\|[0-9a-f]{{64}}\|[0-9a-f]{{64}}|sha256\|{PLAIN}"),
+    "ALTER": re.compile(rf"{PLAIN}|{MD5}"),
+}
 
-class CopyError(Exception):
-    """COPY refused an object; `fault` is what SYS_LOAD_ERROR_DETAIL gets to know."""
+
+def password_fault(statement: str) -> str | None:
+    """Give what Redshift says of a password in a form that its guide does not have."""
+    found = re.match(r"(CREATE|ALTER) USER \w+ PASSWORD '([^']*)'", statement)
+    if found and not PASSWORDS[found[1]].fullmatch(found[2]):
+        return f"invalid password for {found[1]} USER"
+    return None
+
+
+class RefusedError(Exception):
+    """Redshift refuses a statement; of a COPY, `fault` is what SYS_LOAD_ERROR_DETAIL has."""
 
     def __init__(self, text: str, fault: tuple[str, int, str, int] | None = None) -> None:
         super().__init__(text)
@@ -52,7 +68,7 @@ class PostgresEngine:
                     results.append(self._run(statement))
         except psycopg.Error as error:
             raise StatementError(number, str(error.diag.message_primary)) from error
-        except CopyError as error:
+        except RefusedError as error:
             if error.fault:
                 self.connection.execute(
                     "INSERT INTO sys_load_error_detail VALUES (now(), %s, %s, %s, %s)", error.fault
@@ -65,6 +81,8 @@ class PostgresEngine:
         if statement.startswith("COPY"):
             self._copy(statement)
             return []
+        if fault := password_fault(statement):
+            raise RefusedError(fault)
         cursor = self.connection.execute(in_postgres(statement).encode())
         return cursor.fetchall() if cursor.description else []
 
@@ -73,13 +91,13 @@ class PostgresEngine:
         found = COPY.fullmatch(statement)
         if found is None:
             msg = "syntax error"
-            raise CopyError(msg)
+            raise RefusedError(msg)
         place, columns = found["place"], found["columns"].split(", ")
         # COPY reads every object that begins so.
         keys = [name for name in self.objects if name.startswith(place)]
         if not keys or found["role"] != self.role:
             msg = f"S3ServiceException: Access Denied, {place}"
-            raise CopyError(msg)
+            raise RefusedError(msg)
         copy = SQL("COPY {} ({}) FROM STDIN").format(
             Identifier(*found["table"].split(".")), SQL(", ").join(map(Identifier, columns))
         )
@@ -92,7 +110,7 @@ class PostgresEngine:
                     except ValueError:
                         fault = (f"s3://{name}", number, "", 1216)
                         msg = "Load into table 'events' failed. Check 'sys_load_error_detail'"
-                        raise CopyError(msg, fault) from None
+                        raise RefusedError(msg, fault) from None
                     rows.write_row([fields.get(column) for column in columns])
 
 

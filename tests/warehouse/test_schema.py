@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from tests.fake_redshift_data import FakeRedshiftData, StatementError, refusal
 from tests.fakes import FakeClock
-from tests.warehouse.redshift import PostgresEngine
+from tests.warehouse.redshift import PostgresEngine, password_fault
 
 from cardwatch.aws.redshift_data import RedshiftDatabase, RedshiftDataSession
 from cardwatch.local.warehouse import SQL_FOLDER
@@ -257,8 +257,7 @@ def test_no_password_is_in_a_statement_s_text(api: FakeRedshiftData) -> None:
     assert not any(PASSWORD.value in statement for statement in ran(api))
     (create,) = [statement for statement in ran(api) if statement.startswith("CREATE USER")]
     _, _, digest = create.partition(" PASSWORD ")
-    salt = bytes.fromhex(digest.strip("'").rpartition("|")[2])
-    assert digest == f"'{password_digest(PASSWORD.value, salt)}'"
+    assert digest == f"'{password_digest(PASSWORD.value, LOADER)}'"
 
 
 def test_a_digest_that_redshift_quotes_is_not_passed_on(
@@ -268,7 +267,7 @@ def test_a_digest_that_redshift_quotes_is_not_passed_on(
         def run(self, statements: Sequence[str]) -> list[list[tuple[Any, ...]]]:
             for number, statement in enumerate(statements, start=1):
                 if statement.startswith("CREATE USER"):
-                    raise StatementError(number, f"syntax error at or near {statement[-120:]}")
+                    raise StatementError(number, f"syntax error at or near {statement[-33:]}")
             return super().run(statements)
 
     api.engine = Quoting(cast("PostgresEngine", api.engine).connection)
@@ -282,6 +281,22 @@ def test_a_new_password_is_given_to_the_user_that_is_there(api: FakeRedshiftData
     assert deploy(api, password=Password("version-2", "Anotherpassword1")) == [f"user {LOADER}"]
     assert any(statement.startswith(f"ALTER USER {LOADER} PASSWORD") for statement in ran(api))
     assert deploy(api, password=Password("version-2", "Anotherpassword1")) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "taken"),
+    [
+        ("CREATE USER u PASSWORD 'md5153c434b4b77c89e6b94f12c5393af5b'", True),
+        (f"CREATE USER u PASSWORD 'sha256|{'0' * 64}|{'0' * 64}'", True),
+        ("ALTER USER u PASSWORD 'md5153c434b4b77c89e6b94f12c5393af5b'", True),
+        (f"ALTER USER u PASSWORD 'sha256|{'0' * 64}|{'0' * 64}'", False),
+        ("ALTER USER u PASSWORD 'short'", False),
+    ],
+)
+def test_redshift_s_part_takes_a_password_only_in_a_documented_form(
+    statement: str, *, taken: bool
+) -> None:
+    assert (password_fault(statement) is None) == taken
 
 
 def test_a_user_that_somebody_dropped_is_made_again(api: FakeRedshiftData) -> None:

@@ -11,7 +11,6 @@ snapshot with its first read or write, not with LOCK: Amazon Redshift Database D
 import hashlib
 import logging
 import re
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -38,7 +37,7 @@ _CREATE_LEDGER: Final = (
     f"CREATE TABLE IF NOT EXISTS {_LEDGER} ({_LEDGER_COLUMNS}) DISTSTYLE ALL",
 )
 _LOCK: Final = f"LOCK {_LEDGER}"
-_DIGEST: Final = re.compile(r"\|?[0-9a-f]{8,}\|?[0-9a-f]*")
+_DIGEST: Final = re.compile(r"(?:md5)?[0-9a-f]{8,}")
 _LOG = logging.getLogger(__name__)
 
 
@@ -157,8 +156,9 @@ class WarehouseSchema:
         if exists and self.entries("user") == [wanted]:
             return []
         verb = "ALTER" if exists else "CREATE"
+        digest = password_digest(self._password.value, LOADER)
         return [
-            f"{verb} USER {LOADER} PASSWORD {quoted(password_digest(self._password.value))}",
+            f"{verb} USER {LOADER} PASSWORD {quoted(digest)}",
             *_replace("user", [wanted]),
         ]
 
@@ -217,16 +217,17 @@ class _Migrate:
         return statements
 
 
-def password_digest(password: str, salt: bytes | None = None) -> str:
-    """Give `sha256|digest|salt`, which CREATE USER takes in a password's place.
+def password_digest(password: str, user: str) -> str:
+    """Give `md5…`, which CREATE USER and ALTER USER take in a password's place.
 
-    The digest is SHA-256 over the password and the salt's 32 bytes, both in hex. Source and test
-    vector: Amazon Redshift Database Developer Guide, CREATE USER. The password cannot be had back
-    from it; the digest itself is what a client proves to know, so it is worth protecting too.
+    MD5 over the password and the user's name. Source and test vector: Amazon Redshift Database
+    Developer Guide, CREATE USER; ALTER USER takes no other digest. Every client can log in with it:
+    a SHA-256 one asks for an authentication that PostgreSQL's drivers do not have. The password, 64
+    random letters and digits, cannot be had back from it; but in the protocol the digest is as good
+    as the password, so it is worth protecting too.
     """
-    salt = secrets.token_bytes(32) if salt is None else salt
-    digest = hashlib.sha256(password.encode() + salt).hexdigest()
-    return f"sha256|{digest}|{salt.hex()}"
+    digest = hashlib.md5(f"{password}{user}".encode(), usedforsecurity=False)  # Redshift's form
+    return f"md5{digest.hexdigest()}"
 
 
 def _replace(kind: str, entries: Sequence[_Entry]) -> list[str]:
