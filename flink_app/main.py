@@ -19,7 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--edge", choices=sorted(EDGES), default="connector")
     parser.add_argument("--properties", type=Path, help="JSON file of property groups")
-    options = parser.parse_args(arguments)
+    # Managed Flink may pass arguments of its own; elsewhere an unknown one is a slip of the pen.
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown and options.properties is not None:
+        parser.error(f"unknown arguments: {' '.join(unknown)}")
     managed = options.properties is None
     try:
         properties = Properties.read(MANAGED_FLINK_FILE if managed else options.properties)

@@ -14,11 +14,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.session
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError
+from botocore.loaders import Loader
 from botocore.model import OperationModel, Shape, StructureShape
 from tests.fakes import FakeClock
 
+from cardwatch.aws.flink_log import FlinkLog
 from cardwatch.aws.managed_flink import ManagedFlink
 from cardwatch.deployment.custom_resource import respond
 from cardwatch.deployment.flink_application import ApplicationLife
@@ -35,6 +38,25 @@ GROUPS = {
         "start_timestamp": "1970-01-01T00:00:00.000Z",
     },
 }
+MODELS = Loader()
+"""Reads a service's model once for all sessions."""
+
+
+def fresh_session() -> boto3.Session:
+    core = botocore.session.Session()
+    core.register_component("data_loader", MODELS)
+    return boto3.Session("test", "test", region_name="us-east-1", botocore_session=core)
+
+
+STATUSES = frozenset(
+    fresh_session()
+    .client("kinesisanalyticsv2")
+    .meta.service_model.shape_for("ApplicationStatus")
+    .enum  # type: ignore[attr-defined]  # of string shapes
+)
+"""Every status that the service's own model has."""
+STOPPED = frozenset({"READY", "ROLLED_BACK"})
+"""From these an application is started, changed and deleted."""
 PAGE = 2
 """Snapshots in one answer, so that paging is used."""
 
@@ -73,6 +95,7 @@ class App:
     code: str
     groups: dict[str, dict[str, str]]
     status: str = "READY"
+    """One of STATUSES."""
     version: int = 1
     snapshots: list[Snapshot] = field(default_factory=list)
     jobs: list[str] = field(default_factory=list)
@@ -102,26 +125,35 @@ class FakeManagedFlink:
     hangs: bool = False
     """Whether stopping with a snapshot neither ends nor fails."""
     operation_ids: bool = True
+    no_job: set[str] = field(default_factory=set)
+    """Codes whose Python program fails once the application is RUNNING, which it stays."""
+    falls_over: dict[str, float] = field(default_factory=dict)
+    """Codes that run for so many seconds and are stopped by the service then."""
+    log: list[tuple[datetime, str]] = field(default_factory=list)
+    """The lines in the application's log group."""
+    no_log: bool = False
+    """Whether the log group may not be read."""
     _pending: dict[str, tuple[datetime, Callable[[], None]]] = field(default_factory=dict)
     _operations: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def client(self) -> "KinesisAnalyticsV2Client":
-        client = boto3.client(
-            "kinesisanalyticsv2",
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106  it opens nothing
-        )
+        client = fresh_session().client("kinesisanalyticsv2")
         # An answer of this event's handler is the call's, which its type does not know.
         client.meta.events.register("before-call", self._answer)  # type: ignore[arg-type]
         return client
+
+    def log_session(self) -> boto3.Session:
+        session = fresh_session()
+        session.events.register("before-call.cloudwatch-logs", self._answer_logs)  # type: ignore[arg-type]
+        return session
 
     def deployed(self, code: str) -> App:
         """What CloudFormation's creation or change of a stopped application leaves."""
         app = self.apps.setdefault(NAME, App(code, {}))
         self._settle(NAME)
-        if app.status != "READY":
+        if app.status not in STOPPED:
             raise in_status(IN_USE, app)
+        app.status = "READY"
         app.code, app.version = code, app.version + 1
         app.groups = {group: dict(values) for group, values in GROUPS.items()}
         return app
@@ -181,7 +213,7 @@ class FakeManagedFlink:
         return answer | ({"NextToken": str(begin + PAGE)} if summaries[begin + PAGE :] else {})
 
     def _start_application(self, app: App, body: Mapping[str, Any]) -> dict[str, Any]:
-        if app.status != "READY":
+        if app.status not in STOPPED:
             raise in_status(IN_USE, app)
         run = body["RunConfiguration"]
         assert run["FlinkRunConfiguration"] == {"AllowNonRestoredState": False}
@@ -206,6 +238,7 @@ class FakeManagedFlink:
                     begin += " " + edge["start_timestamp"]
                 app.jobs.append("snapshot" if state is not None else begin)
                 self._succeed(app, "RUNNING", operation)
+                self._run(app, body)
 
         self._later(body, self.start_seconds, end)
         return operation
@@ -234,7 +267,7 @@ class FakeManagedFlink:
     def _update_application(self, app: App, body: Mapping[str, Any]) -> dict[str, Any]:
         if body["CurrentApplicationVersionId"] != app.version:
             raise OTHER_VERSION
-        if app.status != "READY":
+        if app.status not in STOPPED:
             raise in_status(IN_USE, app)
         update = body["ApplicationConfigurationUpdate"]["EnvironmentPropertyUpdates"]
         app.groups = {
@@ -261,6 +294,40 @@ class FakeManagedFlink:
         }
 
     # ---------- its inside ----------
+
+    def _run(self, app: App, body: Mapping[str, Any]) -> None:
+        """What becomes of the job after RUNNING."""
+        if app.code in self.no_job:
+            entry = {
+                "logger": "org.apache.flink.client.python.PythonDriver",
+                "message": "Run python process failed",
+                "throwableInformation": "java.lang.RuntimeException: exits with code: 1\n\tat …",
+                "messageType": "ERROR",
+            }
+            self.log.append((self.clock.now(), json.dumps(entry)))
+        if app.code in self.falls_over:
+
+            def end() -> None:
+                app.status = "READY"
+
+            self._later(body, self.falls_over[app.code], end)
+
+    def _answer_logs(
+        self, model: OperationModel, params: Mapping[str, Any], **_: object
+    ) -> tuple[SimpleNamespace, dict[str, Any]]:
+        assert model.name == "FilterLogEvents"
+        if self.no_log:
+            refused = {"Error": {"Code": "AccessDeniedException", "Message": "not yours"}}
+            return SimpleNamespace(status_code=HTTPStatus.BAD_REQUEST), refused
+        body = json.loads(params["body"])
+        assert body["logGroupName"] == "detection-logs"
+        terms = [term for term in body["filterPattern"].split('"') if term.strip()]
+        events = [
+            {"message": line, "timestamp": int(at.timestamp() * 1000)}
+            for at, line in self.log
+            if at.timestamp() * 1000 >= body["startTime"] and all(term in line for term in terms)
+        ]
+        return SimpleNamespace(status_code=HTTPStatus.OK), {"events": events[: body["limit"]]}
 
     def _operation(self) -> dict[str, str]:
         identity = f"op-{len(self._operations)}"
@@ -424,7 +491,9 @@ def ask(
 ) -> dict[str, Any]:
     """Have the function answer one request of CloudFormation."""
     answers: list[bytes] = []
-    life = ApplicationLife(ManagedFlink(service.client()), clock.sleep, clock.now)
+    life = ApplicationLife(
+        ManagedFlink(service.client()), FlinkLog(service.log_session()), clock.sleep, clock.now
+    )
     respond(
         event,
         Context(clock, seconds),

@@ -121,7 +121,7 @@ class Deployed:
         return cls(
             payments_per_second=float(default["PaymentsPerSecond"]),
             shards=int(default["StreamShards"]),
-            parallelism=int(default["FlinkParallelism"]),
+            parallelism=int(default["StreamShards"]),
             per_kpu=int(default["FlinkParallelismPerKpu"]),
             buffer_seconds=float(default["DeliveryBufferSeconds"]),
             buffer_megabytes=float(default["DeliveryBufferMegabytes"]),

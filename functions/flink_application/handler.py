@@ -3,11 +3,12 @@
 from typing import Any
 
 from cardwatch.aws.clients import AwsClients
+from cardwatch.aws.flink_log import FlinkLog
 from cardwatch.aws.managed_flink import ManagedFlink
 from cardwatch.deployment.custom_resource import LambdaContextLike, respond
 from cardwatch.deployment.flink_application import ApplicationLife
 
-life = ApplicationLife(ManagedFlink(AwsClients().managed_flink()))
+life = ApplicationLife(ManagedFlink(AwsClients().managed_flink()), FlinkLog())
 
 
 def handler(event: dict[str, Any], context: LambdaContextLike) -> None:

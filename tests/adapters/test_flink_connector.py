@@ -114,6 +114,7 @@ def test_without_the_jar_the_connector_edge_says_in_one_line_what_is_missing(
             "aws_region": "us-east-1",
             "start_position": "TRIM_HORIZON",
             "start_timestamp": "1970-01-01T00:00:00.000Z",
+            "poll_interval_ms": "700",
         },
     )
     assert done.returncode == 1

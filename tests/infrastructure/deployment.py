@@ -14,6 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from cfnlint.schema.manager import (  # type: ignore[import-untyped]  # has no stubs
+    PROVIDER_SCHEMA_MANAGER,
+)
 from tests.infrastructure.conftest import ROOT
 
 from cardwatch.local.template import Evaluation, unresolved
@@ -30,6 +33,7 @@ ON_AWS: Mapping[str, str] = {
     "ReservedConcurrency": "on",
 }
 """Everything that a parameter can switch on."""
+STACK = "cardwatch-of-a-test"
 UUID = "11111111-2222-3333-4444-555555555555"
 _REFERENCE = re.compile(r"\$\{([A-Za-z0-9/]+)(?:\.([A-Za-z0-9.]+))?\}")
 
@@ -56,6 +60,21 @@ class Deployment:
             if match[1] in self.resources
         }
 
+    def needs(self, path: str) -> set[str]:
+        """Give the paths of what CloudFormation makes before a resource, directly."""
+        resource = self.resources[path]
+        stack = path.rpartition("/")[0]
+        named = as_list(resource.get("DependsOn", []))
+        apart = {f"{stack}/{name}" if stack else name for name in named}
+        return (self.referred(resource) | apart & set(self.resources)) - {path}
+
+    def identity(self, path: str) -> tuple[str, ...] | None:
+        """Give what names a resource in its account and region; None where CloudFormation does."""
+        resource = self.resources[path]
+        properties = resource.get("Properties", {})
+        given = {n: str(properties[n]) for n in identifying(resource["Type"]) if n in properties}
+        return (resource["Type"], *given.values()) if given else None
+
     def statements(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Give every statement that allows a role something, with the role's path."""
         for path, role in self.of_type("AWS::IAM::Role").items():
@@ -71,6 +90,31 @@ class Deployment:
 def as_list(value: object) -> list[Any]:
     """Give what may be one or many as many."""
     return value if isinstance(value, list) else [value]
+
+
+@cache
+def identifying(kind: str) -> tuple[str, ...]:
+    """Give the properties that name a resource of a type, by the type's schema.
+
+    Its identifier where a template may give it; else, where the service makes one such as an ARN,
+    the names in it, with those of what it belongs to.
+    """
+    if "::" not in kind or kind.startswith(
+        ("Custom::", "AWS::CloudFormation::", "AWS::Serverless")
+    ):
+        return ()
+    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+
+    def names(of: str) -> list[str]:
+        return [str(place).removeprefix("/properties/") for place in schema.get(of, [])]
+
+    identifier = names("primaryIdentifier")
+    if not set(identifier) & set(names("readOnlyProperties")):
+        return tuple(identifier)
+    fixed = names("createOnlyProperties")
+    return tuple(
+        name for name in fixed if name.endswith(("Name", "Identifier", "Id", "ARN", "Arn"))
+    )
 
 
 @cache
@@ -110,8 +154,8 @@ def deployment(**parameters: str) -> Deployment:
         "AWS::AccountId": "123456789012",
         "AWS::Partition": "aws",
         "AWS::URLSuffix": "amazonaws.com",
-        "AWS::StackName": "cardwatch",
-        "AWS::StackId": f"arn:aws:cloudformation:us-east-1:123456789012:stack/cardwatch/{UUID}",
+        "AWS::StackName": STACK,
+        "AWS::StackId": f"arn:aws:cloudformation:us-east-1:123456789012:stack/{STACK}/{UUID}",
     }
     resources: dict[str, Mapping[str, Any]] = {}
     _flatten("template.yaml", {**pseudo, **parameters}, "", resources)

@@ -1,9 +1,11 @@
 """What `sam build` puts into each artifact."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
 from tests.infrastructure.conftest import ROOT, Template
 
 from cardwatch.local import ministack
@@ -68,3 +70,30 @@ def test_the_layer_leaves_out_the_command_line_and_the_one_machine_stack(artifac
     assert not (package / "local").exists()
     assert not (package / "cli.py").exists()
     assert not list(artifacts.rglob("__pycache__"))
+
+
+MAKEFILES = sorted([ROOT / "src/Makefile", *ROOT.glob("functions/*/Makefile")])
+
+
+@pytest.mark.parametrize("makefile", MAKEFILES, ids=lambda path: path.parent.name)
+def test_where_make_sees_one_folder_alone_it_builds_or_says_in_one_line_why_not(
+    makefile: Path, tmp_path: Path
+) -> None:
+    """As `sam build --use-container` runs it."""
+    shutil.copytree(makefile.parent, tmp_path / "folder")
+    [target] = re.findall(r"^(build-\w+):", makefile.read_text(), re.MULTILINE)
+    out = tmp_path / "out"
+    out.mkdir()
+    ended = subprocess.run(
+        ["make", "-f", str(tmp_path / "folder/Makefile"), target, f"ARTIFACTS_DIR={out}"],
+        cwd=tmp_path / "folder",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ended.returncode == 0:
+        assert files(out) == {"handler.py"}
+    else:
+        [line] = ended.stderr.splitlines()
+        assert "--use-container" in line
+        assert "Run `sam build` without it" in line

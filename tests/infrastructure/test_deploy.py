@@ -91,7 +91,6 @@ def test_the_emulator_has_every_resource_of_the_template(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("parameters", "told"),
     [
-        ({"FlinkParallelism": "4"}, "FlinkParallelism exceeds StreamShards, which is 2"),
         ({"WarehouseRpus": "8"}, "WarehouseMaxRpus is below WarehouseRpus"),
         ({"StreamShards": "3"}, "StreamShards"),
         ({"RiskTeamEmail": "nobody"}, "must be one e-mail address"),

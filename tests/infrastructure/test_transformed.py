@@ -13,7 +13,14 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from tests.infrastructure.deployment import Deployment, as_list, everything, one_machine
+from tests.infrastructure.deployment import (
+    STACK,
+    UUID,
+    Deployment,
+    as_list,
+    everything,
+    one_machine,
+)
 
 Rule = Callable[[Deployment], Iterator[str]]
 DATA_KEY = "DataStack/DataKey"
@@ -387,6 +394,93 @@ def unreserved_concurrency(deployed: Deployment) -> Iterator[str]:
             yield f"{function} may take all of the account's concurrency"
 
 
+DESTINATIONS = {
+    # What Lambda asks of a function's role when it makes a mapping with this destination of what it
+    # gives up: the actions, and on what ({} is the destination). AWS Lambda Developer Guide,
+    # "Retain discarded batch records"; that S3's is asked of all objects is what deployments met.
+    "AWS::S3::Bucket": {"s3:PutObject": "{}/*", "s3:ListBucket": "{}"},
+    "AWS::SNS::Topic": {"sns:Publish": "{}"},
+    "AWS::SQS::Queue": {"sqs:SendMessage": "{}"},
+}
+
+
+def destinations_without_permission(deployed: Deployment) -> Iterator[str]:
+    for mapping, properties in deployed.of_type("AWS::Lambda::EventSourceMapping").items():
+        destination = (
+            properties.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+        )
+        if destination is None:
+            continue
+        [function] = deployed.referred(properties["FunctionName"])
+        roles = deployed.referred(deployed.resources[function]["Properties"]["Role"])
+        [kind] = {deployed.resources[p]["Type"] for p in deployed.referred(destination)}
+        for action, place in DESTINATIONS[kind].items():
+            if not any(
+                role in roles
+                and statement["Effect"] == "Allow"
+                and action in as_list(statement["Action"])
+                and place.format(destination) in as_list(statement["Resource"])
+                and not statement.get("Condition")
+                for role, statement in deployed.statements()
+            ):
+                yield f"{mapping} is not made: {roles} may not {action} on {place}"
+
+
+ASSUMED = {
+    # Which services assume a role while CloudFormation makes the resource, and fail when it is so
+    # young that they do not know it yet: where the role is.
+    "AWS::Scheduler::Schedule": ("Target", "RoleArn"),
+    "AWS::KinesisAnalyticsV2::Application": ("ServiceExecutionRole",),
+    "AWS::KinesisFirehose::DeliveryStream": (
+        "KinesisStreamSourceConfiguration",
+        "RoleARN",
+    ),
+}
+WAITS = {"Custom::FlinkApplicationPause"}
+"""What takes its time on purpose between a role and what assumes it."""
+
+
+def young_roles(deployed: Deployment) -> Iterator[str]:
+    """A role is old enough when it needs nothing and what assumes it needs more than that.
+
+    Or when something that waits stands between them.
+    """
+    for kind, place in ASSUMED.items():
+        for path, properties in deployed.of_type(kind).items():
+            named: Any = properties
+            for part in place:
+                named = named[part]
+            for role in deployed.referred(named):
+                waits = {
+                    need
+                    for need in deployed.needs(path)
+                    if deployed.resources[need]["Type"] in WAITS and role in deployed.needs(need)
+                }
+                others = deployed.needs(path) - {role}
+                if not waits and (deployed.needs(role) or not any(map(deployed.needs, others))):
+                    yield f"{path} is made right after {role}"
+
+
+SHARED_NAMES = {
+    "AWS::Lambda::LayerVersion": "a version of its own, which each stack knows by its ARN",
+}
+
+
+def names_of_every_stack(deployed: Deployment) -> Iterator[str]:
+    """Give resources that a second stack in the account and region would have by the same name.
+
+    A name is another stack's too unless the stack's own name or id is in it, or that of something
+    of the stack's: what is named within that is nobody else's.
+    """
+    own = ("${", STACK, UUID.split("-")[0])
+    for path, resource in deployed.resources.items():
+        identity = deployed.identity(path)
+        if identity is None or resource["Type"] in SHARED_NAMES:
+            continue
+        if not any(mark in part for part in identity[1:] for mark in own):
+            yield f"{path} is {identity} in every stack"
+
+
 RULES: dict[str, Rule] = {
     rule.__name__: rule
     for rule in (
@@ -414,6 +508,9 @@ RULES: dict[str, Rule] = {
         unversioned_buckets,
         custom_resources_without_end,
         unreserved_concurrency,
+        destinations_without_permission,
+        young_roles,
+        names_of_every_stack,
     )
 }
 
@@ -438,6 +535,8 @@ def test_the_deployment_keeps_the_rule(rule: str, warehouse: str) -> None:
         "secrets_in_the_environment",
         "buckets_that_may_become_public",
         "policies_for_anyone",
+        "destinations_without_permission",
+        "names_of_every_stack",
     ],
 )
 def test_the_one_machine_stack_keeps_it_as_well(rule: str) -> None:
@@ -542,6 +641,20 @@ SEEDS: dict[str, tuple[str, str, Any]] = {
         "Properties.ReservedConcurrentExecutions",
         GONE,
     ),
+    "destinations_without_permission": (
+        "AWS::IAM::Role",
+        "Properties.Policies",
+        [
+            *allowing("s3:PutObject", "${DataStack/DeadLetterBucket.Arn}/dead-letters/*"),
+            *allowing("s3:ListBucket", "${DataStack/DeadLetterBucket.Arn}"),
+        ],
+    ),
+    "young_roles": (
+        "AWS::IAM::Role",
+        "Properties.Policies",
+        allowing("lambda:InvokeFunction", "${NotifierFunction.Arn}"),
+    ),
+    "names_of_every_stack": ("AWS::Scheduler::Schedule", "Properties.Name", "EveryMinute"),
 }
 """What breaks each rule: resources of a type, the place in them, and what is put there."""
 

@@ -33,7 +33,14 @@ UNSEEN_LOOKS: Final = 3
 """Looks after which an operation that says nothing and changed nothing has failed."""
 MOST_LOOK_BACK_SECONDS: Final = 86_400
 """The stream's retention: what is older is no more."""
+WATCHED_SECONDS: Final = 60.0
+"""After RUNNING: the service says it before the Python program has built a job."""
+NEW_ROLE_SECONDS: Final = 20.0
+"""What a role's trust takes to be known everywhere; CreateApplication does not wait for it."""
 
+_STOPPED: Final = frozenset({"READY", "ROLLED_BACK"})
+"""It does not run and may be started. ROLLED_BACK is where the service leaves one whose change it
+took back while it did not run (AWS's guide to an application's life)."""
 _FORCEABLE: Final = frozenset({"STARTING", "UPDATING", "STOPPING", "AUTOSCALING", "RUNNING"})
 _RESTORE_REFUSALS: Final = frozenset(
     {
@@ -45,7 +52,7 @@ _RESTORE_REFUSALS: Final = frozenset(
 )
 """With these a start can be refused because of the snapshot that it is to restore."""
 _REMEDIES: Final = {
-    "LimitExceededException": "lower FlinkParallelism or have the account's quota of KPUs raised",
+    "LimitExceededException": "lower StreamShards or have the account's quota of KPUs raised",
     "AccessDeniedException": "grant that to FlinkApplicationRole in infra/detection.yaml",
     "InvalidApplicationConfigurationException": (
         "correct the application's code, role or properties in infra/detection.yaml"
@@ -79,7 +86,7 @@ class Application:
     """The application as the service describes it."""
 
     status: str
-    """READY (stopped), RUNNING, or one on the way between them."""
+    """READY or ROLLED_BACK (stopped), RUNNING, or one on the way between them."""
     version: int
     properties: Mapping[str, Mapping[str, str]]
     """Property groups by name."""
@@ -126,11 +133,23 @@ class ApplicationApi(Protocol):
         ...
 
 
+class ApplicationLog(Protocol):
+    """The application's log group."""
+
+    def python_failure(self, group: str, since: datetime) -> str | None:
+        """Give what the log says of a Python program that failed since then; None if nothing.
+
+        None too when the log cannot be read: that says nothing of the job.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ApplicationLife:
     """Does what the custom resources around the application ask for."""
 
     api: ApplicationApi
+    log: ApplicationLog
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -149,7 +168,8 @@ class ApplicationLife:
         try:
             match state, request.kind:
                 case ("PAUSED", "Create"):
-                    pass
+                    # The application comes next, and its role was made seconds ago.
+                    self.sleep(min(NEW_ROLE_SECONDS, max(0.0, request.remaining_seconds())))
                 case ("PAUSED", "Update") | ("RUNNING", "Delete"):
                     step.stop()
                 case ("PAUSED", "Delete"):
@@ -224,8 +244,9 @@ class _Step:
                 return str(error)
             raise
         looks = 0
+        began = self._life.now()
         while (status := self._describe().status) != "RUNNING":
-            if status in {"READY", "ROLLED_BACK"}:
+            if status in _STOPPED:
                 looks += 1
                 ended = self._ended(operation, looks)
                 if ended:
@@ -234,6 +255,26 @@ class _Step:
                 self.stop(force=True)
                 return f"it was still {status} after {reserve:.0f} s"
             self._wait(f"was {status}")
+        return self._ended_after_all(began)
+
+    def _ended_after_all(self, began: datetime) -> str | None:
+        """Watch an application that runs for a while; gives why it does so no more.
+
+        Raises ResourceFailedError when the Python program failed: the application says RUNNING and
+        has no job then, and state has nothing to do with it.
+        """
+        group = self._request.properties.get("LogGroup")
+        until = self._life.now() + timedelta(seconds=WATCHED_SECONDS)
+        while self._life.now() < until and self._request.remaining_seconds() > 0:
+            self._life.sleep(POLL_SECONDS)
+            failure = self._life.log.python_failure(group, began) if group else None
+            if failure:
+                self.stop(force=True)
+                msg = f"{self._name} runs without a job, for its program failed: {failure}; "
+                raise self._failed(msg + self._where())
+            status = self._describe().status
+            if status in _STOPPED:
+                return f"it ran and was {status} within {WATCHED_SECONDS:.0f} s"
         return None
 
     def _asked_to_start(self, *, restore: bool) -> str | None:
@@ -264,7 +305,7 @@ class _Step:
     def is_stopped(self) -> bool:
         """Say whether it is there and does not run."""
         try:
-            return self._settled().status == "READY"
+            return self._settled().status in _STOPPED
         except ApplicationMissingError:
             return False
 
@@ -282,7 +323,7 @@ class _Step:
         patience = self._request.remaining_seconds() / 2
         while True:
             status = self._describe().status
-            if status in {"READY", "DELETING"}:
+            if status in _STOPPED or status == "DELETING":
                 return
             if stopping and status == "RUNNING":
                 looks += 1
@@ -330,10 +371,10 @@ class _Step:
         return ended
 
     def _settled(self) -> Application:
-        """Wait until it is READY or RUNNING; raises ApplicationMissingError."""
+        """Wait until it is stopped or runs; raises ApplicationMissingError."""
         while True:
             application = self._describe()
-            if application.status in {"READY", "RUNNING"}:
+            if application.status in _STOPPED or application.status == "RUNNING":
                 return application
             if application.status == "DELETING":
                 raise ApplicationMissingError(self._name)

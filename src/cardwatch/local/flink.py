@@ -379,6 +379,7 @@ def edge_properties(
             "aws_region": settings.region,
             "start_position": "TRIM_HORIZON",
             "start_timestamp": "1970-01-01T00:00:00.000Z",
+            "poll_interval_ms": "700",
         },
         "cardwatch.connector": {
             "aws.endpoint": endpoint,

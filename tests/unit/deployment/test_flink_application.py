@@ -8,6 +8,8 @@ from tests.fakes import NOON, FakeClock
 from tests.managed_flink import (
     GROUPS,
     NAME,
+    STATUSES,
+    STOPPED,
     App,
     CloudFormation,
     FakeManagedFlink,
@@ -15,6 +17,8 @@ from tests.managed_flink import (
     StackFailedError,
     ask,
 )
+
+from cardwatch.deployment.flink_application import NEW_ROLE_SECONDS
 
 
 @pytest.fixture
@@ -310,6 +314,66 @@ def test_the_delete_of_a_pause_never_made_starts_nothing(
     assert app(service).status == "READY"
 
 
+# ---------- RUNNING is no job yet ----------
+
+
+def test_a_program_that_fails_after_running_fails_the_deploy_with_its_log_line(
+    stack: CloudFormation, service: FakeManagedFlink
+) -> None:
+    service.no_job.add("v1")
+    with pytest.raises(StackFailedError) as raised:
+        stack.deploy("v1")
+    for part in (NAME, "without a job", "Run python process failed", "exits with code: 1"):
+        assert part in str(raised.value)
+    assert NAME not in service.apps
+
+
+def test_new_code_whose_program_fails_after_running_gives_way_to_the_old_one(
+    stack: CloudFormation, service: FakeManagedFlink
+) -> None:
+    stack.deploy("v1")
+    service.no_job.add("v2")
+    with pytest.raises(StackFailedError, match="without a job"):
+        stack.deploy("v2")
+    assert (app(service).status, app(service).code) == ("RUNNING", "v1")
+    assert app(service).jobs[-1] == "snapshot", "no state was thrown away for it"
+
+
+def test_a_failure_of_an_earlier_start_says_nothing_of_this_one(
+    stack: CloudFormation, service: FakeManagedFlink
+) -> None:
+    stack.deploy("v1")
+    service.no_job.add("v2")
+    with pytest.raises(StackFailedError):
+        stack.deploy("v2")
+    stack.deploy("v3")
+    assert (app(service).status, app(service).code) == ("RUNNING", "v3")
+
+
+def test_an_application_that_stops_soon_after_running_does_not_count_as_started(
+    stack: CloudFormation, service: FakeManagedFlink
+) -> None:
+    service.falls_over["v1"] = 30
+    with pytest.raises(StackFailedError, match="it ran and was READY within 60 s"):
+        stack.deploy("v1")
+
+
+def test_a_log_that_cannot_be_read_stops_no_deploy(
+    stack: CloudFormation, service: FakeManagedFlink
+) -> None:
+    service.no_log = True
+    stack.deploy("v1")
+    assert app(service).status == "RUNNING"
+
+
+def test_an_application_is_made_when_its_role_is_some_seconds_old(
+    service: FakeManagedFlink, clock: FakeClock
+) -> None:
+    began = clock.now()
+    assert ask(request("Create", "PAUSED"), service, clock)["Status"] == "SUCCESS"
+    assert clock.now() - began >= timedelta(seconds=NEW_ROLE_SECONDS)
+
+
 # ---------- what the service may answer ----------
 
 BUSY = [
@@ -374,7 +438,7 @@ def test_a_start_that_is_refused_ends_at_once_with_the_service_s_words_and_a_rem
         stack.deploy("v1")
     for part in (code, "as scripted", NAME, remedy):
         assert part in str(raised.value)
-    assert clock.now() - NOON < timedelta(seconds=30)
+    assert clock.now() - NOON < timedelta(seconds=NEW_ROLE_SECONDS + 30)
 
 
 @pytest.mark.parametrize("code", ["LimitExceededException", "AccessDeniedException"])
@@ -395,7 +459,7 @@ def test_missing_credentials_are_a_refusal_and_not_waited_for(
     service.errors["describe_application"] = [NoCredentialsError()]
     with pytest.raises(StackFailedError, match="NoCredentialsError"):
         stack.deploy("v1")
-    assert clock.now() == NOON
+    assert clock.now() - NOON == timedelta(seconds=NEW_ROLE_SECONDS)
 
 
 def test_starting_what_is_not_there_says_so(service: FakeManagedFlink, clock: FakeClock) -> None:
@@ -407,15 +471,62 @@ def test_starting_what_is_not_there_says_so(service: FakeManagedFlink, clock: Fa
 # ---------- time ----------
 
 
-@pytest.mark.parametrize(
-    ("kind", "status"),
-    [
-        ("Create", "STARTING"),
-        ("Update", "MAINTENANCE"),
-        ("Create", "ROLLING_BACK"),
-        ("Update", "UPDATING"),
-    ],
-)
+ON_THE_WAY = sorted(STATUSES - STOPPED - {"RUNNING", "DELETING"})
+"""The statuses of an application that something is being done to."""
+
+
+@pytest.mark.parametrize("status", sorted(STOPPED))
+def test_a_stopped_application_is_started_whatever_its_status_is_called(
+    service: FakeManagedFlink, clock: FakeClock, status: str
+) -> None:
+    service.deployed("v1").status = status
+    assert ask(request("Create"), service, clock)["Status"] == "SUCCESS"
+    assert app(service).status == "RUNNING"
+
+
+@pytest.mark.parametrize("status", sorted(STOPPED))
+@pytest.mark.parametrize("kind", ["Update", "Delete"])
+def test_a_stopped_application_is_stopped_whatever_its_status_is_called(
+    service: FakeManagedFlink, clock: FakeClock, status: str, kind: str
+) -> None:
+    service.deployed("v1").status = status
+    state = "PAUSED" if kind == "Update" else "RUNNING"
+    event = {**request(kind, state), "PhysicalResourceId": NAME}
+    assert ask(event, service, clock)["Status"] == "SUCCESS"
+    assert service.calls == []
+
+
+@pytest.mark.parametrize("status", ON_THE_WAY)
+@pytest.mark.parametrize("left", ["RUNNING", *sorted(STOPPED)])
+def test_an_application_on_its_way_is_waited_for_and_then_stopped_and_started(
+    service: FakeManagedFlink, clock: FakeClock, status: str, left: str
+) -> None:
+    for kind, state, wanted in (("Update", "PAUSED", STOPPED), ("Update", "RUNNING", {"RUNNING"})):
+        service.apps.clear()
+        application = service.deployed("v1")
+        application.status = status
+
+        def arrives(application: App = application) -> None:
+            application.status = left
+
+        service._pending[NAME] = (clock.now() + timedelta(seconds=40), arrives)  # noqa: SLF001
+        event = {**request(kind, state), "PhysicalResourceId": NAME}
+        assert ask(event, service, clock)["Status"] == "SUCCESS"
+        assert application.status in wanted
+
+
+@pytest.mark.parametrize("status", ["READY", "ROLLED_BACK"])
+def test_what_was_left_stopped_is_started_by_the_end_of_a_rollback(
+    service: FakeManagedFlink, clock: FakeClock, status: str
+) -> None:
+    service.deployed("v1").status = status
+    event = {**request("Delete", "PAUSED"), "PhysicalResourceId": f"{NAME}/request-0"}
+    assert ask(event, service, clock)["Status"] == "SUCCESS"
+    assert app(service).status == "RUNNING"
+
+
+@pytest.mark.parametrize("status", ON_THE_WAY)
+@pytest.mark.parametrize("kind", ["Create", "Update"])
 def test_an_application_that_does_not_move_is_said_to_in_time(
     service: FakeManagedFlink, clock: FakeClock, kind: str, status: str
 ) -> None:
