@@ -46,6 +46,7 @@ check: setup-dev ## Lint, types, dependency rule, SQL, templates, security, cont
 	.venvs/sam/bin/python tools/transform.py --unconditional --out .aws-sam/checked template.yaml infra/*.yaml
 	.venvs/checkov/bin/checkov --config-file .checkov.yaml --file .aws-sam/checked/*.json
 	$(BIN)/python tools/contract.py --check
+	$(BIN)/python tools/compatibility.py
 	$(BIN)/python tools/cost.py --check
 
 contract: setup-dev ## Generate what is derived from the event contract
