@@ -52,12 +52,22 @@ class EventStream(Protocol):
     """The one stream that all events travel on."""
 
     def put(self, entries: Sequence[StreamEntry]) -> PutOutcome:
-        """Put entries in order of arrival per partition key, resending only those that failed."""
+        """Put entries in order of arrival per partition key, resending only those that failed.
+
+        It never raises: what is not delivered comes back, whatever went wrong.
+        """
         ...
 
     def shard_hash_keys(self) -> Sequence[str]:
-        """Give one explicit hash key per open shard, so that a heartbeat reaches each."""
+        """Give one explicit hash key per open shard, so that a heartbeat reaches each.
+
+        Raises StreamUnavailableError.
+        """
         ...
+
+
+class StreamUnavailableError(Exception):
+    """The stream does not say what it is made of; the text names it and the error's code."""
 
 
 class DeadLetters(Protocol):

@@ -23,9 +23,9 @@ from cardwatch.aws.event_stream import (
     MAX_RECORDS,
     OUT_OF_TIME,
     RECORD_TOO_LARGE,
-    Backoff,
     KinesisEventStream,
 )
+from cardwatch.backoff import Backoff
 from cardwatch.clock import SystemClock
 from cardwatch.ports import EventStream, StreamEntry
 

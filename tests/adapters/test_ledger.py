@@ -14,7 +14,7 @@ from tests.fakes import NOON, FakeClock, FakePageLedger
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.ledger import UNFINISHED_INDEX, DynamoDBPageLedger
-from cardwatch.paging.ports import LedgerItem, PageLedger
+from cardwatch.paging.ports import LedgerItem, LedgerUnavailableError, PageLedger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -216,7 +216,7 @@ def test_a_transaction_that_met_another_was_not_written(reason: str, clock: Fake
 def test_a_transaction_cancelled_for_anything_else_is_an_error(
     reasons: list[str], clock: FakeClock
 ) -> None:
-    with pytest.raises(ClientError):
+    with pytest.raises(LedgerUnavailableError):
         scripted(ScriptedDynamoDB(cancelled_for=reasons), clock).commit([item("a")])
 
 
@@ -231,5 +231,5 @@ def test_a_read_that_never_completes_is_an_error_and_not_a_missing_item(clock: F
         def batch_get_item(self, **request: Any) -> dict[str, Any]:  # noqa: ANN401  the same
             return {"Responses": {}, "UnprocessedKeys": request["RequestItems"]}
 
-    with pytest.raises(TimeoutError, match="did not read all keys"):
+    with pytest.raises(LedgerUnavailableError, match="throttled"):
         scripted(Stuck(), clock).read(["a"])

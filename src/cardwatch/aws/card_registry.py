@@ -8,9 +8,7 @@ greater text.
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from cardwatch.aws.clients import failure_code
+from cardwatch.aws.failures import FAILURES, Failure, code
 from cardwatch.contract.fields import format_time, parse_time
 from cardwatch.staging.ports import KnownStatus, RegistryUnavailableError
 
@@ -39,7 +37,7 @@ class DynamoDBCardRegistry:
             keys = [{KEY: {"S": token}} for token in tokens[start : start + _KEYS_PER_READ]]
             try:
                 answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys}})
-            except (ClientError, BotoCoreError) as error:
+            except FAILURES as error:
                 raise RegistryUnavailableError(self._text("read", error)) from None
             if answer["UnprocessedKeys"]:
                 msg = f"the card registry {self._table} is throttled"
@@ -61,11 +59,11 @@ class DynamoDBCardRegistry:
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return
-        except (ClientError, BotoCoreError) as error:
+        except FAILURES as error:
             raise RegistryUnavailableError(self._text("written", error)) from None
 
-    def _text(self, what: str, error: ClientError | BotoCoreError) -> str:
-        return f"the card registry {self._table} cannot be {what} ({failure_code(error)})"
+    def _text(self, what: str, error: Failure) -> str:
+        return f"the card registry {self._table} cannot be {what} ({code(error)})"
 
 
 def _version(status: KnownStatus) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -28,13 +27,6 @@ def _config(*, tries: int, read_timeout: float) -> Config:
         retries={"mode": "standard", "total_max_attempts": tries},
         max_pool_connections=10,
     )
-
-
-def failure_code(error: ClientError | BotoCoreError) -> str:
-    """Name why a call failed: the service's error code, or what kept it from answering."""
-    if isinstance(error, ClientError):
-        return error.response.get("Error", {}).get("Code", "Unknown")
-    return type(error).__name__
 
 
 _IMPATIENT = _config(tries=1, read_timeout=2).merge(Config(connect_timeout=1))

@@ -9,6 +9,7 @@
 
 import base64
 import binascii
+import contextlib
 import gzip
 import hashlib
 import json
@@ -16,12 +17,10 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
-
+from cardwatch.aws import failures
 from cardwatch.contract.fields import format_time
 from cardwatch.ports import Clock, NotKeptError
-from cardwatch.recovery.ports import DeadLetter, UnreadableObjectError
+from cardwatch.recovery.ports import BucketUnavailableError, DeadLetter, UnreadableObjectError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -33,7 +32,10 @@ PREFIX: Final = "dead-letters/"
 
 
 class S3DeadLetters:
-    """Keeps, finds and removes dead letters; reading raises ClientError or BotoCoreError."""
+    """Keeps, finds and removes dead letters.
+
+    What finds, reads and removes raises BucketUnavailableError.
+    """
 
     def __init__(self, client: "S3Client", bucket: str, clock: Clock) -> None:
         """Use a bucket."""
@@ -56,14 +58,16 @@ class S3DeadLetters:
             self._client.put_object(
                 Bucket=self._bucket, Key=key, Body=gzip.compress(lines.encode(), mtime=0)
             )
-        except (ClientError, BotoCoreError, ResponseParserError) as error:
-            msg = f"keeping {len(records)} records in s3://{self._bucket} failed: {error}"
+        except failures.FAILURES as error:
+            why = failures.reason(error)
+            msg = f"keeping {len(records)} records in s3://{self._bucket} failed: {why}"
             raise NotKeptError(msg) from error
         return key
 
     def sources(self) -> Sequence[str]:
         """Name the sources that there are letters of."""
-        answer = self._client.list_objects_v2(Bucket=self._bucket, Prefix=PREFIX, Delimiter="/")
+        with self._asking("list them"):
+            answer = self._client.list_objects_v2(Bucket=self._bucket, Prefix=PREFIX, Delimiter="/")
         names = [
             prefix["Prefix"].removeprefix(PREFIX).rstrip("/")
             for prefix in answer.get("CommonPrefixes", [])
@@ -76,12 +80,14 @@ class S3DeadLetters:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=prefix
         )
-        for page in pages:
-            yield from (item["Key"] for item in page.get("Contents", []))
+        with self._asking("list them"):
+            for page in pages:
+                yield from [item["Key"] for item in page.get("Contents", [])]
 
     def open(self, name: str) -> Sequence[DeadLetter]:
         """Read one object's letters; raises UnreadableObjectError when it is in neither format."""
-        content = self._client.get_object(Bucket=self._bucket, Key=name)["Body"].read()
+        with self._asking(f"read {name}"):
+            content = self._client.get_object(Bucket=self._bucket, Key=name)["Body"].read()
         try:
             if name.startswith(MAPPING_PREFIX):
                 return _of_mapping(json.loads(content))
@@ -101,7 +107,19 @@ class S3DeadLetters:
 
     def remove(self, name: str) -> None:
         """Remove an object whose letters are dealt with."""
-        self._client.delete_object(Bucket=self._bucket, Key=name)
+        with self._asking(f"remove {name}"):
+            self._client.delete_object(Bucket=self._bucket, Key=name)
+
+    @contextlib.contextmanager
+    def _asking(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except failures.FAILURES as error:
+            msg = (
+                f"the dead letters in s3://{self._bucket} were asked for, to {what}: "
+                f"{failures.reason(error)}; see to the credentials, the region and the bucket"
+            )
+            raise BucketUnavailableError(msg) from None
 
 
 def _of_line(line: bytes) -> DeadLetter:

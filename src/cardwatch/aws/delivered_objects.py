@@ -4,8 +4,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from cardwatch.aws.failures import FAILURES, reason
 from cardwatch.recovery.ports import BucketUnavailableError, StoredObject
 
 if TYPE_CHECKING:
@@ -60,6 +59,6 @@ class S3DeliveredObjects:
     def _asking(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (ClientError, BotoCoreError) as error:
-            msg = f"the bucket {self._bucket} was asked to {what}: {error}"
+        except FAILURES as error:
+            msg = f"the bucket {self._bucket} was asked to {what}: {reason(error)}"
             raise BucketUnavailableError(msg) from None

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
+from cardwatch.aws.failures import FAILURES, Failure
 from cardwatch.aws.redshift_data import RedshiftDatabase
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def read_deployed_warehouse(session: boto3.Session, stack_name: str) -> Deployed
 def _describe(session: boto3.Session, stack_name: str) -> "StackTypeDef":
     try:
         return session.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]
-    except (ClientError, BotoCoreError) as error:
+    except FAILURES as error:
         raise _unreadable(session, stack_name, error) from None
 
 
@@ -79,13 +79,13 @@ def _nested(session: boto3.Session, stack_name: str) -> str:
             for resource in page["StackResourceSummaries"]:
                 if resource["LogicalResourceId"] == WAREHOUSE and "PhysicalResourceId" in resource:
                     return resource["PhysicalResourceId"]
-    except (ClientError, BotoCoreError) as error:
+    except FAILURES as error:
         raise _unreadable(session, stack_name, error) from None
     msg = f"stack {stack_name} has no warehouse: it was deployed with Warehouse=none"
     raise DeployedStackError(msg)
 
 
-def _unreadable(session: boto3.Session, stack_name: str, error: Exception) -> DeployedStackError:
+def _unreadable(session: boto3.Session, stack_name: str, error: Failure) -> DeployedStackError:
     return DeployedStackError(
         f"stack {stack_name} cannot be read in region {session.region_name}: {error}; see to its "
         "name, AWS_REGION and the credentials"

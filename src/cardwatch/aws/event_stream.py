@@ -3,14 +3,17 @@
 import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as AwsConnectionError
-from botocore.parsers import ResponseParserError
-
-from cardwatch.ports import Clock, PutOutcome, StreamEntry, UndeliveredEntry
+from cardwatch.aws.failures import FAILURES, code, code_passes, passes
+from cardwatch.backoff import Backoff
+from cardwatch.ports import (
+    Clock,
+    PutOutcome,
+    StreamEntry,
+    StreamUnavailableError,
+    UndeliveredEntry,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -34,38 +37,6 @@ OUT_OF_TIME: Final = "OutOfTime"
 _MAX_KEY_CHARACTERS: Final = 256
 _HASH_KEY: Final = re.compile(r"0|[1-9][0-9]{0,38}")
 _HASH_KEYS: Final = 2**128
-_RETRYABLE: Final = frozenset(
-    {
-        "InternalFailure",
-        "InternalServerError",
-        "KMSThrottlingException",
-        "LimitExceededException",
-        "ProvisionedThroughputExceededException",
-        "RequestTimeout",
-        "ServiceUnavailable",
-        "SlowDown",
-        "Throttling",
-        "ThrottlingException",
-    }
-)
-_SERVER_ERROR: Final = 500
-_FAILURES: Final = (ClientError, BotoCoreError, ResponseParserError)
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """When to resend and when to stop; the waits double, are capped and have full jitter."""
-
-    tries: int = 8
-    """How often one entry is sent at most."""
-    first_seconds: float = 0.05
-    longest_seconds: float = 1.0
-    patience_seconds: float = 20.0
-    """How long one `put` goes on at most; what is left then comes back as undelivered."""
-
-    def longest_wait(self, failures: int) -> float:
-        """Give the upper bound of the wait after so many failed tries, in seconds."""
-        return min(self.longest_seconds, self.first_seconds * 2.0 ** (failures - 1))
 
 
 class KinesisEventStream:
@@ -120,7 +91,7 @@ class KinesisEventStream:
     def shard_hash_keys(self) -> Sequence[str]:
         """Give the first hash key of every open shard, in the shards' order.
 
-        Raises ClientError or BotoCoreError when the shards cannot be listed after all tries.
+        Raises StreamUnavailableError when they cannot be listed after all tries.
         """
         keys: list[str] = []
         token: str | None = None
@@ -147,7 +118,7 @@ class KinesisEventStream:
             failed = self._call(left)
             failures += 1
             stop = failures >= self._backoff.tries or self._clock.monotonic() >= deadline
-            lost += [UndeliveredEntry(e, code) for e, code, again in failed if stop or not again]
+            lost += [UndeliveredEntry(e, why) for e, why, again in failed if stop or not again]
             left = [] if stop else [entry for entry, _, again in failed if again]
             if not left:
                 return resent, lost
@@ -160,15 +131,14 @@ class KinesisEventStream:
             answer = self._client.put_records(
                 StreamName=self._stream_name, Records=[_record(entry) for entry in entries]
             )
-        except _FAILURES as error:
-            reason, again = _judge(error)
-            return [(entry, reason, again) for entry in entries]
+        except FAILURES as error:
+            return [(entry, code(error), passes(error)) for entry in entries]
         if not answer.get("FailedRecordCount"):
             return []
         return [
-            (entry, code, code in _RETRYABLE)
+            (entry, refused, code_passes(refused))
             for entry, result in zip(entries, answer["Records"], strict=True)
-            if (code := result.get("ErrorCode"))
+            if (refused := result.get("ErrorCode"))
         ]
 
     def _list_shards(self, token: str | None) -> "ListShardsOutputTypeDef":
@@ -178,14 +148,15 @@ class KinesisEventStream:
                 if token:
                     return self._client.list_shards(NextToken=token)
                 return self._client.list_shards(StreamName=self._stream_name)
-            except _FAILURES as error:
+            except FAILURES as error:
                 failures += 1
-                if not _judge(error)[1] or failures >= self._backoff.tries:
-                    raise
+                if not passes(error) or failures >= self._backoff.tries:
+                    msg = f"the shards of {self._stream_name} cannot be listed ({code(error)})"
+                    raise StreamUnavailableError(msg) from None
                 self._wait(failures)
 
     def _wait(self, failures: int) -> None:
-        self._clock.sleep(self._jitter.uniform(0, self._backoff.longest_wait(failures)))
+        self._clock.sleep(self._backoff.wait(failures, self._jitter))
 
 
 def _size(entry: StreamEntry) -> int:
@@ -226,14 +197,3 @@ def _record(entry: StreamEntry) -> "PutRecordsRequestEntryTypeDef":
         "PartitionKey": entry.partition_key,
         "ExplicitHashKey": entry.explicit_hash_key,
     }
-
-
-def _judge(error: ClientError | BotoCoreError | ResponseParserError) -> tuple[str, bool]:
-    """Name a failed call and say whether another try may help."""
-    if isinstance(error, ClientError):
-        code = error.response.get("Error", {}).get("Code", "Unknown")
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return code, code in _RETRYABLE or status >= _SERVER_ERROR
-    return type(error).__name__, isinstance(
-        error, AwsConnectionError | HTTPClientError | ResponseParserError
-    )

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from cardwatch.aws.failures import FAILURES, code
 from cardwatch.deployment.flink_code import PREFIX, CodeStoreError
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ class S3CodeStore:
                 self._client.put_object(
                     Bucket=bucket, Key=key, Body=body, ChecksumAlgorithm="SHA256"
                 )
-        except (ClientError, BotoCoreError) as error:
+        except FAILURES as error:
             raise CodeStoreError(str(error)) from None
 
     def keys(self, bucket: str) -> Sequence[str]:
@@ -37,7 +36,7 @@ class S3CodeStore:
                 Bucket=bucket, Prefix=PREFIX
             )
             found = [item for page in pages for item in page.get("Contents", [])]
-        except (ClientError, BotoCoreError) as error:
+        except FAILURES as error:
             raise CodeStoreError(str(error)) from None
         found.sort(key=lambda item: item["LastModified"], reverse=True)
         return [item["Key"] for item in found]
@@ -55,11 +54,9 @@ class S3CodeStore:
                     msg = "time is up before it is empty; delete the stack again"
                     raise CodeStoreError(msg)
                 self._delete(bucket, versions)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchBucket":
+        except FAILURES as error:
+            if code(error) != "NoSuchBucket":
                 raise CodeStoreError(str(error)) from None
-        except BotoCoreError as error:
-            raise CodeStoreError(str(error)) from None
 
     def _versions(self, bucket: str) -> "Iterator[list[ObjectIdentifierTypeDef]]":
         """Give each page of versions and delete markers."""
@@ -73,7 +70,7 @@ class S3CodeStore:
             answer = self._client.delete_objects(
                 Bucket=bucket, Delete={"Objects": list(objects), "Quiet": True}
             )
-        except (ClientError, BotoCoreError) as error:
+        except FAILURES as error:
             raise CodeStoreError(str(error)) from None
         for left in answer.get("Errors", [])[:1]:
             msg = f"{left.get('Key')} is not removed: {left.get('Code')} {left.get('Message')}"

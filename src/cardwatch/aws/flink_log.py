@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+
+from cardwatch.aws.failures import FAILURES
 
 FAILED: Final = '"PythonDriver" "Run python process failed"'
 """What Flink's PythonDriver logs, below ERROR, when the program ends with an error."""
@@ -34,7 +35,7 @@ class FlinkLog:
                 filterPattern=FAILED,
                 limit=1,
             )
-        except (ClientError, BotoCoreError) as error:
+        except FAILURES as error:
             _LOG.warning("the application's log %s cannot be read: %s", group, error)
             return None
         for event in answer.get("events", []):

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
-from cardwatch.paging.ports import LedgerItem
+from cardwatch.aws.failures import FAILURES, Failure, code, reason
+from cardwatch.backoff import Backoff
+from cardwatch.paging.ports import LedgerItem, LedgerUnavailableError
 from cardwatch.ports import Clock
 
 if TYPE_CHECKING:
@@ -26,14 +28,15 @@ UNFINISHED_INDEX: Final = "unfinished"
 EXPIRES_AT: Final = "expires_at"
 
 _KEYS_PER_READ: Final = 100
-_READ_TRIES: Final = 8
+_READS: Final = Backoff(tries=8, first_seconds=0.1, longest_seconds=0.5, patience_seconds=5.0)
+"""DynamoDB answers in part when it is throttled; what is left is asked for again."""
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CHANGED_MEANWHILE: Final = frozenset({"None", "ConditionalCheckFailed", "TransactionConflict"})
 
 
 class DynamoDBPageLedger:
-    """Keeps items under optimistic locking; raises ClientError or BotoCoreError when it cannot.
+    """Keeps items under optimistic locking; raises LedgerUnavailableError when it cannot.
 
     Every write is a transaction, also of one item: the client repeats a transaction under the same
     token, so a write whose answer got lost is not mistaken for somebody else's.
@@ -64,29 +67,26 @@ class DynamoDBPageLedger:
         """Write all as the next version, or none and False when one has changed meanwhile."""
         try:
             self._client.transact_write_items(TransactItems=[self._put(item) for item in items])
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "TransactionCanceledException":
-                raise
-            reasons = {
-                reason.get("Code", "None")
-                for reason in error.response.get("CancellationReasons", [])
-            }
-            if not reasons or reasons - _CHANGED_MEANWHILE:
-                raise
-            return False
+        except FAILURES as error:
+            if isinstance(error, ClientError) and _changed_meanwhile(error):
+                return False
+            raise self._unavailable(error, "written") from error
         return True
 
     def waiting(self, kind: str, *, limit: int) -> Sequence[str]:
         """Give the keys of unfinished items of a kind, oldest first; eventually consistent."""
-        answer = self._client.query(
-            TableName=self._table,
-            IndexName=UNFINISHED_INDEX,
-            KeyConditionExpression="#unfinished = :kind",
-            ExpressionAttributeNames={"#unfinished": "unfinished"},
-            ExpressionAttributeValues={":kind": {"S": kind}},
-            ScanIndexForward=True,
-            Limit=limit,
-        )
+        try:
+            answer = self._client.query(
+                TableName=self._table,
+                IndexName=UNFINISHED_INDEX,
+                KeyConditionExpression="#unfinished = :kind",
+                ExpressionAttributeNames={"#unfinished": "unfinished"},
+                ExpressionAttributeValues={":kind": {"S": kind}},
+                ScanIndexForward=True,
+                Limit=limit,
+            )
+        except FAILURES as error:
+            raise self._unavailable(error, "searched") from error
         return [row[KEY]["S"] for row in answer["Items"]]
 
     def _rows(self, keys: Sequence[str]) -> Iterator[Mapping[str, "AttributeValueTypeDef"]]:
@@ -94,16 +94,23 @@ class DynamoDBPageLedger:
             "Keys": [{KEY: {"S": key}} for key in keys],
             "ConsistentRead": True,
         }
-        for attempt in range(_READ_TRIES):
-            self._clock.sleep(0.05 * attempt)
-            answer = self._client.batch_get_item(RequestItems={self._table: request})
+        for _ in _READS.attempts(self._clock):
+            try:
+                answer = self._client.batch_get_item(RequestItems={self._table: request})
+            except FAILURES as error:
+                raise self._unavailable(error, "read") from error
             yield from answer["Responses"].get(self._table, [])
             left = answer.get("UnprocessedKeys", {}).get(self._table)
             if not left:
                 return
             request = {"Keys": left["Keys"], "ConsistentRead": True}
-        msg = f"the ledger table {self._table} did not read all keys in {_READ_TRIES} tries"
-        raise TimeoutError(msg)
+        msg = f"the page ledger {self._table} cannot be read (throttled)"
+        raise LedgerUnavailableError(msg)
+
+    def _unavailable(self, error: Failure, what: str) -> LedgerUnavailableError:
+        return LedgerUnavailableError(
+            f"the page ledger {self._table} cannot be {what} ({reason(error)})"
+        )
 
     def _put(self, item: LedgerItem) -> "TransactWriteItemTypeDef":
         now = self._seconds()
@@ -139,6 +146,13 @@ class DynamoDBPageLedger:
 
     def _seconds(self) -> int:
         return int(self._clock.now().timestamp())
+
+
+def _changed_meanwhile(error: ClientError) -> bool:
+    if code(error) != "TransactionCanceledException":
+        return False
+    reasons = {r.get("Code", "None") for r in error.response.get("CancellationReasons", [])}
+    return bool(reasons) and reasons <= _CHANGED_MEANWHILE
 
 
 def _item(row: Mapping[str, "AttributeValueTypeDef"]) -> LedgerItem:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as NoConnectionError
+from botocore.exceptions import ClientError
 
+from cardwatch.aws.failures import FAILURES, Failure, code, passes, reason
 from cardwatch.deployment.flink_application import (
     Application,
     ApplicationBusyError,
@@ -19,21 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_kinesisanalyticsv2 import KinesisAnalyticsV2Client
     from mypy_boto3_kinesisanalyticsv2.type_defs import PropertyGroupTypeDef
 
-BUSY: Final = frozenset(
-    {
-        "ConcurrentModificationException",
-        "InternalFailure",
-        "InternalServerError",
-        "RequestLimitExceeded",
-        "ResourceInUseException",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
-"""Error codes of calls that may be taken a moment later."""
+_BUSY: Final = frozenset({"ConcurrentModificationException", "ResourceInUseException"})
+"""Its own error codes of calls that may be taken a moment later."""
 
 T = TypeVar("T")
 
@@ -135,15 +122,15 @@ def _call(call: Callable[[], T]) -> T:
     """Make a call; raises the errors of ApplicationApi."""
     try:
         return call()
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        message = error.response["Error"].get("Message", "")
-        if code in BUSY:
-            raise ApplicationBusyError(code) from None
-        if code == "ResourceNotFoundException":
-            raise ApplicationMissingError(message) from None
-        raise ApplicationRefusedError(code, message) from None
-    except (HTTPClientError, NoConnectionError) as error:
-        raise ApplicationBusyError(type(error).__name__) from None
-    except BotoCoreError as error:
-        raise ApplicationRefusedError(type(error).__name__, str(error)) from None
+    except FAILURES as error:
+        if passes(error, _BUSY):
+            raise ApplicationBusyError(code(error)) from None
+        if code(error) == "ResourceNotFoundException":
+            raise ApplicationMissingError(reason(error)) from None
+        raise ApplicationRefusedError(code(error), _words(error)) from None
+
+
+def _words(error: Failure) -> str:
+    if isinstance(error, ClientError):
+        return error.response["Error"].get("Message", "")
+    return str(error)

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from cardwatch.aws.clients import failure_code
+from cardwatch.aws.failures import FAILURES, code
 from cardwatch.paging.slack import QueuedPage, WebhookFailedError
 
 if TYPE_CHECKING:
@@ -33,8 +31,8 @@ class SqsPageQueue:
                     for number, (page, seconds) in enumerate(pages.items())
                 ],
             )
-        except (ClientError, BotoCoreError) as error:
-            return self._problem(failure_code(error))
+        except FAILURES as error:
+            return self._problem(code(error))
         codes = sorted({entry["Code"] for entry in answer.get("Failed", [])})
         return self._problem(", ".join(codes)) if codes else None
 
@@ -54,8 +52,8 @@ class SecretsManagerWebhookAddress:
         """Give what the secret holds; raises WebhookFailedError, which never quotes it."""
         try:
             answer = self._client.get_secret_value(SecretId=self._secret_id)
-        except (ClientError, BotoCoreError) as error:
-            raise WebhookFailedError(self._text(failure_code(error))) from None
+        except FAILURES as error:
+            raise WebhookFailedError(self._text(code(error))) from None
         return answer.get("SecretString", "")
 
     def _text(self, code: str) -> str:

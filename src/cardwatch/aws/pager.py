@@ -4,15 +4,14 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
     NoCredentialsError,
     ParamValidationError,
 )
-from botocore.parsers import ResponseParserError
 
+from cardwatch.aws.failures import FAILURES, Failure, code
 from cardwatch.paging.ports import PageMayBeSentError, PageMessage, PageNotSentError
 
 if TYPE_CHECKING:
@@ -25,8 +24,6 @@ _NEVER_REACHED: Final = (
     NoCredentialsError,
     ParamValidationError,
 )
-_NO_ANSWER: Final = (BotoCoreError, ResponseParserError)
-"""Anything else: a time-out, a connection that broke, an answer that nobody can read."""
 
 
 class SnsPager:
@@ -64,16 +61,16 @@ class SnsPager:
                 },
             )
         except ClientError as error:
-            code = error.response["Error"]["Code"]
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
             if status >= _SERVER_ERROR:
-                raise PageMayBeSentError(_problem(self._topic_arn, code)) from error
-            raise PageNotSentError(_problem(self._topic_arn, code)) from error
+                raise PageMayBeSentError(_problem(self._topic_arn, error)) from error
+            raise PageNotSentError(_problem(self._topic_arn, error)) from error
         except _NEVER_REACHED as error:
-            raise PageNotSentError(_problem(self._topic_arn, type(error).__name__)) from error
-        except _NO_ANSWER as error:
-            raise PageMayBeSentError(_problem(self._topic_arn, type(error).__name__)) from error
+            raise PageNotSentError(_problem(self._topic_arn, error)) from error
+        except FAILURES as error:
+            # A time-out, a connection that broke, an answer that nobody can read.
+            raise PageMayBeSentError(_problem(self._topic_arn, error)) from error
 
 
-def _problem(topic_arn: str, code: str) -> str:
-    return f"publishing to {topic_arn} failed: {code}"
+def _problem(topic_arn: str, error: Failure) -> str:
+    return f"publishing to {topic_arn} failed: {code(error)}"

@@ -9,13 +9,12 @@ Standard library and boto3 only: the function that makes the schema has no layer
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as AwsConnectionError
-from botocore.parsers import ResponseParserError
-
+from cardwatch.aws.failures import FAILURES, code, passes, reason
+from cardwatch.backoff import Backoff
 from cardwatch.ports import Clock
 from cardwatch.warehouse.ports import StatementFailedError, WarehouseUnavailableError
 
@@ -23,8 +22,9 @@ if TYPE_CHECKING:
     from mypy_boto3_redshift_data import RedshiftDataAPIServiceClient
     from mypy_boto3_redshift_data.type_defs import DescribeStatementResponseTypeDef
 
-FIRST_WAIT_SECONDS: Final = 0.2
-LONGEST_WAIT_SECONDS: Final = 3.0
+WAITS: Final = Backoff(first_seconds=0.2, longest_seconds=3.0)
+"""Between two questions about a statement, and between two tries of a call."""
+WAITS_UNTIL_READY: Final = Backoff(first_seconds=0.2, longest_seconds=15.0)
 
 _TRY_AGAIN: Final = frozenset(
     {
@@ -32,23 +32,16 @@ _TRY_AGAIN: Final = frozenset(
         "ActiveStatementsExceededException",
         "ActiveWaitingRequestsExceededException",
         "DatabaseConnectionException",
-        "InternalServerException",
         "QueryTimeoutException",
-        "RequestLimitExceeded",
-        "ServiceUnavailable",
-        "ThrottlingException",
-        "TooManyRequestsException",
     }
 )
-"""Refusals that pass. QueryTimeoutException and DatabaseConnectionException come from calls that
-look at the warehouse itself."""
+"""Its own refusals that pass. QueryTimeoutException and DatabaseConnectionException come from calls
+that look at the warehouse itself."""
 _NOT_ALLOWED: Final = frozenset(
     {"AccessDeniedException", "ExpiredTokenException", "UnrecognizedClientException"}
 )
 _CONFLICTS: Final = ("serializable isolation violation", "deadlock detected", "concurrent")
 """What Redshift says when two transactions got in each other's way (errors 1023 and 1018)."""
-_SERVER_ERROR: Final = 500
-_FAILURES: Final = (ClientError, BotoCoreError, ResponseParserError)
 _LOG = logging.getLogger(__name__)
 
 
@@ -92,11 +85,11 @@ class RedshiftDataSession:
         reason when it does not within `seconds`, and at once where the caller may not ask.
         """
         deadline = self._clock.monotonic() + seconds
-        wait = FIRST_WAIT_SECONDS
-        while True:
+        for failures in count(1):
             try:
                 self._run("execute_statement", {"Sql": "SELECT 1"}, deadline, patiently=False)
             except (StatementFailedError, _NotNowError) as error:
+                wait = WAITS_UNTIL_READY.longest_wait(failures)
                 if self._clock.monotonic() + wait >= deadline:
                     msg = (
                         f"the warehouse {self._database.name} takes no statements after "
@@ -106,7 +99,6 @@ class RedshiftDataSession:
                     raise WarehouseUnavailableError(msg) from None
                 _LOG.info("not ready: %s", error)
                 self._clock.sleep(wait)
-                wait = min(LONGEST_WAIT_SECONDS * 5, wait * 2)
             else:
                 return
 
@@ -147,8 +139,7 @@ class RedshiftDataSession:
             patiently=patiently,
         )
         statement_id = str(submitted["Id"])
-        wait = FIRST_WAIT_SECONDS
-        while True:
+        for asked in count(1):
             state: DescribeStatementResponseTypeDef = self._call(
                 "describe_statement", {"Id": statement_id}, deadline, patiently=True
             )
@@ -156,6 +147,7 @@ class RedshiftDataSession:
                 return statement_id
             if state["Status"] in {"FAILED", "ABORTED"}:
                 raise _failure(state)
+            wait = WAITS.longest_wait(asked)
             if self._clock.monotonic() + wait >= deadline:
                 self._cancel(statement_id)
                 msg = (
@@ -165,37 +157,37 @@ class RedshiftDataSession:
                 )
                 raise WarehouseUnavailableError(msg)
             self._clock.sleep(wait)
-            wait = min(LONGEST_WAIT_SECONDS, wait * 1.5)
+        raise AssertionError  # counting has no end
 
     def _call(
         self, operation: str, arguments: Mapping[str, Any], deadline: float, *, patiently: bool
     ) -> Any:  # noqa: ANN401  one function for calls whose answers have different types
         """Make one API call, again and again while it is refused for a passing reason."""
-        wait = FIRST_WAIT_SECONDS
-        while True:
+        for failures in count(1):
             try:
                 return getattr(self._client, operation)(**arguments)
-            except _FAILURES as error:
-                reason = _reason(error)
-                if _code(error) in _NOT_ALLOWED:
-                    msg = f"{operation} on {self._database.name} is not allowed: {reason}"
+            except FAILURES as error:
+                why = reason(error)
+                if code(error) in _NOT_ALLOWED:
+                    msg = f"{operation} on {self._database.name} is not allowed: {why}"
                     raise WarehouseUnavailableError(msg) from None
                 if not patiently:
-                    raise _NotNowError(reason) from None
+                    raise _NotNowError(why) from None
+                wait = WAITS.longest_wait(failures)
                 late = self._clock.monotonic() + wait >= deadline
-                if late or not _passes(error):
-                    msg = f"{operation} on {self._database.name} failed: {reason}"
+                if late or not passes(error, _TRY_AGAIN):
+                    msg = f"{operation} on {self._database.name} failed: {why}"
                     raise WarehouseUnavailableError(msg) from None
-                _LOG.warning("%s: %s; trying again", operation, reason)
+                _LOG.warning("%s: %s; trying again", operation, why)
                 self._clock.sleep(wait)
-                wait = min(LONGEST_WAIT_SECONDS, wait * 2)
+        raise AssertionError  # counting has no end
 
     def _cancel(self, statement_id: str) -> None:
         try:
             self._client.cancel_statement(Id=statement_id)
-        except _FAILURES as error:
+        except FAILURES as error:
             # It may have ended meanwhile; whoever comes next reads what became of it.
-            _LOG.warning("not cancelled: %s", _reason(error))
+            _LOG.warning("not cancelled: %s", reason(error))
 
 
 class _NotNowError(Exception):
@@ -217,25 +209,6 @@ def _failure(state: "DescribeStatementResponseTypeDef") -> StatementFailedError:
         text = stopped if state["Status"] == "ABORTED" else "Redshift gives no reason"
     transient = state["Status"] == "ABORTED" or any(word in text.lower() for word in _CONFLICTS)
     return StatementFailedError(f"{place}{text}", transient=transient)
-
-
-def _code(error: Exception) -> str:
-    return error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ClientError):
-        return f"{_code(error)}: {error.response['Error'].get('Message', '')}".strip()
-    return type(error).__name__
-
-
-def _passes(error: Exception) -> bool:
-    """Say whether the same call may be taken later."""
-    if not isinstance(error, ClientError):
-        # Nobody answered, or something that is no answer; not a mistake of ours in the arguments.
-        return isinstance(error, (HTTPClientError, AwsConnectionError, ResponseParserError))
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return _code(error) in _TRY_AGAIN or status >= _SERVER_ERROR
 
 
 def _value(field: Mapping[str, Any]) -> Any:  # noqa: ANN401  a column's value

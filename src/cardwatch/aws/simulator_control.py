@@ -3,9 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from cardwatch.aws.clients import failure_code
+from cardwatch.aws.failures import FAILURES, Failure, code
 from cardwatch.simulation.control import Control, ControlUnavailableError, Handover
 
 if TYPE_CHECKING:
@@ -41,7 +39,7 @@ class DynamoDBSimulatorControl:
                     }
                 }
             )
-        except (ClientError, BotoCoreError) as error:
+        except FAILURES as error:
             raise ControlUnavailableError(self._text("read", error)) from None
         if answer["UnprocessedKeys"]:
             msg = f"the control table {self._table_name} is throttled"
@@ -81,12 +79,12 @@ class DynamoDBSimulatorControl:
             self._client.put_item(**request)
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
-        except (ClientError, BotoCoreError) as error:
+        except FAILURES as error:
             raise ControlUnavailableError(self._text("written", error)) from None
         return True
 
-    def _text(self, what: str, error: ClientError | BotoCoreError) -> str:
-        return f"the control table {self._table_name} cannot be {what} ({failure_code(error)})"
+    def _text(self, what: str, error: Failure) -> str:
+        return f"the control table {self._table_name} cannot be {what} ({code(error)})"
 
 
 def _handover_item(handover: Handover) -> "dict[str, AttributeValueTypeDef]":

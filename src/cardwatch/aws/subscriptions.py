@@ -3,9 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from cardwatch.aws.clients import failure_code
+from cardwatch.aws.failures import FAILURES, code
 from cardwatch.paging.subscriptions import Subscription, SubscriptionsUnavailableError
 
 if TYPE_CHECKING:
@@ -30,8 +28,8 @@ class SnsSubscriptions:
                     TopicArn=self._topic_arn
                 )
             )
-        except (ClientError, BotoCoreError) as error:
-            raise self._problem(failure_code(error)) from None
+        except FAILURES as error:
+            raise self._problem(code(error)) from None
         return [
             # "PendingConfirmation", or "Deleted" for a while.
             Subscription(item["Protocol"], confirmed=item["SubscriptionArn"].startswith(_ARN))

@@ -2,9 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from cardwatch.aws.clients import failure_code
+from cardwatch.aws.failures import FAILURES, code
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -28,8 +26,8 @@ class SecretsManagerTokenKeys:
         """Give the key, at least 32 bytes; raises TokenKeyError."""
         try:
             secret = self._client.get_secret_value(SecretId=self._secret_id)
-        except (ClientError, BotoCoreError) as error:
-            raise TokenKeyError(self._text(f"cannot be read ({failure_code(error)})")) from None
+        except FAILURES as error:
+            raise TokenKeyError(self._text(f"cannot be read ({code(error)})")) from None
         key = secret.get("SecretBinary") or secret.get("SecretString", "").encode()
         if len(key) < _MIN_KEY_BYTES:
             raise TokenKeyError(self._text(f"has fewer than {_MIN_KEY_BYTES} bytes"))

@@ -6,10 +6,11 @@ from aws_lambda_powertools import Logger, Metrics
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.dead_letters import S3DeadLetters
-from cardwatch.aws.event_stream import Backoff, KinesisEventStream
+from cardwatch.aws.event_stream import KinesisEventStream
 from cardwatch.aws.ledger import DynamoDBPageLedger
 from cardwatch.aws.pager import SnsPager
 from cardwatch.aws.subscriptions import SnsSubscriptions
+from cardwatch.backoff import Backoff
 from cardwatch.clock import SystemClock
 from cardwatch.paging.grouping import Policy
 from cardwatch.paging.notifier import Notifier

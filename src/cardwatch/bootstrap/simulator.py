@@ -10,9 +10,10 @@ from aws_lambda_powertools import Logger, Metrics
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.dead_letters import S3DeadLetters
-from cardwatch.aws.event_stream import Backoff, KinesisEventStream
+from cardwatch.aws.event_stream import KinesisEventStream
 from cardwatch.aws.simulator_control import DynamoDBSimulatorControl
 from cardwatch.aws.token_keys import SecretsManagerTokenKeys
+from cardwatch.backoff import Backoff
 from cardwatch.cards.tokenizer import Tokenizer, read_tokenized_cards
 from cardwatch.clock import SystemClock
 from cardwatch.ports import Clock

@@ -14,8 +14,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cardwatch.aws.clients import failure_code
 from cardwatch.aws.delivered_objects import S3DeliveredObjects
+from cardwatch.aws.failures import code
 from cardwatch.local.firehose import (
     InvocationError,
     Page,
@@ -48,7 +48,7 @@ def _reaching(what: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        msg = f"{what} does not answer ({failure_code(error)})"
+        msg = f"{what} does not answer ({code(error)})"
         raise UnreachableError(msg) from error
 
 

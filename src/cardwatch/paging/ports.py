@@ -25,7 +25,8 @@ class LedgerItem:
 class PageLedger(Protocol):
     """The memory that makes a page happen once: versioned items, changed all or none.
 
-    Whatever goes wrong, an exception leaves a `commit` either done or not; a reader finds out.
+    Every method raises LedgerUnavailableError. After one a `commit` is either done or not; a reader
+    finds out.
     """
 
     def read(self, keys: Collection[str]) -> Mapping[str, LedgerItem]:
@@ -42,6 +43,10 @@ class PageLedger(Protocol):
     def waiting(self, kind: str, *, limit: int) -> Sequence[str]:
         """Give the keys of unfinished items of a kind, oldest first; may be a moment behind."""
         ...
+
+
+class LedgerUnavailableError(Exception):
+    """The ledger does not answer or refuses; the text names it and the error's code."""
 
 
 @dataclass(frozen=True, slots=True)

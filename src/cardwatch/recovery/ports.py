@@ -7,6 +7,10 @@ from typing import Literal, Protocol
 from cardwatch.ports import DeadLetters
 
 
+class BucketUnavailableError(Exception):
+    """The bucket refuses or does not answer; the text says which and what was asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """One record that could not be delivered or handled."""
@@ -18,7 +22,7 @@ class DeadLetter:
 
 
 class DeadLetterStore(DeadLetters, Protocol):
-    """The dead letters as redrive sees them."""
+    """The dead letters as redrive sees them; these four raise BucketUnavailableError."""
 
     def sources(self) -> Sequence[str]:
         """Name the sources that letters can be of."""
@@ -69,10 +73,6 @@ class StoredObject:
     key: str
     etag: str
     """Without quotes."""
-
-
-class BucketUnavailableError(Exception):
-    """The bucket refuses or does not answer; the text says which and what was asked."""
 
 
 class DeliveredObjects(Protocol):

@@ -11,7 +11,12 @@ from typing import Final
 
 from cardwatch.contract.streams import EVENT_TYPES, Envelope, RejectedRecord, read_event
 from cardwatch.ports import Clock, EventStream, NotKeptError, StreamEntry
-from cardwatch.recovery.ports import DeadLetter, DeadLetterStore, UnreadableObjectError
+from cardwatch.recovery.ports import (
+    BucketUnavailableError,
+    DeadLetter,
+    DeadLetterStore,
+    UnreadableObjectError,
+)
 
 LEFTOVERS: Final = "leftovers"
 """The source under which the rest of an object is kept when part of it was sent."""
@@ -61,7 +66,7 @@ def redrive(
         report.objects += 1
         try:
             letters = dead_letters.open(name)
-        except UnreadableObjectError as error:
+        except (UnreadableObjectError, BucketUnavailableError) as error:
             report.problems.append(str(error))
             continue
         ready, left = _sort(letters, clock.now(), report)
@@ -124,7 +129,11 @@ def _replace(
     except NotKeptError as error:
         report.problems.append(str(error))
         return
-    dead_letters.remove(name)
+    try:
+        dead_letters.remove(name)
+    except BucketUnavailableError as error:
+        report.problems.append(f"{name} was sent and is still there: {error}")
+        return
     report.removed += 1
 
 

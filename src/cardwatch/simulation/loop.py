@@ -17,8 +17,8 @@ from cardwatch.ports import (
     DeadLetters,
     EventStream,
     NotKeptError,
-    PutOutcome,
     StreamEntry,
+    StreamUnavailableError,
     UndeliveredEntry,
 )
 from cardwatch.simulation.control import (
@@ -274,11 +274,7 @@ class SimulatorLoop:
     def _put(self, entries: Sequence[StreamEntry]) -> None:
         if not entries:
             return
-        try:
-            outcome = self._stream.put(entries)
-        except Exception as error:  # noqa: BLE001  whatever a put fails with, heartbeats go on
-            code = type(error).__name__
-            outcome = PutOutcome(0, 0, tuple(UndeliveredEntry(entry, code) for entry in entries))
+        outcome = self._stream.put(entries)
         if outcome.undelivered:
             self._keep(outcome.undelivered)
         lost = [item.entry for item in outcome.undelivered]
@@ -335,9 +331,8 @@ class SimulatorLoop:
         self._hash_keys_read_at = self._clock.monotonic()
         try:
             self._hash_keys = tuple(self._stream.shard_hash_keys())
-        except Exception as error:  # noqa: BLE001  payments go on, and it is tried again
-            extra = {"error": type(error).__name__}
-            self._log.warning("the stream's shards cannot be listed", extra=extra)
+        except StreamUnavailableError as error:  # payments go on, and it is tried again
+            self._log.warning("no heartbeats for new shards", extra={"error": str(error)})
 
     def _payments_per_second(self) -> float | None:
         switch = self._control.payments
