@@ -34,6 +34,8 @@ BAD_PARTITION_KEY: Final = "InvalidPartitionKey"
 BAD_HASH_KEY: Final = "InvalidExplicitHashKey"
 OUT_OF_TIME: Final = "OutOfTime"
 
+_TRY_AGAIN: Final = frozenset({"KMSThrottlingException", "LimitExceededException"})
+"""Its own refusals that pass; elsewhere a limit that is exceeded stays so."""
 _MAX_KEY_CHARACTERS: Final = 256
 _HASH_KEY: Final = re.compile(r"0|[1-9][0-9]{0,38}")
 _HASH_KEYS: Final = 2**128
@@ -132,11 +134,11 @@ class KinesisEventStream:
                 StreamName=self._stream_name, Records=[_record(entry) for entry in entries]
             )
         except FAILURES as error:
-            return [(entry, code(error), passes(error)) for entry in entries]
+            return [(entry, code(error), passes(error, _TRY_AGAIN)) for entry in entries]
         if not answer.get("FailedRecordCount"):
             return []
         return [
-            (entry, refused, code_passes(refused))
+            (entry, refused, code_passes(refused, _TRY_AGAIN))
             for entry, result in zip(entries, answer["Records"], strict=True)
             if (refused := result.get("ErrorCode"))
         ]
@@ -150,7 +152,7 @@ class KinesisEventStream:
                 return self._client.list_shards(StreamName=self._stream_name)
             except FAILURES as error:
                 failures += 1
-                if not passes(error) or failures >= self._backoff.tries:
+                if not passes(error, _TRY_AGAIN) or failures >= self._backoff.tries:
                     msg = f"the shards of {self._stream_name} cannot be listed ({code(error)})"
                     raise StreamUnavailableError(msg) from None
                 self._wait(failures)

@@ -22,8 +22,6 @@ TRANSIENT: Final = frozenset(
         "InternalFailure",
         "InternalServerError",
         "InternalServerException",
-        "KMSThrottlingException",
-        "LimitExceededException",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
         "RequestTimeout",
@@ -60,9 +58,9 @@ def passes(error: Failure, also: Collection[str] = ()) -> bool:
         # Nobody answered, or something that is no answer; not a mistake of ours in the arguments.
         return isinstance(error, AwsConnectionError | HTTPClientError | ResponseParserError)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return code(error) in TRANSIENT or code(error) in also or status >= _SERVER_ERROR
+    return code_passes(code(error), also) or status >= _SERVER_ERROR
 
 
-def code_passes(error_code: str) -> bool:
-    """Say the same of one record's error code in a call that was taken."""
-    return error_code in TRANSIENT
+def code_passes(error_code: str, also: Collection[str] = ()) -> bool:
+    """Say the same of an error code, which one record of a call that was taken may have too."""
+    return error_code in TRANSIENT or error_code in also

@@ -131,6 +131,7 @@ def project(application: Path) -> Path:
     root = application.parent
     for name in ("functions", "infra", "src", "tools"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "template.yaml", root)
     return root
 
 
