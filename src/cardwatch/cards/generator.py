@@ -8,8 +8,9 @@ from fractions import Fraction
 from typing import Final
 
 from cardwatch.cards.card_file import Card
-from cardwatch.cards.number import CardNumber, luhn_check_digit
+from cardwatch.cards.number import CardNumber
 from cardwatch.cards.schemes import SCHEMES
+from cardwatch.contract.card_numbers import luhn_check_digit
 
 MAX_CARDS: Final = 1_000_000
 

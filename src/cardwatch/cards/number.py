@@ -3,17 +3,9 @@
 from typing import Final, NoReturn, Self
 
 from cardwatch.cards.schemes import scheme_of
+from cardwatch.contract.card_numbers import luhn_check_digit
 
 _HIDDEN: Final = "CardNumber(hidden)"
-
-
-def luhn_check_digit(digits: str) -> str:
-    """Give the digit that makes `digits` plus it valid by ISO/IEC 7812-1 Annex B (Luhn)."""
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        value = int(digit) * (2 if place % 2 == 0 else 1)
-        total += value - 9 if value > 9 else value  # noqa: PLR2004  the sum of two digits
-    return str(-total % 10)
 
 
 class CardNumber:

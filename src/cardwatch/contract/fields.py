@@ -1,6 +1,7 @@
 """The field types that the contract's models share."""
 
 import re
+import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated
@@ -14,14 +15,24 @@ from pydantic import (
     PlainSerializer,
     WithJsonSchema,
 )
+from pydantic_core import PydanticCustomError
 
-TIME_PATTERN = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"
+from cardwatch.contract.card_numbers import holds_card_number
+
+TIME_PATTERN = (
+    r"^\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?"
+    r"(Z|[+-]((0\d|1[0-3]):[0-5]\d|14:00))$"
+)
+"""An instant as producers write it; the contract itself writes milliseconds and `Z`."""
 AMOUNT_PATTERN = r"^-?\d{1,15}(\.\d{1,4})?$"
 """At most DECIMAL(19,4): 15 digits before the point, 4 after it."""
 
 _TIME = re.compile(TIME_PATTERN)
 _AMOUNT = re.compile(AMOUNT_PATTERN)
-_CARD_NUMBER_LIKE = re.compile(r"(?:\d[ -]?){13,}")
+_MILLISECONDS_END = 23
+
+ID_LIKE_CARD_NUMBER = "id_like_card_number"
+"""The error type of an id that is digits alone and could be a card number."""
 
 
 def format_time(value: datetime) -> str:
@@ -37,9 +48,11 @@ def format_time(value: datetime) -> str:
 
 
 def parse_time(value: object) -> datetime:
-    """Read an instant in the contract's format; a datetime passes when it has a zone.
+    """Read an instant: ISO-8601 with seconds, 0 to 9 digits of a fraction, and `Z` or an offset.
 
-    Raises ValueError, without the value in its text, for anything else.
+    What is finer than a millisecond is cut, not rounded, as Flink does. A datetime passes when it
+    has a zone. Raises ValueError, without the value in its text, for anything else: what has no
+    zone, a leap second or a day that is none could be meant as more than one instant.
     """
     if isinstance(value, datetime):
         if value.tzinfo is None:
@@ -49,9 +62,15 @@ def parse_time(value: object) -> datetime:
         return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
     # fromisoformat takes Unicode digits too, the pattern's \d as well: isascii keeps both out.
     if not isinstance(value, str) or not value.isascii() or not _TIME.fullmatch(value):
-        msg = "must be ISO-8601 UTC with milliseconds, like 2026-11-21T07:00:03.120Z"
+        msg = "must be ISO-8601 with seconds and a zone, like 2026-11-21T07:00:03.120Z"
         raise ValueError(msg)
-    return datetime.fromisoformat(value)
+    zone = value[-1:] if value.endswith("Z") else value[-6:]
+    try:
+        instant = datetime.fromisoformat(value.removesuffix(zone)[:_MILLISECONDS_END] + zone)
+        return instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        msg = "must be a day and time that exist, like 2026-11-21T07:00:03.120Z"
+        raise ValueError(msg) from None
 
 
 def _parse_amount(value: object) -> Decimal:
@@ -63,14 +82,33 @@ def _parse_amount(value: object) -> Decimal:
     return Decimal(value)
 
 
-def _readable(value: str) -> str:
-    if not value.isprintable():
-        msg = "must not hold control characters"
-        raise ValueError(msg)
-    if _CARD_NUMBER_LIKE.search(value):
-        msg = "must not hold a run of 13 or more digits, which could be a card number"
+def _without_card_number(value: str) -> str:
+    if holds_card_number(value):
+        msg = "must not hold a card number"
         raise ValueError(msg)
     return value
+
+
+def _amount_without_card_number(value: Decimal) -> Decimal:
+    _without_card_number(format(value, "f"))
+    return value
+
+
+def _identifier(value: str) -> str:
+    if value.isdigit() and holds_card_number(value):
+        raise PydanticCustomError(
+            ID_LIKE_CARD_NUMBER, "must not be digits alone that could be a card number"
+        )
+    return _without_card_number(value)
+
+
+def _readable(value: str) -> str:
+    unreadable = next((each for each in value if not each.isprintable()), None)
+    if unreadable is not None:
+        name = unicodedata.name(unreadable, "a control character")
+        msg = f"must not hold U+{ord(unreadable):04X} ({name})"
+        raise ValueError(msg)
+    return _without_card_number(value)
 
 
 EventTime = Annotated[
@@ -85,10 +123,15 @@ Amount = Annotated[
     PlainSerializer(lambda value: format(value, "f"), return_type=str),
     WithJsonSchema({"type": "string", "pattern": AMOUNT_PATTERN}),
 ]
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:|-]*$", max_length=128)]
+PaymentAmount = Annotated[Amount, AfterValidator(_amount_without_card_number)]
+Identifier = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:|-]*$", max_length=128),
+    AfterValidator(_identifier),
+]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
 CardToken = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", max_length=32)]
-CardBin = Annotated[str, Field(pattern=r"^[0-9]{6}$", max_length=6)]
+CardBin = Annotated[str, Field(pattern=r"^[0-9]{6}([0-9]{2})?$", max_length=8)]
 CardLast4 = Annotated[str, Field(pattern=r"^[0-9]{4}$", max_length=4)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", max_length=3)]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", max_length=2)]

@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cardwatch.contract.fields import (
-    Amount,
     CardBin,
     CardLast4,
     CardToken,
@@ -14,6 +13,7 @@ from cardwatch.contract.fields import (
     Country,
     Currency,
     Identifier,
+    PaymentAmount,
 )
 
 PaymentStatus = Literal["AUTHORIZED", "DECLINED", "CAPTURED", "REFUNDED"]
@@ -32,13 +32,20 @@ class Payment(Contract):
         Field(description="HMAC-SHA-256 of the card number, first 128 bits, hex."),
     ]
     card_bin: Annotated[
-        CardBin, Field(description="The card number's first six digits: the issuer.")
+        CardBin | None,
+        Field(
+            description=(
+                "The card number's first digits, the issuer's: eight of 16 digits or more, six of "
+                "15 or more, null of fewer."
+            )
+        ),
     ]
     card_last4: Annotated[
         CardLast4, Field(description="The card number's last four digits, for people.")
     ]
     amount: Annotated[
-        Amount, Field(description="Decimal string in units of the currency, DECIMAL(19,4).")
+        PaymentAmount,
+        Field(description="Decimal string in units of the currency, DECIMAL(19,4)."),
     ]
     currency: Annotated[Currency, Field(description="ISO 4217 code.")]
     merchant_id: Annotated[Identifier, Field(description="The merchant who is paid.")]

@@ -4,14 +4,23 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from cardwatch.contract.alert import PaymentAlert
+from cardwatch.contract.card_numbers import holds_card_number, mask_card_numbers
 from cardwatch.contract.card_status import CardStatus
-from cardwatch.contract.fields import Contract, EventTime, Identifier, parse_time
+from cardwatch.contract.fields import (
+    ID_LIKE_CARD_NUMBER,
+    Contract,
+    EventTime,
+    Identifier,
+    parse_time,
+)
+from cardwatch.contract.framing import BYTE_ORDER_MARK, holds_several, refuse_constant
 from cardwatch.contract.heartbeat import Heartbeat
 from cardwatch.contract.page import PageEvent
 from cardwatch.contract.payment import Payment
@@ -30,7 +39,7 @@ EventType = Literal[
 EventData = Payment | CardStatus | Heartbeat | PaymentAlert | AlertSummary | RuleAlert | PageEvent
 
 MAX_CLOCK_SKEW: Final = timedelta(seconds=10)
-"""How far ahead of the receiver's clock an event time may be."""
+"""How far ahead of its arrival on the stream an event's time may be."""
 EARLIEST_EVENT_TIME: Final = datetime(2020, 1, 1, tzinfo=UTC)
 MAX_DATA_BYTES: Final = 65_535
 """The compact text of event_json_data must fit Redshift's longest VARCHAR."""
@@ -94,6 +103,7 @@ class RejectionReason(StrEnum):
     NOT_UTF8 = "not_utf8"
     NOT_JSON = "not_json"
     NOT_AN_OBJECT = "not_an_object"
+    SEVERAL_EVENTS = "several_events"
     UNKNOWN_TYPE = "unknown_type"
     UNSUPPORTED_VERSION = "unsupported_version"
     MISSING_TIME = "missing_time"
@@ -102,6 +112,7 @@ class RejectionReason(StrEnum):
     FUTURE_TIME = "future_time"
     FUTURE_EFFECTIVE_FROM = "future_effective_from"
     INVALID_DATA = "invalid_data"
+    ID_LIKE_CARD_NUMBER = "id_like_card_number"
     TOO_LARGE = "too_large"
 
 
@@ -124,10 +135,15 @@ def new_event_id(*parts: object) -> str:
 
 
 def read_event(raw: bytes, *, now: datetime) -> Envelope:
-    """Read one record off the stream by the contract; `now` bounds the event time.
+    """Read one record off the stream by the contract; `now` is when it arrived there.
 
-    Raises RejectedRecord with the reason for anything else. The stager quarantines by it, `replay`
-    reports by it, and whoever shows quarantine derives the reason again with it.
+    An event may be stamped MAX_CLOCK_SKEW ahead of its arrival and no more, however long the record
+    then lies in a buffer; a reader that does not know the arrival asks its own clock. Raises
+    RejectedRecord with the reason for anything else. The stager quarantines by it, `replay` reports
+    by it, and whoever shows quarantine derives the reason again with it.
+
+    What a detection copies from a payment comes as the payment said it, so a card number in it is
+    masked here: the alert counts, and nobody behind this sees the number.
     """
     fields = _read_object(raw)
     event_type = fields.get("type")
@@ -140,9 +156,14 @@ def read_event(raw: bytes, *, now: datetime) -> Envelope:
     model = EVENT_TYPES[event_type].data
     try:
         data = model.model_validate(fields.get("event_json_data"))
+        if isinstance(data, PaymentAlert | RuleAlert | AlertSummary):
+            data = _masked(data)
         event = Envelope.model_validate({**fields, "event_json_data": data})
     except ValidationError as error:
-        raise RejectedRecord(RejectionReason.INVALID_DATA, _places(error)) from None
+        kinds = {item["type"] for item in error.errors(include_input=False, include_url=False)}
+        only_ids = kinds == {ID_LIKE_CARD_NUMBER}
+        reason = RejectionReason.ID_LIKE_CARD_NUMBER if only_ids else RejectionReason.INVALID_DATA
+        raise RejectedRecord(reason, _places(error)) from None
     if isinstance(data, CardStatus):
         if data.effective_from > origin:
             detail = "effective_from is after event_date_origin"
@@ -155,21 +176,54 @@ def read_event(raw: bytes, *, now: datetime) -> Envelope:
     return event
 
 
+_Data = TypeVar("_Data", bound=BaseModel)
+
+
+def _masked(data: _Data) -> _Data:
+    """Mask the card numbers in a model's texts; an amount whose digits are one becomes null."""
+    changed = {name: hidden for name, value in data if (hidden := _hidden(value)) != value}
+    for name, value in data:
+        if isinstance(value, Decimal) and name in _COPIED_AMOUNTS:
+            changed |= {name: None} if holds_card_number(format(value, "f")) else {}
+    return data.model_copy(update=changed) if changed else data
+
+
+def _hidden(value: object) -> object:
+    if isinstance(value, str):
+        return mask_card_numbers(value)
+    if isinstance(value, tuple):
+        return tuple(map(_hidden, value))
+    return _masked(value) if isinstance(value, BaseModel) else value
+
+
+_COPIED_AMOUNTS: Final = ("amount", "observed")
+"""Amounts of an alert that a payment may have given; both may be null."""
+
+
 def _read_object(raw: bytes) -> dict[str, Any]:
     try:
-        text = raw.decode()
+        text = raw.removeprefix(BYTE_ORDER_MARK).decode()
     except UnicodeDecodeError as error:
+        if holds_several(raw):
+            raise RejectedRecord(RejectionReason.SEVERAL_EVENTS, _ONE_EVENT) from None
         raise RejectedRecord(RejectionReason.NOT_UTF8, f"byte {error.start} is not UTF-8") from None
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=refuse_constant)
     except RecursionError:
         raise RejectedRecord(RejectionReason.NOT_JSON, "nested too deeply") from None
     except ValueError as error:
+        if holds_several(raw):
+            raise RejectedRecord(RejectionReason.SEVERAL_EVENTS, _ONE_EVENT) from None
         place = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
         raise RejectedRecord(RejectionReason.NOT_JSON, f"not a JSON document{place}") from None
+    if isinstance(value, list) and holds_several(raw):
+        raise RejectedRecord(RejectionReason.SEVERAL_EVENTS, _ONE_EVENT)
     if not isinstance(value, dict):
         raise RejectedRecord(RejectionReason.NOT_AN_OBJECT, "the document is not an object")
     return value
+
+
+_ONE_EVENT: Final = "a record must hold one event: send each by itself"
 
 
 def _read_time(fields: dict[str, Any], now: datetime) -> datetime:
@@ -183,7 +237,7 @@ def _read_time(fields: dict[str, Any], now: datetime) -> datetime:
         raise RejectedRecord(RejectionReason.TOO_OLD, "event_date_origin is before 2020")
     if origin > now + MAX_CLOCK_SKEW:
         seconds = int(MAX_CLOCK_SKEW.total_seconds())
-        detail = f"event_date_origin is more than {seconds} s ahead of the clock"
+        detail = f"event_date_origin is more than {seconds} s ahead of the record's arrival"
         raise RejectedRecord(RejectionReason.FUTURE_TIME, detail)
     return origin
 

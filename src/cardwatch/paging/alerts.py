@@ -2,20 +2,21 @@
 
 import re
 import unicodedata
+from decimal import Decimal
 from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from cardwatch.contract.alert import PaymentAlert
+from cardwatch.contract.card_numbers import holds_card_number, mask_card_numbers
 from cardwatch.contract.fields import Amount, CardToken, EventTime, Sha256
 from cardwatch.contract.streams import Envelope
 
 MAX_TEXT: Final = 80
 """Characters of one field in a page; it also bounds what an alert takes in the ledger."""
 
-_BIN: Final = re.compile(r"[0-9]{6}")
+_BIN: Final = re.compile(r"([0-9]{6})(?:[0-9]{2})?")
 _LAST4: Final = re.compile(r"[0-9]{4}")
-_CARD_NUMBER_LIKE: Final = re.compile(r"(?:\d[ -]?){9,}(\d[ -]?\d[ -]?\d[ -]?\d)")
 
 
 class PagedAlert(BaseModel):
@@ -49,7 +50,7 @@ class PagedAlert(BaseModel):
             alert_id=alert.alert_id,
             card=_masked(alert),
             card_token=alert.card_token,
-            amount=alert.amount,
+            amount=_amount(alert.amount),
             currency=_line(alert.currency),
             merchant=_line(alert.merchant_id),
             city=_line(alert.city),
@@ -64,7 +65,8 @@ class PagedAlert(BaseModel):
 
 def _masked(alert: PaymentAlert) -> str:
     """Mask the card; a field that is not what it should be might hold a whole number."""
-    first = alert.card_bin if alert.card_bin and _BIN.fullmatch(alert.card_bin) else None
+    bank = _BIN.fullmatch(alert.card_bin) if alert.card_bin else None
+    first = bank.group(1) if bank else None
     last = alert.card_last4 if alert.card_last4 and _LAST4.fullmatch(alert.card_last4) else None
     if first and last:
         return f"{first}******{last}"
@@ -75,6 +77,11 @@ def _masked(alert: PaymentAlert) -> str:
     return f"token {alert.card_token[:12]}"
 
 
+def _amount(amount: Decimal | None) -> Decimal | None:
+    """Give the amount; one whose digits are a card number is none."""
+    return None if amount is None or holds_card_number(f"{amount:f}") else amount
+
+
 def _line(text: str | None) -> str | None:
     """Make one line of a field that came as it was; None where nothing readable is left.
 
@@ -83,5 +90,4 @@ def _line(text: str | None) -> str | None:
     if text is None:
         return None
     visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
-    masked = _CARD_NUMBER_LIKE.sub(lambda found: f"*{found.group(1)}", " ".join(visible.split()))
-    return masked[:MAX_TEXT].strip() or None
+    return mask_card_numbers(" ".join(visible.split()))[:MAX_TEXT].strip() or None
