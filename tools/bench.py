@@ -25,9 +25,9 @@ from cardwatch.cards.card_file import write_card_file
 from cardwatch.cards.generator import generate_cards
 from cardwatch.cards.tokenizer import Tokenizer, read_tokenized_cards
 from cardwatch.clock import SystemClock
-from cardwatch.local import ministack
-from cardwatch.local.java import java_home
-from cardwatch.local.supervisor import free_port
+from cardwatch.local.processes.ports import free_port
+from cardwatch.local.services import ministack
+from cardwatch.local.services.java import java_home
 from cardwatch.ports import StreamEntry
 from cardwatch.settings import LocalSettings, program_environment
 from cardwatch.simulation.events import EventGenerator

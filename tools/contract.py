@@ -23,7 +23,7 @@ from cardwatch.contract.streams import (
     MAX_CLOCK_SKEW,
     Envelope,
 )
-from cardwatch.local.template import read_template
+from cardwatch.deployment.template import read_template
 from cardwatch.settings import (
     LocalSettings,
     NotifierSettings,

@@ -175,8 +175,8 @@ def run(
 @app.command(epilog=_examples("cardwatch down"))
 def down() -> None:
     """Stop everything, also what a broken run left behind."""
-    from cardwatch.local.status import mark_stopped, status_path
-    from cardwatch.local.supervisor import RunFolder, stop_supervisor, sweep
+    from cardwatch.local.processes.run_folder import RunFolder, stop_supervisor, sweep
+    from cardwatch.local.run.status import mark_stopped, status_path
     from cardwatch.local.warehouse import WarehouseServer
 
     settings = LocalSettings.from_env()
@@ -201,9 +201,9 @@ def status(
 
     The exit status is 0 while all is well.
     """
-    from cardwatch.local.status import read_status, status_path
-    from cardwatch.local.supervisor import RunFolder
-    from cardwatch.local.view import render_plain
+    from cardwatch.local.processes.run_folder import RunFolder
+    from cardwatch.local.run.status import read_status, status_path
+    from cardwatch.local.run.view import render_plain
 
     settings = LocalSettings.from_env()
     running = RunFolder(settings.var).supervisor() is not None
@@ -224,7 +224,7 @@ def pages(
     ] = False,
 ) -> None:
     """Show the pages of this run as a person receives them."""
-    from cardwatch.local.receipts import PageReceived, facts_after, read_receipts
+    from cardwatch.local.witness.receipts import PageReceived, facts_after, read_receipts
 
     receipts = LocalSettings.from_env().var / "receipts"
     shown: PageReceived | None = None
@@ -258,8 +258,8 @@ def redrive(*, dry_run: DryRunOption = False, stack: StackOption = None) -> None
     from cardwatch.aws.clients import AwsClients
     from cardwatch.aws.deployed import read_deployed_outputs
     from cardwatch.bootstrap.recovery import build_redrive
-    from cardwatch.local import ministack
-    from cardwatch.local.deploy import read_outputs
+    from cardwatch.local.services import ministack
+    from cardwatch.local.services.deploy import read_outputs
 
     if stack:
         session = boto3.Session()
@@ -304,8 +304,8 @@ def backfill(
     from cardwatch.aws.clients import AwsClients
     from cardwatch.aws.deployed import read_deployed_warehouse
     from cardwatch.bootstrap.recovery import build_backfill, build_redshift_loads
-    from cardwatch.local import ministack
-    from cardwatch.local.deploy import read_outputs
+    from cardwatch.local.services import ministack
+    from cardwatch.local.services.deploy import read_outputs
     from cardwatch.local.warehouse import Warehouse, WarehouseServer
 
     def progress(text: str) -> None:
@@ -401,8 +401,8 @@ def replay(
     The same job and the same SQL, in event time; it writes alerts.jsonl, summaries.jsonl and
     rejected.jsonl into the folder.
     """
+    from cardwatch.local.processes.stopping import stop_on_signals
     from cardwatch.local.replay import replay as replay_file
-    from cardwatch.local.stopping import stop_on_signals
 
     def progress(text: str) -> None:
         typer.echo(text, err=True)
@@ -449,8 +449,8 @@ def invoke(
     to that stack and never to AWS. Logs go to standard error, the answer to standard output. The
     exit status is 1 when the function failed, or answered CloudFormation that the resource did.
     """
-    from cardwatch.local import deploy
-    from cardwatch.local import invoke as invoking
+    from cardwatch.local.invoke import invoke as invoking
+    from cardwatch.local.services import deploy
 
     settings, root = _settings_and_root()
     found = invoking.find(invoking.functions(root, settings), function)
@@ -473,7 +473,7 @@ def variables() -> None:
 
     They are in the form that `sam local invoke --env-vars` and `cardwatch invoke --env-vars` take.
     """
-    from cardwatch.local import invoke as invoking
+    from cardwatch.local.invoke import invoke as invoking
 
     settings, root = _settings_and_root()
     found = invoking.variables(invoking.functions(root, settings), settings)
@@ -506,10 +506,10 @@ def _run(
     from rich.console import Console
 
     from cardwatch.cards.card_file import read_card_file
-    from cardwatch.local.flink import check_edge
-    from cardwatch.local.run import RunOptions
-    from cardwatch.local.run import run as run_stack
-    from cardwatch.local.stack import StackOptions
+    from cardwatch.local.run.run import RunOptions
+    from cardwatch.local.run.run import run as run_stack
+    from cardwatch.local.run.stack import StackOptions
+    from cardwatch.local.services.flink import check_edge
     from cardwatch.simulation.faults import parse_fault_profile
 
     settings, root = _settings_and_root()
@@ -527,8 +527,8 @@ def _start_detached(
     rate: float, faults: str, cards: Path | None, edge: Literal["local", "connector"]
 ) -> None:
     """Start `cardwatch up` in the background and wait until everything runs."""
-    from cardwatch.local.status import read_status, status_path
-    from cardwatch.local.supervisor import LocalStackError
+    from cardwatch.local.errors import LocalStackError
+    from cardwatch.local.run.status import read_status, status_path
 
     settings, _ = _settings_and_root()
     log = settings.var / "log" / "up.out"

@@ -12,7 +12,7 @@ import pytest
 from moto import mock_aws
 
 from cardwatch.aws.clients import AwsClients
-from cardwatch.local.supervisor import free_port
+from cardwatch.local.processes.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"

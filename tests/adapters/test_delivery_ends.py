@@ -15,14 +15,14 @@ import pytest
 from tests.fakes import NOON, FakeCardRegistry, FakeClock
 
 from cardwatch.aws.clients import AwsClients
-from cardwatch.local.delivery_ends import (
+from cardwatch.local.firehose.delivery import InvocationError, UnreachableError
+from cardwatch.local.firehose.ends import (
     BucketObjects,
     KinesisSource,
     Quarantine,
     Quarantined,
     StagerFunction,
 )
-from cardwatch.local.firehose import InvocationError, UnreachableError
 from cardwatch.recovery.error_output import FailedRecord
 from cardwatch.recovery.ports import StoredObject
 from cardwatch.staging.ports import KnownStatus

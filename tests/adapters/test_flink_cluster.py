@@ -17,19 +17,16 @@ import pytest
 from cardwatch.aws.clients import AwsClients
 from cardwatch.contract.alert import alert_id
 from cardwatch.contract.fields import format_time
-from cardwatch.local.flink import (
+from cardwatch.local.errors import LocalStackError
+from cardwatch.local.processes.ports import free_port
+from cardwatch.local.processes.run_folder import RunFolder, leftovers
+from cardwatch.local.processes.supervisor import Supervisor
+from cardwatch.local.services.flink import (
     JOB_MANAGER,
     TASK_MANAGER,
     FlinkCluster,
     FlinkHealth,
     reason_of,
-)
-from cardwatch.local.supervisor import (
-    LocalStackError,
-    RunFolder,
-    Supervisor,
-    free_port,
-    leftovers,
 )
 from cardwatch.settings import LocalSettings
 

@@ -13,13 +13,9 @@ import pytest
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.clock import SystemClock
-from cardwatch.local.event_source import (
-    EventSource,
-    KinesisShardReader,
-    PositionFile,
-    parameters_from,
-)
-from cardwatch.local.shard_poller import Answer, ShardPoller, StreamUnavailableError
+from cardwatch.local.eventsource.ends import KinesisShardReader, PositionFile, parameters_from
+from cardwatch.local.eventsource.poller import Answer, ShardPoller, StreamUnavailableError
+from cardwatch.local.eventsource.program import EventSource
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient

@@ -19,10 +19,10 @@ import psutil
 import pytest
 
 from cardwatch.contract.alert import alert_id
-from cardwatch.local.receipts import AlertSeen, PageReceived, PaymentSeen, read_receipts
-from cardwatch.local.status import status_path
-from cardwatch.local.supervisor import free_port
+from cardwatch.local.processes.ports import free_port
+from cardwatch.local.run.status import status_path
 from cardwatch.local.warehouse import Warehouse, WarehouseServer
+from cardwatch.local.witness.receipts import AlertSeen, PageReceived, PaymentSeen, read_receipts
 
 pytestmark = pytest.mark.e2e
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cardwatch.contract.streams import Envelope
-from cardwatch.local.java import java_home
+from cardwatch.local.services.java import java_home
 from cardwatch.settings import program_environment
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.flink.running import FLINK_PYTHON, ROOT
 
-from cardwatch.local.java import java_home
+from cardwatch.local.services.java import java_home
 from cardwatch.settings import program_environment
 
 pytestmark = pytest.mark.flink

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]  # has no stubs
 
-from cardwatch.local import deploy, ministack
-from cardwatch.local.supervisor import RunFolder, Supervisor, free_port
+from cardwatch.local.processes.ports import free_port
+from cardwatch.local.processes.run_folder import RunFolder
+from cardwatch.local.processes.supervisor import Supervisor
+from cardwatch.local.services import deploy, ministack
 from cardwatch.settings import LocalSettings, program_environment
 
 ROOT = Path(__file__).parents[2]

@@ -19,7 +19,7 @@ from cfnlint.schema.manager import (  # type: ignore[import-untyped]  # has no s
 )
 from tests.infrastructure.conftest import ROOT
 
-from cardwatch.local.template import Evaluation, unresolved
+from cardwatch.deployment.template import Evaluation, unresolved
 from cardwatch.settings import program_environment
 
 TEMPLATES = [ROOT / "template.yaml", *sorted((ROOT / "infra").glob("*.yaml"))]

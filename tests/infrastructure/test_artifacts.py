@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.infrastructure.conftest import ROOT, Template
 
-from cardwatch.local import ministack
+from cardwatch.local.services import ministack
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys

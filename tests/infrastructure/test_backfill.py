@@ -12,7 +12,7 @@ import pytest
 from tests.infrastructure.conftest import ROOT, Stack
 
 from cardwatch.cli import main
-from cardwatch.local import ministack
+from cardwatch.local.services import ministack
 from cardwatch.local.warehouse import Warehouse, WarehouseServer
 from cardwatch.recovery.error_output import QUARANTINE, FailedRecord
 

@@ -11,9 +11,9 @@ from tests.infrastructure.conftest import PARAMETERS, ROOT, Stack
 from tests.infrastructure.deployment import deployment
 from tests.slack_server import slack_server
 
-from cardwatch.local import deploy, ministack
-from cardwatch.local.event_source import read_parameters
-from cardwatch.local.supervisor import LocalStackError
+from cardwatch.local.errors import LocalStackError
+from cardwatch.local.eventsource.ends import read_parameters
+from cardwatch.local.services import deploy, ministack
 from cardwatch.settings import LocalSettings
 
 pytestmark = pytest.mark.stack

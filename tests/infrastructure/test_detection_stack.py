@@ -19,8 +19,9 @@ from botocore.exceptions import ClientError
 from tests.infrastructure.conftest import ROOT
 from tools.flink_package import Artifact
 
-from cardwatch.local import deploy, ministack
-from cardwatch.local.supervisor import RunFolder, Supervisor
+from cardwatch.local.processes.run_folder import RunFolder
+from cardwatch.local.processes.supervisor import Supervisor
+from cardwatch.local.services import deploy, ministack
 from cardwatch.settings import LocalSettings, program_environment
 
 pytestmark = pytest.mark.stack

@@ -14,7 +14,7 @@ from tests.infrastructure.deployment import everything
 from cardwatch.contract.alert import PaymentAlert, alert_id
 from cardwatch.contract.rule_alert import RuleAlert, rule_alert_id
 from cardwatch.contract.streams import EVENT_TYPES, RejectedRecord, read_event
-from cardwatch.local.invoke import find, functions
+from cardwatch.local.invoke.invoke import find, functions
 from cardwatch.paging.slack import NotAPageError, message
 from cardwatch.settings import LocalSettings
 

@@ -8,7 +8,8 @@ from typing import TextIO
 import pytest
 from tests.infrastructure.conftest import ROOT, Stack
 
-from cardwatch.local import invoke, ministack
+from cardwatch.local.invoke import invoke
+from cardwatch.local.services import ministack
 
 pytestmark = pytest.mark.stack
 

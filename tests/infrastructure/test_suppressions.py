@@ -9,7 +9,7 @@ import yaml
 from tests.infrastructure.conftest import ROOT
 from tests.infrastructure.deployment import TEMPLATES
 
-from cardwatch.local.template import read_template
+from cardwatch.deployment.template import read_template
 
 CHECKED_CODE = ("src", "functions", "flink_app", "tools")
 

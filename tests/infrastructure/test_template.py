@@ -25,9 +25,9 @@ from cardwatch.aws import ledger
 from cardwatch.cards.card_file import read_card_file
 from cardwatch.cards.tokenizer import Tokenizer, read_tokenized_cards
 from cardwatch.contract.streams import EVENT_TYPES
-from cardwatch.local.deploy import SAM, StackOutputs
-from cardwatch.local.event_source import parameters_from
-from cardwatch.local.template import Evaluation, read_template
+from cardwatch.deployment.template import Evaluation, read_template
+from cardwatch.local.eventsource.ends import parameters_from
+from cardwatch.local.services.deploy import SAM, StackOutputs
 from cardwatch.paging.slack import pause
 from cardwatch.settings import (
     NotifierSettings,

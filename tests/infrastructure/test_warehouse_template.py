@@ -12,7 +12,7 @@ from tests.infrastructure.conftest import ROOT
 
 from cardwatch.aws.redshift_loads import COPY_COLUMNS, COPY_OPTIONS
 from cardwatch.deployment.custom_resource import HANDLER_MARGIN_SECONDS
-from cardwatch.local.firehose import INVOCATION_BYTES, INVOCATION_RETRIES
+from cardwatch.local.firehose.delivery import INVOCATION_BYTES, INVOCATION_RETRIES
 from cardwatch.recovery.backfill import SKIPPED
 from cardwatch.recovery.error_output import EVENTS, QUARANTINE
 from cardwatch.warehouse.schema import LOADER

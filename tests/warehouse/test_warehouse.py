@@ -14,12 +14,7 @@ import pytest
 import sqlglot
 
 from cardwatch.contract.streams import EVENT_TYPES, MAX_DATA_BYTES
-from cardwatch.local.warehouse import (
-    SQL_FOLDER,
-    Warehouse,
-    WarehouseServer,
-    postgres_statements,
-)
+from cardwatch.local.warehouse import SQL_FOLDER, Warehouse, WarehouseServer, postgres_statements
 from cardwatch.recovery.ports import LoadOutcome
 from cardwatch.warehouse.ports import WarehouseUnavailableError
 

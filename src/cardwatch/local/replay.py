@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from cardwatch.contract.streams import RejectedRecord, read_event
-from cardwatch.local.java import java_home
+from cardwatch.local.services.java import java_home
 from cardwatch.settings import program_environment
 
 ROOT: Final = Path(__file__).resolve().parents[3]

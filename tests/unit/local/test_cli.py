@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from cardwatch.cli import main
-from cardwatch.local.receipts import PageReceived, Receipts
-from cardwatch.local.status import Status, status_path, write_status
-from cardwatch.local.supervisor import RunFolder
+from cardwatch.local.processes.run_folder import RunFolder
+from cardwatch.local.run.status import Status, status_path, write_status
+from cardwatch.local.witness.receipts import PageReceived, Receipts
 
 COMMANDS = (
     ["cards", "generate"],

@@ -1,0 +1,1 @@
+"""Firehose: the stream through the deployed stager to the bucket and the warehouse."""

@@ -1,0 +1,120 @@
+"""The process that delivers the stream to the warehouse on one machine, in Firehose's place.
+
+`python -m cardwatch.local.firehose.program`; what it does is in `delivery`, and it does it between
+the ends in `ends`. SIGTERM delivers what is buffered and ends with status 0; SIGUSR1 delivers and
+loads all that is on the stream.
+"""
+
+import fcntl
+import logging
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO, Final
+
+from cardwatch.clock import SystemClock
+from cardwatch.local.errors import LocalStackError
+from cardwatch.local.firehose.delivery import (
+    POLL_SECONDS,
+    BufferingHints,
+    Delivery,
+    PositionFile,
+    UnreachableError,
+    backoff,
+)
+from cardwatch.local.firehose.ends import BucketObjects, KinesisSource, StagerFunction
+from cardwatch.local.firehose.status import write_status
+from cardwatch.local.services import deploy, ministack
+from cardwatch.local.warehouse import Warehouse, WarehouseServer
+from cardwatch.settings import LocalSettings, SettingsError
+
+log: Final = logging.getLogger("cardwatch.delivery")
+
+
+def main() -> int:
+    """Run delivery for the deployed stack; the exit status is 1 where it cannot begin."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    try:
+        settings = LocalSettings.from_env()
+        outputs = deploy.read_outputs(settings)
+        lock = _take_lock(settings.var / "positions" / "delivery.lock")
+        session, endpoint = ministack.session(settings), ministack.endpoint(settings)
+        warehouse = Warehouse(WarehouseServer(settings.var / "postgres"))
+        delivery = Delivery(
+            source=KinesisSource(session, endpoint, outputs.stream_name),
+            transformer=StagerFunction(session, endpoint, outputs.stager_function),
+            objects=BucketObjects(session, endpoint, outputs.delivery_bucket),
+            loader=warehouse,
+            positions=PositionFile(settings.var / "positions" / "delivery.json"),
+            hints=BufferingHints(
+                seconds=outputs.delivery_buffer_seconds,
+                size=outputs.delivery_buffer_megabytes * 1024 * 1024,
+            ),
+            clock=SystemClock(),
+        )
+    except (SettingsError, LocalStackError, ValueError, BlockingIOError) as error:
+        log.error("%s", error)  # noqa: TRY400 - the text says what and how to mend it
+        return 1
+    with lock:
+        run(delivery, settings.var)
+    warehouse.close()
+    return 0
+
+
+def run(delivery: Delivery, var: Path) -> None:
+    """Deliver until SIGTERM or SIGINT."""
+    stop, wake = threading.Event(), threading.Event()
+
+    def end(_number: int, _frame: object) -> None:
+        stop.set()
+        wake.set()
+
+    def flush(_number: int, _frame: object) -> None:
+        delivery.request_flush()
+        wake.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGUSR1, flush)
+    failures = 0
+    while not stop.is_set():
+        began = time.monotonic()
+        wake.clear()
+        problem = None
+        try:
+            delivery.step()
+            failures = 0
+        except UnreachableError as error:
+            failures += 1
+            problem = str(error)
+            if failures == 1:
+                log.warning("%s: trying again until it answers", problem)
+        write_status(var, delivery.status(problem=problem))
+        wait = backoff(failures) if failures else POLL_SECONDS
+        wake.wait(max(0.0, began + wait - time.monotonic()))
+    try:
+        delivery.finish()
+    except UnreachableError as error:
+        log.warning("%s: what was buffered is delivered by the next start", error)
+    write_status(var, delivery.status())
+
+
+def _take_lock(path: Path) -> IO[bytes]:
+    """Hold the file while it is open; raises BlockingIOError where another process does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        msg = f"another delivery process holds {path}: stop it with `cardwatch down`"
+        raise BlockingIOError(msg) from None
+    return file
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,83 @@
+"""What the delivery process says of itself, and how it is asked to deliver everything now.
+
+The file is `var/run/delivery-status.json`. SIGUSR1 has the process deliver and load all that is on
+the stream: `flush_completed` then counts up.
+"""
+
+import json
+import os
+import signal
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cardwatch.local import files
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryStatus:
+    """What the status file says; times are ISO-8601 UTC or None."""
+
+    pid: int = 0
+    updated_at: str = ""
+    stream: str = ""
+    records_read: int = 0
+    records_staged: int = 0
+    records_quarantined: int = 0
+    records_dropped: int = 0
+    objects_written: int = 0
+    objects_loaded: int = 0
+    """Loaded since this process began; the ledger has the sum."""
+    objects_bad: int = 0
+    """Refused by the warehouse since this process began; staging.bad_objects names them."""
+    objects_waiting: int = 0
+    rows_loaded: int = 0
+    buffered_records: int = 0
+    buffered_bytes: int = 0
+    behind_ms: int = 0
+    """How far reading is behind the stream, the worst shard."""
+    last_delivery_at: str | None = None
+    last_load_at: str | None = None
+    flush_requested: int = 0
+    flush_completed: int = 0
+    problem: str | None = None
+    """Why it waits, for people; None while all is well."""
+
+
+def status_path(var: Path) -> Path:
+    """Give the status file's place."""
+    return var / "run" / "delivery-status.json"
+
+
+def read_status(var: Path) -> DeliveryStatus | None:
+    """Read the status file; None where delivery has never run."""
+    try:
+        return DeliveryStatus(**json.loads(status_path(var).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def request_flush(var: Path, pid: int, *, timeout_seconds: float) -> DeliveryStatus | None:
+    """Have the delivery process deliver and load all that is on the stream now, and wait for it.
+
+    `pid` is the process as its supervisor knows it. Gives the status after the flush, or None when
+    it does not complete in time. Raises ProcessLookupError where the process has ended.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    done: int | None = None
+    while time.monotonic() < deadline:
+        status = read_status(var)
+        # Its first status says that it listens: before, the signal would end it.
+        if status is not None and status.pid == pid:
+            if done is None:
+                done = status.flush_completed
+                os.kill(pid, signal.SIGUSR1)
+            elif status.flush_completed > done:
+                return status
+        time.sleep(0.1)
+    return None
+
+
+def write_status(var: Path, status: DeliveryStatus) -> None:
+    """Replace the status file."""
+    files.replace(status_path(var), json.dumps(asdict(status)))

@@ -1,0 +1,150 @@
+"""What a run must ask others for, read at their own pace."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final
+
+import psutil
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cardwatch.aws.card_registry import DynamoDBCardRegistry
+from cardwatch.aws.clients import AwsClients
+from cardwatch.clock import SystemClock
+from cardwatch.local.errors import LocalStackError
+from cardwatch.local.firehose.delivery import UnreachableError
+from cardwatch.local.firehose.ends import BucketObjects, Quarantine
+from cardwatch.local.processes.run_folder import RunFolder, leftovers
+from cardwatch.local.services import ministack
+from cardwatch.local.services.deploy import StackOutputs
+from cardwatch.local.services.flink import FlinkHealth
+from cardwatch.local.warehouse import WarehouseServer
+from cardwatch.settings import LocalSettings
+from cardwatch.staging.stolen import StolenCards
+from cardwatch.warehouse.ports import WarehouseUnavailableError
+
+POLL_SECONDS: Final = 0.2
+
+
+class Gauges(threading.Thread):
+    """Reads what must be asked for, each at its own pace, so that showing it waits for nothing."""
+
+    def __init__(
+        self,
+        settings: LocalSettings,
+        server: WarehouseServer,
+        *,
+        started: Callable[[], bool],
+        outputs: Callable[[], StackOutputs],
+        job_health: Callable[[], FlinkHealth | None],
+        why_job_failed: Callable[[str], str | None],
+    ) -> None:
+        """Read nothing before `started`; `why_job_failed` is asked with the job's id."""
+        super().__init__(name="gauges", daemon=True)
+        self.staged_rows: int | None = None
+        self.quarantined: Mapping[str, int] = {}
+        self.quarantined_on_stolen_cards = 0
+        self.watermark_lag: float | None = None
+        self.job = "not submitted"
+        self.memory_mb: int | None = None
+        self.peak_memory_mb = 0
+        self._settings = settings
+        self._server = server
+        self._started = started
+        self._outputs = outputs
+        self._job_health = job_health
+        self._why_job_failed = why_job_failed
+        self._troubles: dict[str, str] = {}
+        self._ended = threading.Event()
+        self._quarantine: Quarantine | None = None
+
+    def run(self) -> None:
+        """Read until stopped."""
+        readers: list[tuple[float, str, Callable[[], object]]] = [
+            (1.0, "Flink", self._read_job),
+            (3.0, "warehouse", self.read_staged_rows),
+            (3.0, "quarantine", self.read_quarantine),
+            (5.0, "memory", self._read_memory),
+        ]
+        due = dict.fromkeys((name for _, name, _ in readers), 0.0)
+        while not self._ended.wait(POLL_SECONDS):
+            if not self._started():
+                continue
+            for period, name, read in readers:
+                now = time.monotonic()
+                if now < due[name]:
+                    continue
+                due[name] = now + period
+                try:
+                    read()
+                    self._troubles.pop(name, None)
+                except (
+                    BotoCoreError,
+                    ClientError,
+                    LocalStackError,
+                    OSError,
+                    UnreachableError,
+                    ValueError,
+                    WarehouseUnavailableError,
+                ) as error:
+                    self._troubles[name] = f"{name}: {error}"
+
+    def stop(self) -> None:
+        """Read no more."""
+        self._ended.set()
+        if self.is_alive():
+            self.join()
+
+    def troubles(self) -> tuple[str, ...]:
+        """Say what could not be read."""
+        return tuple(self._troubles.values())
+
+    def _read_job(self) -> None:
+        health = self._job_health()
+        if health is None:
+            self.job, self.watermark_lag = "does not answer", None
+            return
+        self.job = f"{health.state}, {health.checkpoints} checkpoints"
+        if health.restarts:
+            self.job += f", restored {health.restarts} times"
+        self.watermark_lag = health.watermark_lag_seconds
+        if health.state != "RUNNING":
+            why = self._why_job_failed(health.job_id) or "it gives no reason"
+            msg = f"the job is {health.state}: {why}"
+            raise LocalStackError(msg)
+
+    def read_staged_rows(self) -> int:
+        """Give the rows of staging.events, by the load ledger: counting them would read them."""
+        with self._server.connect() as connection:
+            answer = connection.execute(
+                "SELECT coalesce(sum(row_count), 0) FROM staging.loaded_objects"
+            ).fetchone()
+        self.staged_rows = int(answer[0]) if answer else 0
+        return self.staged_rows
+
+    def read_quarantine(self) -> Mapping[str, int]:
+        """Give what is in quarantine, by reason."""
+        if self._quarantine is None:
+            settings, outputs = self._settings, self._outputs()
+            session, endpoint = ministack.session(settings), ministack.endpoint(settings)
+            dynamodb = AwsClients(session, endpoint_url=endpoint).impatient_dynamodb()
+            registry = DynamoDBCardRegistry(dynamodb, outputs.card_registry_table)
+            self._quarantine = Quarantine(
+                BucketObjects(session, endpoint, outputs.delivery_bucket),
+                StolenCards(registry, SystemClock()),
+            )
+        counted = self._quarantine.count()
+        self.quarantined = dict(counted.reasons)
+        self.quarantined_on_stolen_cards = counted.on_stolen_cards
+        return self.quarantined
+
+    def _read_memory(self) -> None:
+        """Add up the proportional share of memory of every process of the run, this one too."""
+        total = 0
+        for process in [psutil.Process(), *leftovers(RunFolder(self._settings.var))]:
+            with suppress(psutil.Error):
+                memory = process.memory_full_info()
+                total += getattr(memory, "pss", memory.rss)
+        self.memory_mb = total // 1_000_000
+        self.peak_memory_mb = max(self.peak_memory_mb, self.memory_mb)

@@ -1,0 +1,206 @@
+"""A run from beginning to end: shown while it lasts, judged when it was given a time.
+
+A measured run has so many seconds of payments after everything is up. Then payments stop and
+heartbeats go on until the last windows have closed, what is owed has been paged, and everything
+that was on the stream by then is staged. What it did is in `var/run.json`.
+"""
+
+import json
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from cardwatch.contract.fields import format_time
+from cardwatch.local.errors import LocalStackError
+from cardwatch.local.processes.ports import check_port
+from cardwatch.local.processes.run_folder import RunFolder
+from cardwatch.local.processes.stopping import StopRequested, stop_on_signals
+from cardwatch.local.run.stack import LocalStack, StackOptions
+from cardwatch.local.run.status import status_path, write_status
+from cardwatch.local.run.view import View, final_table
+from cardwatch.local.witness.receipts import RECEIPTS_FILE_BYTES
+from cardwatch.local.witness.verdict import Evidence, Verdict, reach_verdict, unfinished
+from cardwatch.settings import LocalSettings
+
+TICK_SECONDS: Final = 0.5
+FINISH_SECONDS: Final = 120.0
+"""How long a measured run waits for what it still owes; a page that the token bucket holds back
+waits for the notifier's schedule, a minute."""
+SETTLE_SECONDS: Final = 3.0
+"""How long payments may still trickle in after they were switched off."""
+SHOW_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What is asked of a run."""
+
+    seconds: float | None = None
+    """Seconds of payments after everything is up; None: until it is stopped."""
+    stack: StackOptions = field(default_factory=StackOptions)
+
+
+class Reporter(threading.Thread):
+    """Shows the stack's status and writes the status file, twice a second."""
+
+    def __init__(self, stack: LocalStack, view: View) -> None:
+        """Report on a stack."""
+        super().__init__(name="reporter", daemon=True)
+        self._stack = stack
+        self._view = view
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Report until stopped."""
+        while not self._ended.wait(SHOW_SECONDS):
+            self._report()
+
+    def _report(self) -> None:
+        status = self._stack.status()
+        with suppress(OSError):  # a full disk must not end the run that shows it
+            write_status(status_path(self._stack.settings.var), status)
+        self._view.show(status)
+
+    def stop(self) -> None:
+        """Report a last time, and leave it on the screen."""
+        self._ended.set()
+        self.join()
+        self._report()
+        self._view.end(self._stack.status())
+
+
+def run(settings: LocalSettings, root: Path, options: RunOptions, console: Console) -> int:
+    """Run the whole system; gives the exit status.
+
+    0: it was stopped, or the measured run kept every promise. 1: a promise was broken. Raises
+    LocalStackError when it could not start or go on; everything is stopped by then.
+    """
+    folder = RunFolder(settings.var)
+    folder.acquire()
+    try:
+        check_port(settings.aws_port, "the AWS emulator", "CARDWATCH_AWS_PORT")
+        check_port(settings.flink_port, "Flink's web UI", "CARDWATCH_FLINK_PORT")
+        with stop_on_signals():
+            stack = LocalStack(
+                settings,
+                root,
+                options.stack,
+                receipts_file_bytes=RECEIPTS_FILE_BYTES if options.seconds is None else None,
+            )
+            return _run(stack, options, console)
+    finally:
+        folder.release()
+
+
+def _run(stack: LocalStack, options: RunOptions, console: Console) -> int:
+    reporter = Reporter(stack, View(console))
+    verdict: Verdict | None = None
+    stack.state = "starting"
+    try:
+        stack.gauges.start()
+        reporter.start()
+        stack.start()
+        if options.seconds is None:
+            _watch(stack, until=None)
+        _watch(stack, until=time.monotonic() + (options.seconds or 0))
+        verdict = _finish(stack)
+    except StopRequested:
+        pass
+    except BaseException:
+        stack.state = "failed"
+        raise
+    finally:
+        failed = stack.state == "failed"
+        stack.state = stack.state if failed else "stopping"
+        stack.doing = "stopping everything"
+        stack.stop()
+        stack.state, stack.doing = ("failed" if failed else "stopped"), ""
+        reporter.stop()
+    if verdict is None:
+        console.print("cardwatch: stopped; nothing is left running", highlight=False)
+        return 0
+    return _conclude(stack, verdict, console)
+
+
+def _watch(stack: LocalStack, *, until: float | None) -> None:
+    while until is None or time.monotonic() < until:
+        stack.check()
+        stack.tend()
+        time.sleep(TICK_SECONDS)
+
+
+def _finish(stack: LocalStack) -> Verdict:
+    """Stop payments, wait for what is owed, stage everything, and judge."""
+    stack.state, stack.doing = "finishing", "payments stopped; waiting for windows and pages"
+    stack.set_payments(on=False)
+    _watch(stack, until=time.monotonic() + SETTLE_SECONDS)
+    deadline = time.monotonic() + FINISH_SECONDS
+    while time.monotonic() < deadline:
+        began = time.monotonic()
+        if not unfinished(_evidence(stack)) and _windows_closed(stack):
+            break
+        # A long run has many receipts; judging it must not take the machine from the job.
+        _watch(stack, until=time.monotonic() + max(1.0, 3 * (time.monotonic() - began)))
+    stack.doing = "staging everything"
+    until = datetime.now(UTC)
+    # Delivery reads on its own; what the flush does not bring in time is named by the verdict.
+    with suppress(LocalStackError):
+        stack.flush_delivery()
+    evidence = _evidence(stack)
+    return reach_verdict(
+        replace(
+            evidence,
+            events=[event for event in evidence.events if event.arrived <= until],
+            staged_ids=stack.staged_ids(),
+            staged_rows=stack.gauges.read_staged_rows(),
+            quarantined=stack.gauges.read_quarantine(),
+        )
+    )
+
+
+def _evidence(stack: LocalStack) -> Evidence:
+    return Evidence.read(stack.receipts_folder)
+
+
+def _windows_closed(stack: LocalStack) -> bool:
+    """Say whether event time in the job has passed the end of the last payment's window."""
+    last = stack.tally.last_payment
+    lag = stack.gauges.watermark_lag
+    if last is None or lag is None:
+        return last is None
+    return (datetime.now(UTC) - last).total_seconds() - lag > 5  # noqa: PLR2004  the window's size
+
+
+def _conclude(stack: LocalStack, verdict: Verdict, console: Console) -> int:
+    on_stolen_cards = stack.gauges.quarantined_on_stolen_cards
+    figures = asdict(verdict)
+    failures = figures.pop("failures")
+    first_page = stack.tally.first_page
+    figures |= {
+        "quarantined": sum(verdict.quarantined.values()),
+        "quarantined_by_reason": dict(verdict.quarantined),
+        "quarantined_on_stolen_cards": on_stolen_cards,
+        "time_to_first_page_s": None
+        if first_page is None
+        else round((first_page - stack.started_at).total_seconds(), 1),
+        "start_steps_s": stack.steps,
+        "memory_peak_mb": stack.gauges.peak_memory_mb,
+        "restarts": stack.restarts(),
+        "started_at": format_time(stack.started_at),
+        "failures": list(failures),
+    }
+    path = stack.settings.var / "run.json"
+    path.write_text(json.dumps(figures, indent=1) + "\n")
+    console.print(final_table(verdict, quarantined_on_stolen_cards=on_stolen_cards))
+    console.print(f"{path} and the receipts in {stack.receipts_folder}", highlight=False)
+    for failure in failures:
+        console.print(f"FAILED: {failure}", style="bold red", highlight=False, markup=False)
+    if not failures:
+        console.print("every promise was kept", style="green", highlight=False)
+    return 1 if failures else 0

@@ -1,0 +1,446 @@
+"""The one-machine stack: everything that runs, brought up in the order of what waits for what.
+
+What waits for nothing starts at once and side by side (emulator, Flink, PostgreSQL, building the
+functions); then the stack is deployed, the job is submitted and the simulator is started. Payments
+begin only when all of it runs, so that latencies are the system's and not the start's.
+
+A run starts empty. The stream lives in the emulator's memory, so Flink's checkpoints, the
+positions of readers, the rows of the warehouse and the receipts of an earlier run would speak of a
+stream that is no more: they are removed when the next run starts.
+"""
+
+import json
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import boto3
+import psutil
+from botocore.config import Config
+
+from cardwatch.contract.fields import format_time
+from cardwatch.contract.streams import EVENT_TYPES
+from cardwatch.local.errors import LocalStackError
+from cardwatch.local.eventsource import program as event_source
+from cardwatch.local.firehose import status as delivery_status
+from cardwatch.local.processes.logs import OLDER, cap_log
+from cardwatch.local.processes.run_folder import RunFolder
+from cardwatch.local.processes.supervisor import Program, Supervisor
+from cardwatch.local.run.gauges import Gauges
+from cardwatch.local.run.status import State, Status, Tally
+from cardwatch.local.services import deploy, flink, ministack
+from cardwatch.local.warehouse import Warehouse, WarehouseServer
+from cardwatch.local.witness.observer import PageObserver, StreamObserver
+from cardwatch.local.witness.receipts import Fact, Receipts
+from cardwatch.settings import LocalSettings
+from cardwatch.warehouse.ports import WarehouseUnavailableError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_kinesis import KinesisClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_sqs import SQSClient
+
+EMULATOR_SECONDS: Final = 60.0
+FLINK_SECONDS: Final = 120.0
+CAUGHT_UP_SECONDS: Final = 10.0
+POLL_SECONDS: Final = 0.2
+MAX_START_RESTARTS: Final = 4
+NOTIFIER_WORKERS: Final = 2
+"""One per shard: the event source calls the notifier for each apart."""
+STALE_STATE: Final = ("flink", "positions", "receipts", "ministack")
+FLUSH_SECONDS: Final = 30.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """What is asked of a stack."""
+
+    rate: float = 20.0
+    """Payments per second."""
+    faults: str = "none"
+    """A fault profile of the simulator."""
+    edge: flink.Edge = "local"
+    """How the Flink job reads and writes the stream."""
+
+
+class LocalClients:
+    """boto3 clients of the emulator."""
+
+    def __init__(self, settings: LocalSettings) -> None:
+        """Talk to the emulator that `settings` names."""
+        self._session: boto3.Session = ministack.session(settings)
+        self._endpoint = ministack.endpoint(settings)
+        self._config = Config(
+            connect_timeout=2,
+            read_timeout=20,
+            retries={"mode": "standard", "total_max_attempts": 3},
+        )
+
+    def kinesis(self) -> "KinesisClient":
+        """Give a client of the stream."""
+        return self._session.client("kinesis", endpoint_url=self._endpoint, config=self._config)
+
+    def sqs(self) -> "SQSClient":
+        """Give a client of the queue that pages arrive in."""
+        return self._session.client("sqs", endpoint_url=self._endpoint, config=self._config)
+
+    def functions(self) -> "LambdaClient":
+        """Give a client of the functions."""
+        return self._session.client("lambda", endpoint_url=self._endpoint, config=self._config)
+
+    def dynamodb(self) -> "DynamoDBClient":
+        """Give a client of the tables."""
+        return self._session.client("dynamodb", endpoint_url=self._endpoint, config=self._config)
+
+
+class LocalStack:
+    """Everything that runs; `start` brings it up, `stop` takes it down."""
+
+    def __init__(
+        self,
+        settings: LocalSettings,
+        root: Path,
+        options: StackOptions,
+        *,
+        receipts_file_bytes: int | None = None,
+    ) -> None:
+        """Prepare a run in the run folder of `settings`, which must have been acquired.
+
+        `receipts_file_bytes` bounds each receipts file; None: all receipts are kept.
+        """
+        self.settings = settings
+        self.clients = LocalClients(settings)
+        self.state: State = "starting"
+        self.doing = "starting"
+        self.started_at = datetime.fromtimestamp(psutil.Process().create_time(), UTC)
+        """When the command was given."""
+        self.tally = Tally()
+        self.steps: dict[str, float] = {}
+        """When each step of the start was done, in seconds from its beginning."""
+        self.supervisor = Supervisor(RunFolder(settings.var))
+        self.server = WarehouseServer(settings.var / "postgres")
+        self.cluster = flink.FlinkCluster(settings, root)
+        self.job_id: str | None = None
+        self.gauges = Gauges(
+            settings,
+            self.server,
+            started=lambda: self.state != "starting",
+            outputs=lambda: self.outputs,
+            job_health=self.job_health,
+            why_job_failed=self.cluster.exception,
+        )
+        self._options = options
+        self._receipts_file_bytes = receipts_file_bytes
+        self._root = root
+        self._began = time.monotonic() - (datetime.now(UTC) - self.started_at).total_seconds()
+        self._outputs: deploy.StackOutputs | None = None
+        self._postgres_restarts = 0
+        self._postgres_wanted = False
+        self._log_bytes_dropped = 0
+        self._receipts: Receipts | None = None
+        self._observers: list[StreamObserver | PageObserver] = []
+        self._pool = ThreadPoolExecutor(6, thread_name_prefix="start")
+
+    @property
+    def outputs(self) -> deploy.StackOutputs:
+        """Give the deployed stack's outputs; raises LocalStackError before it is deployed."""
+        if self._outputs is None:
+            msg = "the stack is not deployed yet"
+            raise LocalStackError(msg)
+        return self._outputs
+
+    @property
+    def receipts_folder(self) -> Path:
+        """Give where the receipts are."""
+        return self.settings.var / "receipts"
+
+    # ---------- start ----------
+
+    def start(self) -> None:
+        """Bring everything up and begin with payments; raises LocalStackError."""
+        self._clear()
+        self.doing = "starting the AWS emulator, Flink and PostgreSQL; building the functions"
+        self.supervisor.__enter__()
+        self.supervisor.start(ministack.program(self.settings, self._root))
+        self.cluster.prepare()
+        for program in self.cluster.programs():
+            self.supervisor.start(program)
+        warehouse = self._pool.submit(self._start_warehouse)
+        built = self._pool.submit(deploy.build, self.settings, self._root, progress=self._say)
+        self.supervisor.wait_ready("ministack", timeout_seconds=EMULATOR_SECONDS)
+        self._done("emulator")
+        self._result(built)
+        self._done("functions built")
+        self._outputs = self._result(self._pool.submit(self._deploy))
+        self._done("stack deployed")
+        self.set_payments(on=False)
+        self._start_simulator()
+        self._observe()
+        self._result(warehouse)
+        self._done("warehouse")
+        warm = [self._pool.submit(self._warm_notifier) for _ in range(NOTIFIER_WORKERS)]
+        self.supervisor.start(event_source.program(self.settings))
+        self.supervisor.start(self._delivery())
+        self.doing = "submitting the Flink job"
+        self.job_id = self._result(self._pool.submit(self._submit))
+        self._done("job submitted")
+        for worker in warm:
+            self._result(worker)
+        self.doing = "waiting for the Flink job to read the stream"
+        self._wait_for(self._job_reads, self._why_no_job, FLINK_SECONDS)
+        self._done("job reads")
+        self.set_payments(on=True)
+        self.state, self.doing = "running", ""
+
+    def _clear(self) -> None:
+        for name in STALE_STATE:
+            shutil.rmtree(self.settings.var / name, ignore_errors=True)
+        (self.settings.var / "run.json").unlink(missing_ok=True)
+        for status in (self.settings.var / "run").glob("*-status.json"):
+            status.unlink()
+        logs = self.settings.var / "log"
+        for log in (*logs.glob("*.log"), *logs.glob(f"*{OLDER}")):
+            log.unlink()
+
+    def _deploy(self) -> deploy.StackOutputs:
+        parameters = {
+            "PaymentsPerSecond": f"{self._options.rate:g}",
+            "FaultProfile": self._options.faults,
+        }
+        return deploy.deploy(self.settings, self._root, progress=self._say, parameters=parameters)
+
+    def _start_warehouse(self) -> None:
+        self.server.start()
+        self._postgres_wanted = True
+        warehouse = Warehouse(self.server)
+        warehouse.define()
+        warehouse.close()
+        with self.server.connect() as connection:
+            connection.execute(
+                "TRUNCATE staging.events, staging.loaded_objects, staging.bad_objects"
+            )
+
+    def _start_simulator(self) -> None:
+        # Its schedule fires for the first time a minute after it was made.
+        event = {"time": format_time(datetime.now(UTC)), "registry": "full"}
+        self.clients.functions().invoke(
+            FunctionName=self.outputs.simulator_function,
+            InvocationType="Event",
+            Payload=json.dumps(event),
+        )
+
+    def _warm_notifier(self) -> None:
+        """Have a notifier's worker started, as its schedule does every minute."""
+        answer = self.clients.functions().invoke(
+            FunctionName=self.outputs.notifier_function, Payload=b"{}"
+        )
+        if "FunctionError" in answer:
+            log = self.settings.var / "log" / "ministack.log"
+            msg = f"the notifier fails on its schedule's event; see {log}"
+            raise LocalStackError(msg)
+
+    def _observe(self) -> None:
+        receipts = Receipts(self.receipts_folder, file_bytes=self._receipts_file_bytes)
+        lock = threading.Lock()
+
+        def keep(facts: list[Fact]) -> None:
+            with lock:
+                for fact in facts:
+                    receipts.write(fact)
+                receipts.flush()
+            self.tally.take(facts)
+
+        self._receipts = receipts
+        self._observers = [
+            StreamObserver(self.clients.kinesis(), self.outputs.stream_name, keep),
+            PageObserver(self.clients.sqs(), self.outputs.pages_queue_url, keep),
+        ]
+        for observer in self._observers:
+            observer.start()
+
+    def _submit(self) -> str:
+        """Submit the job; planning goes on while the cluster starts."""
+        properties = self.settings.var.resolve() / "flink" / "application_properties.json"
+        edge = self._options.edge
+        groups = flink.edge_properties(edge, self.outputs, self.settings)
+        listed = [{"PropertyGroupId": name, "PropertyMap": group} for name, group in groups.items()]
+        properties.write_text(json.dumps(listed, indent=1) + "\n")
+        return self.cluster.submit(["--edge", edge, "--properties", str(properties)])
+
+    def job_health(self) -> flink.FlinkHealth | None:
+        """Say how the job is; None while nobody answers."""
+        return self.cluster.health(self.job_id) if self.job_id else None
+
+    def _job_reads(self) -> bool:
+        """Say whether the job has caught up with the heartbeats."""
+        health = self.job_health()
+        lag = health.watermark_lag_seconds if health else None
+        return lag is not None and lag < CAUGHT_UP_SECONDS
+
+    def _why_no_job(self) -> str:
+        why = self.cluster.exception(self.job_id) if self.job_id else None
+        return f"the Flink job does not read the stream ({why or 'it gives no reason'})"
+
+    def _delivery(self) -> Program:
+        # Delivery reads the same settings as this process, whatever set them.
+        settings = self.settings.model_dump()
+        return Program(
+            "delivery",
+            [sys.executable, "-m", "cardwatch.local.firehose.program"],
+            environment={f"CARDWATCH_{key.upper()}": str(value) for key, value in settings.items()},
+            folder=self._root,
+        )
+
+    def _say(self, text: str) -> None:
+        self.doing = text
+
+    def _done(self, step: str) -> None:
+        self.steps[step] = round(time.monotonic() - self._began, 1)
+
+    def _result(self, future: Future[T]) -> T:
+        """Wait for a step, and give up when a program that must live has died meanwhile."""
+        while not future.done():
+            self.check()
+            time.sleep(POLL_SECONDS)
+        return future.result()
+
+    def _wait_for(
+        self, condition: Callable[[], bool], otherwise: Callable[[], str], seconds: float
+    ) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            self.check()
+            if time.monotonic() > deadline:
+                msg = f"{otherwise()} after {seconds:.0f} s; see {self.settings.var / 'log'}"
+                raise LocalStackError(msg)
+            time.sleep(POLL_SECONDS)
+
+    # ---------- while it runs ----------
+
+    def check(self) -> None:
+        """Raise LocalStackError when a program died for good, or does not get up at all."""
+        if self.supervisor.failure is not None:
+            raise LocalStackError(self.supervisor.failure)
+        if self.state != "starting":
+            return
+        for name, restarts in self.supervisor.restarts().items():
+            if restarts >= MAX_START_RESTARTS:
+                words = self.supervisor.last_words(name)
+                msg = f"{name} ended {restarts} times while everything was started: {words}"
+                raise LocalStackError(msg)
+
+    def tend(self) -> None:
+        """Look after PostgreSQL and its log, because it is no child of the supervisor."""
+        with suppress(OSError):
+            self._log_bytes_dropped += cap_log(self.server.folder / "log")
+        if self._postgres_wanted and self.server.pid() is None:
+            self._postgres_restarts += 1
+            with suppress(WarehouseUnavailableError):
+                self.server.start()
+
+    def restarts(self) -> dict[str, int]:
+        """Give how often each program was restarted."""
+        return {**self.supervisor.restarts(), "postgres": self._postgres_restarts}
+
+    def set_payments(self, *, on: bool) -> None:
+        """Switch payments on or off; heartbeats and the card registry go on."""
+        self.clients.dynamodb().put_item(
+            TableName=self.outputs.control_table,
+            Item={"pk": {"S": "control"}, "payments": {"S": "on" if on else "off"}},
+        )
+
+    def staged_ids(self) -> set[str]:
+        """Give the event_id of everything in the warehouse."""
+        warehouse = Warehouse(self.server)
+        try:
+            return {i for name in EVENT_TYPES for i in warehouse.event_ids(name)}
+        finally:
+            warehouse.close()
+
+    def flush_delivery(self) -> None:
+        """Have all that is on the stream now staged; raises LocalStackError when it takes long."""
+        pid = self.supervisor.pids().get("delivery")
+        with suppress(ProcessLookupError):
+            if pid and delivery_status.request_flush(
+                self.settings.var, pid, timeout_seconds=FLUSH_SECONDS
+            ):
+                return
+        status = delivery_status.read_status(self.settings.var)
+        problem = (status and status.problem) or "it does not say why"
+        msg = (
+            f"delivery did not stage everything within {FLUSH_SECONDS:.0f} s: {problem}; "
+            f"see {self.settings.var / 'log' / 'delivery.log'}"
+        )
+        raise LocalStackError(msg)
+
+    def status(self) -> Status:
+        """Give the picture of this moment."""
+        now = datetime.now(UTC)
+        gauges = self.gauges
+        troubles = tuple(o.error for o in self._observers if o.error) + gauges.troubles()
+        pids = self.supervisor.pids()
+        postgres = self.server.pid() if self._postgres_wanted else None
+        return Status(
+            state=self.state,
+            doing=self.doing,
+            updated_at=format_time(now),
+            uptime_seconds=round(time.monotonic() - self._began, 1),
+            counts=self.tally.counts(now),
+            staged_rows=gauges.staged_rows,
+            quarantined=gauges.quarantined,
+            quarantined_on_stolen_cards=gauges.quarantined_on_stolen_cards,
+            watermark_lag_seconds=gauges.watermark_lag,
+            job=gauges.job,
+            programs={**pids, **({"postgres": postgres} if postgres else {})},
+            restarts=self.restarts(),
+            memory_mb=gauges.memory_mb,
+            addresses=self._addresses() if self.state in {"running", "finishing"} else {},
+            dropped=self._dropped(),
+            troubles=troubles,
+        )
+
+    def _dropped(self) -> dict[str, int]:
+        """Say what a long run has dropped so far to stay small."""
+        counts = {
+            "receipts": self._receipts.dropped if self._receipts else 0,
+            "bytes of logs": self._log_bytes_dropped + self.supervisor.log_bytes_dropped,
+        }
+        return {what: count for what, count in counts.items() if count}
+
+    def _addresses(self) -> dict[str, str]:
+        addresses = {
+            "Flink": self.cluster.address,
+            "AWS": f"aws --endpoint-url {ministack.endpoint(self.settings)} …  (any credentials)",
+        }
+        with suppress(WarehouseUnavailableError):
+            addresses["warehouse"] = f"psql '{self.server.uri()}'"
+        return addresses
+
+    # ---------- stop ----------
+
+    def stop(self) -> None:
+        """Take everything down, whatever state it is in; leaves no process behind."""
+        self.gauges.stop()
+        for observer in self._observers:
+            observer.stop()
+        self._postgres_wanted = False
+        # The supervisor's last act is to end whatever carries the run's mark, so PostgreSQL, which
+        # does not like that, goes first.
+        self.supervisor.stop_program("delivery")
+        with suppress(WarehouseUnavailableError, OSError, psutil.Error):
+            self.server.stop()
+        self.supervisor.stop()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._receipts is not None:
+            self._receipts.close()

@@ -1,0 +1,219 @@
+"""What a run is doing at this moment: counted by the observers, written to `var/run/status.json`.
+
+The supervisor's process writes the file every second; `cardwatch status` reads it, from any other.
+"""
+
+import json
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from cardwatch.contract.fields import format_time
+from cardwatch.local.witness.receipts import (
+    AlertSeen,
+    Fact,
+    PageReceived,
+    PaymentSeen,
+    RejectedSeen,
+    StatusSeen,
+    SummarySeen,
+)
+from cardwatch.local.witness.verdict import Registry
+
+RATE_WINDOW: Final = timedelta(seconds=10)
+LATEST_PAGES: Final = 5
+STALE_AFTER: Final = timedelta(seconds=10)
+"""A status file older than this was left by a run that no longer writes it."""
+
+State = Literal["starting", "running", "finishing", "stopping", "stopped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class LatestPage:
+    """One of the pages that were received last."""
+
+    received: str
+    subject: str
+    alerts: int
+    seconds: float | None
+    """From the oldest of its payments to the page; None when none of its alerts was seen."""
+    repeat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the observers counted."""
+
+    payments: int = 0
+    payments_per_second: float = 0.0
+    stolen_payments: int = 0
+    alerts: int = 0
+    summaries: int = 0
+    pages: int = 0
+    pages_repeated: int = 0
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    """Records on the stream that break the contract, by reason."""
+    last_summary: Mapping[str, str | int] | None = None
+    latest_pages: tuple[LatestPage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The whole picture, as the view shows it and the status file keeps it."""
+
+    state: State
+    doing: str
+    """In words, while it is not simply running."""
+    updated_at: str
+    uptime_seconds: float
+    counts: Counts = field(default_factory=Counts)
+    staged_rows: int | None = None
+    quarantined: Mapping[str, int] = field(default_factory=dict)
+    quarantined_on_stolen_cards: int = 0
+    """Of those in quarantine: they name a card that the stager knows as stolen."""
+    watermark_lag_seconds: float | None = None
+    """How far event time is behind the clock in the Flink job."""
+    job: str = "not submitted"
+    programs: Mapping[str, int] = field(default_factory=dict)
+    """Process id of each program that runs."""
+    restarts: Mapping[str, int] = field(default_factory=dict)
+    memory_mb: int | None = None
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """What was dropped, oldest first, so that an endless run stays small."""
+    troubles: tuple[str, ...] = ()
+    """What cannot be seen or reached at the moment."""
+
+
+class Tally:
+    """Counts facts as they come; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        """Start at nothing."""
+        self._lock = threading.Lock()
+        self._registry = Registry()
+        self._arrivals: deque[datetime] = deque()
+        self._payments = 0
+        self._stolen: set[str] = set()
+        self._origins: dict[str, datetime] = {}
+        self._summaries: set[str] = set()
+        self._last_summary: SummarySeen | None = None
+        self._latest: deque[PageReceived] = deque(maxlen=LATEST_PAGES)
+        self._pages = 0
+        self._repeated = 0
+        self._rejected: Counter[str] = Counter()
+        self.last_payment: datetime | None = None
+        """The newest event time of a payment."""
+        self.first_page: datetime | None = None
+        """When the first page was received."""
+
+    def take(self, facts: Iterable[Fact]) -> None:
+        """Count facts."""
+        with self._lock:
+            for fact in facts:
+                self._take(fact)
+
+    def _take(self, fact: Fact) -> None:
+        match fact:
+            case PaymentSeen():
+                self._payments += 1
+                self._arrivals.append(fact.arrived)
+                self.last_payment = max(self.last_payment or fact.origin, fact.origin)
+                if self._registry.is_stolen(fact):
+                    self._stolen.add(fact.payment_id)
+            case StatusSeen():
+                self._registry.learn(fact)
+            case AlertSeen():
+                self._origins.setdefault(fact.alert_id, fact.origin)
+            case SummarySeen():
+                self._summaries.add(fact.event_id)
+                if self._last_summary is None or fact.window_end >= self._last_summary.window_end:
+                    self._last_summary = fact
+            case PageReceived():
+                self._pages += 1
+                self._repeated += fact.repeat
+                self._latest.append(fact)
+                self.first_page = self.first_page or fact.received
+            case RejectedSeen():
+                self._rejected[fact.reason] += 1
+            case _:
+                pass
+
+    def counts(self, now: datetime) -> Counts:
+        """Give the counts at a moment."""
+        with self._lock:
+            while self._arrivals and self._arrivals[0] < now - RATE_WINDOW:
+                self._arrivals.popleft()
+            last = self._last_summary
+            return Counts(
+                payments=self._payments,
+                payments_per_second=round(len(self._arrivals) / RATE_WINDOW.total_seconds(), 1),
+                stolen_payments=len(self._stolen),
+                alerts=len(self._origins),
+                summaries=len(self._summaries),
+                pages=self._pages,
+                pages_repeated=self._repeated,
+                rejected=dict(self._rejected),
+                last_summary=None
+                if last is None
+                else {
+                    "window_end": format_time(last.window_end),
+                    "payment_count": last.payment_count,
+                    "card_count": last.card_count,
+                },
+                latest_pages=tuple(self._describe(page) for page in self._latest),
+            )
+
+    def _describe(self, page: PageReceived) -> LatestPage:
+        origins = [self._origins[alert] for alert in page.alert_ids if alert in self._origins]
+        seconds = (page.received - min(origins)).total_seconds() if origins else None
+        received = format_time(page.received)
+        return LatestPage(received, page.subject, len(page.alert_ids), seconds, page.repeat)
+
+
+def status_path(var: Path) -> Path:
+    """Give the status file's place."""
+    return var / "run" / "status.json"
+
+
+def write_status(path: Path, status: Status) -> None:
+    """Replace the status file in one step, so that no reader sees half of it."""
+    _replace(path, asdict(status))
+
+
+def mark_stopped(path: Path) -> None:
+    """Note that what a broken run left behind was removed; its own last word was another."""
+    facts = read_status(path, running=False)
+    if facts is not None and facts["state"] == "died":
+        _replace(path, {**facts, "state": "stopped", "doing": "", "programs": {}})
+
+
+def _replace(path: Path, facts: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_suffix(".tmp")
+    half.write_text(json.dumps(facts, indent=1) + "\n")
+    half.replace(path)
+
+
+def read_status(path: Path, *, running: bool, now: datetime | None = None) -> dict[str, Any] | None:
+    """Read the status file; None when no run ever wrote one.
+
+    A run that was killed leaves its last status behind: without a live supervisor, or when nobody
+    writes it any more, `state` says so instead of what it said last.
+    """
+    try:
+        status: dict[str, Any] = json.loads(path.read_text())
+        updated = datetime.fromisoformat(status["updated_at"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError):
+        return {"state": "unknown", "doing": f"{path} cannot be read"}
+    if not running and status["state"] not in {"stopped", "failed"}:
+        return {**status, "state": "died", "doing": "`cardwatch down` removes what is left"}
+    if running and (now or datetime.now(UTC)) - updated > STALE_AFTER:
+        return {**status, "state": "hangs", "doing": f"no news since {status['updated_at']}"}
+    return status

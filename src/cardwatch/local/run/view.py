@@ -1,0 +1,207 @@
+"""The run in a terminal: a live view, or plain lines where the output is no terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from cardwatch.local.run.status import LatestPage, Status
+from cardwatch.local.witness.verdict import Percentiles, Verdict
+
+PLAIN_EVERY_SECONDS: Final = 5.0
+STARTING_EVERY_SECONDS: Final = 15.0
+GOOD, BAD, QUIET = "green", "bold red", "dim"
+
+
+class View:
+    """Shows a run's status again and again."""
+
+    def __init__(self, console: Console) -> None:
+        """Show on a console."""
+        self._console = console
+        self._live: Live | None = None
+        self._last_line_at = float("-inf")
+        self._last_doing = ""
+
+    def show(self, status: Status) -> None:
+        """Show a status: redraw in a terminal, else a line when something new is being done."""
+        if self._console.is_terminal:
+            if self._live is None:
+                self._live = Live(console=self._console, auto_refresh=False, transient=True)
+                self._live.start()
+            self._live.update(render(status), refresh=True)
+            return
+        pause = STARTING_EVERY_SECONDS if status.state == "starting" else PLAIN_EVERY_SECONDS
+        due = status.uptime_seconds - self._last_line_at >= pause
+        if status.doing != self._last_doing or due:
+            self._last_line_at, self._last_doing = status.uptime_seconds, status.doing
+            self._console.print(line(status), highlight=False, soft_wrap=True, markup=False)
+
+    def end(self, status: Status | None = None) -> None:
+        """Stop redrawing and leave the last status on the screen."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+            if status is not None:
+                self._console.print(render(status))
+
+
+def line(status: Status) -> str:
+    """Give a status as one line."""
+    seen = status.counts
+    parts = [f"{status.uptime_seconds:6.1f} s", status.state]
+    if status.doing:
+        parts.append(status.doing)
+    if seen.payments:
+        parts += [
+            f"{seen.payments_per_second:g} payments/s",
+            f"stolen {seen.stolen_payments}",
+            f"alerts {seen.alerts}",
+            f"pages {seen.pages}",
+            f"staged {_or_dash(status.staged_rows)}",
+            f"quarantined {sum(status.quarantined.values())}",
+        ]
+    return "  ".join(parts)
+
+
+def render(status: Status) -> RenderableType:
+    """Draw a status."""
+    seen = status.counts
+    figures = Table.grid(padding=(0, 3))
+    for _ in range(4):
+        figures.add_column()
+    pairs = [
+        ("payments", f"{seen.payments}  ({seen.payments_per_second:g}/s)"),
+        ("stolen seen", str(seen.stolen_payments)),
+        ("alerts", str(seen.alerts)),
+        (
+            "pages",
+            f"{seen.pages}" + (f"  ({seen.pages_repeated} repeats)" * bool(seen.pages_repeated)),
+        ),
+        ("rows staged", _or_dash(status.staged_rows)),
+        ("quarantine", _quarantine(status.quarantined, status.quarantined_on_stolen_cards)),
+        ("watermark lag", _seconds(status.watermark_lag_seconds)),
+        ("last summary", _summary(seen.last_summary)),
+        ("Flink job", status.job),
+        ("restarts", _by_name({k: v for k, v in status.restarts.items() if v}) or "none"),
+        ("memory", "-" if status.memory_mb is None else f"{status.memory_mb / 1000:.1f} GB"),
+        ("programs", str(len(status.programs))),
+    ]
+    for left, right in zip(pairs[::2], pairs[1::2], strict=True):
+        figures.add_row(Text(left[0], style=QUIET), left[1], Text(right[0], style=QUIET), right[1])
+    blocks: list[RenderableType] = [figures]
+    if seen.latest_pages:
+        blocks += [Text(), _pages(seen.latest_pages)]
+    if status.addresses:
+        addresses = Table.grid(padding=(0, 3))
+        for name, address in status.addresses.items():
+            addresses.add_row(Text(name, style=QUIET), Text(address))
+        blocks += [Text(), addresses]
+    if status.dropped:
+        blocks += [Text(), Text(f"oldest dropped: {_by_name(status.dropped)}", style=QUIET)]
+    blocks += [Text(trouble, style=BAD) for trouble in status.troubles]
+    style = BAD if status.state == "failed" else GOOD
+    title = f"cardwatch · {status.state} · {status.uptime_seconds:.0f} s"
+    subtitle = status.doing or ("Ctrl-C stops everything" if status.state == "running" else None)
+    return Panel(Group(*blocks), title=title, subtitle=subtitle, border_style=style)
+
+
+def final_table(verdict: Verdict, *, quarantined_on_stolen_cards: int = 0) -> Table:
+    """Draw what a run did."""
+    table = Table(title="cardwatch: the run", show_header=False, title_justify="left")
+    table.add_column(style=QUIET)
+    table.add_column(justify="right")
+    for name, value in [
+        ("payments", verdict.payments),
+        ("stolen payments", verdict.stolen_payments),
+        ("alerts", verdict.alerts),
+        ("  of these late", verdict.late_alerts),
+        ("summaries", verdict.summaries),
+        ("alerts paged", verdict.alerts_paged),
+        ("pages", verdict.pages),
+        ("  marked as repeats", verdict.pages_repeated),
+        ("alerts paged twice unmarked", verdict.pages_doubled),
+        ("rows staged", verdict.staged_rows),
+        ("quarantined", _quarantine(verdict.quarantined, quarantined_on_stolen_cards)),
+        ("window's end to alert, p50 / p99", _percentiles(verdict.alert_latency_ms)),
+        ("payment to page, p50 / p99", _percentiles(verdict.page_latency_ms)),
+    ]:
+        table.add_row(name, str(value))
+    return table
+
+
+def _pages(pages: Sequence[LatestPage]) -> Table:
+    table = Table.grid(padding=(0, 3))
+    for page in reversed(pages):
+        table.add_row(
+            Text(page.received[11:19], style=QUIET),
+            Text(page.subject + (" (may be a repeat)" if page.repeat else "")),
+            Text("" if page.seconds is None else f"{page.seconds:.1f} s after the payment"),
+        )
+    return table
+
+
+def _summary(summary: Mapping[str, str | int] | None) -> str:
+    if summary is None:
+        return "none yet"
+    at = str(summary["window_end"])[11:19]
+    return f"{at}: {summary['payment_count']} payments, {summary['card_count']} cards in 60 min"
+
+
+def _by_name(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+
+
+def _quarantine(reasons: Mapping[str, int], on_stolen_cards: int) -> str:
+    text = _by_name(reasons) or "nothing"
+    return f"{text} ({on_stolen_cards} on stolen cards)" if on_stolen_cards else text
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} s"
+
+
+def _or_dash(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _percentiles(value: Percentiles) -> str:
+    if value.p50 is None or value.p99 is None:
+        return "no alert"
+    return f"{value.p50 / 1000:.2f} s / {value.p99 / 1000:.2f} s"
+
+
+def render_plain(facts: Mapping[str, Any]) -> str:
+    """Draw what the status file says, for any terminal or pipe."""
+    counts = facts.get("counts", {})
+    rows: list[tuple[str, object]] = [
+        ("state", " ".join(filter(None, (facts["state"], facts.get("doing"))))),
+        ("since", f"{facts.get('uptime_seconds', 0):.0f} s"),
+        ("payments", f"{counts.get('payments', 0)} ({counts.get('payments_per_second', 0):g}/s)"),
+        ("stolen seen", counts.get("stolen_payments", 0)),
+        ("alerts", counts.get("alerts", 0)),
+        (
+            "pages",
+            f"{counts.get('pages', 0)} ({counts.get('pages_repeated', 0)} marked as repeats)",
+        ),
+        ("last summary", _summary(counts.get("last_summary"))),
+        ("rows staged", _or_dash(facts.get("staged_rows"))),
+        (
+            "quarantine",
+            _quarantine(
+                facts.get("quarantined") or {}, facts.get("quarantined_on_stolen_cards", 0)
+            ),
+        ),
+        ("watermark lag", _seconds(facts.get("watermark_lag_seconds"))),
+        ("Flink job", facts.get("job", "-")),
+        ("programs", _by_name(facts.get("programs") or {}) or "none"),
+        ("restarts", _by_name({k: v for k, v in facts.get("restarts", {}).items() if v}) or "none"),
+        ("oldest dropped", _by_name(facts.get("dropped") or {}) or "nothing"),
+        *facts.get("addresses", {}).items(),
+        *(("TROUBLE", text) for text in facts.get("troubles", ())),
+    ]
+    return "\n".join(f"{name:<14} {value}" for name, value in rows)

@@ -1,0 +1,411 @@
+"""The local Flink cluster: one JobManager and one TaskManager from the PyPI package.
+
+Both run in the foreground, started by the supervisor as plain Java programs: Flink's own start
+scripts run several JVMs each to work out memory sizes that are fixed here, and take four times as
+long. A JobManager that dies takes the job with it; a TaskManager is started again, and Flink
+restores the job from its last checkpoint by itself.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import yaml
+
+from cardwatch.local.errors import LocalStackError
+from cardwatch.local.processes.ports import free_port
+from cardwatch.local.processes.supervisor import Program
+from cardwatch.local.services import ministack
+from cardwatch.local.services.deploy import StackOutputs
+from cardwatch.local.services.java import java_home
+from cardwatch.settings import LocalSettings, program_environment
+
+ENVIRONMENT: Final = Path(".venvs/flink")
+"""The environment with PyFlink, from the project's folder."""
+APPLICATION: Final = Path("flink_app")
+HOST: Final = "127.0.0.1"
+JOB_MANAGER: Final = "flink-jobmanager"
+TASK_MANAGER: Final = "flink-taskmanager"
+CHECKPOINT_SECONDS: Final = 10
+CONNECTORS: Final = APPLICATION / "lib"
+"""Where connector jars lie, from the project's folder."""
+Edge = Literal["local", "connector"]
+"""How the job reads and writes the stream: cardwatch's own functions, or the production DDL."""
+
+_JOB_MANAGER_JVM: Final = (
+    "-Xms32m",
+    "-Xmx192m",
+    "-XX:MaxMetaspaceSize=192m",
+    "-XX:ReservedCodeCacheSize=48m",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+)
+_TASK_MANAGER_JVM: Final = (
+    "-Xms128m",
+    "-Xmx448m",
+    "-XX:MaxDirectMemorySize=160m",
+    "-XX:MaxMetaspaceSize=224m",
+    "-XX:ReservedCodeCacheSize=96m",
+    "-XX:+UseSerialGC",
+)
+# A short life: not worth the optimizing compiler.
+_CLIENT_JVM: Final = ("-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+
+_LOGGING: Final = """\
+rootLogger.level = INFO
+rootLogger.appenderRef.console.ref = console
+logger.pekko.name = org.apache.pekko
+logger.pekko.level = WARN
+appender.console.name = console
+appender.console.type = CONSOLE
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{yyyy-MM-dd'T'HH:mm:ss.SSS'Z'}{UTC} %-5p %c{1} - %m%n
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FlinkHealth:
+    """What the cluster says of the job."""
+
+    job_id: str
+    state: str
+    """Flink's word: RUNNING, RESTARTING, FAILED, …"""
+    restarts: int
+    checkpoints: int
+    """Completed ones."""
+    failed_checkpoints: int
+    last_checkpoint: datetime | None
+    watermark: datetime | None
+    """The slowest operator's event time; None before the first event."""
+    watermark_lag_seconds: float | None
+    records: int
+    """Events that the reader handed on since the job was last restored."""
+
+
+class FlinkCluster:
+    """The cluster of one run: its programs for the supervisor, and its job."""
+
+    def __init__(self, settings: LocalSettings, root: Path) -> None:
+        """Use the environment and the application under `root`, the project's folder.
+
+        Raises LocalStackError when Flink is not installed.
+        """
+        self.settings = settings
+        self._root = root.resolve()
+        self._python = self._root / ENVIRONMENT / "bin" / "python"
+        homes = sorted((self._root / ENVIRONMENT).glob("lib/python3.*/site-packages/pyflink"))
+        if not homes or not self._python.exists():
+            msg = f"Flink is not installed (no PyFlink in {ENVIRONMENT}); run `make setup`"
+            raise LocalStackError(msg)
+        self._home = homes[0]
+        self._folder = (settings.var / "flink").resolve()
+        self._conf = self._folder / "conf"
+        self._java = java_home() / "bin" / "java"
+
+    @property
+    def address(self) -> str:
+        """Give the address of the web UI."""
+        return f"http://{HOST}:{self.settings.flink_port}"
+
+    def prepare(self) -> None:
+        """Write the cluster's configuration; what an earlier run left is removed."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        for folder in (self._conf, self._folder / "tmp", self._folder / "checkpoints"):
+            folder.mkdir(parents=True)
+        (self._conf / "log4j.properties").write_text(_LOGGING)
+        (self._conf / "config.yaml").write_text(yaml.safe_dump(self._configuration()))
+
+    def programs(self) -> tuple[Program, Program]:
+        """Give JobManager and TaskManager; `prepare` comes first. Both can start at once."""
+        entrypoints = "org.apache.flink.runtime"
+        return (
+            Program(
+                name=JOB_MANAGER,
+                command=self._command(
+                    f"{entrypoints}.entrypoint.StandaloneSessionClusterEntrypoint",
+                    _JOB_MANAGER_JVM,
+                    JOB_MANAGER,
+                ),
+                environment=self._environment(),
+                folder=self._folder,
+                ready=self.is_ready,
+                fatal="the job was in its memory",
+            ),
+            Program(
+                name=TASK_MANAGER,
+                command=self._command(
+                    f"{entrypoints}.taskexecutor.TaskManagerRunner",
+                    _TASK_MANAGER_JVM,
+                    TASK_MANAGER,
+                ),
+                environment=self._environment(),
+                folder=self._folder,
+                ready=self.has_slot,
+            ),
+        )
+
+    def is_ready(self) -> bool:
+        """Say whether the JobManager takes jobs."""
+        return self._get("/overview") is not None
+
+    def has_slot(self) -> bool:
+        """Say whether a TaskManager has registered."""
+        overview = self._get("/overview")
+        return overview is not None and int(overview["taskmanagers"]) > 0
+
+    def submit(self, arguments: Sequence[str], *, timeout_seconds: float = 120.0) -> str:
+        """Submit the application with `arguments` and give the job's id.
+
+        It may be called as soon as the JobManager was started: planning goes on meanwhile. Raises
+        LocalStackError with the application's own words when it refuses.
+        """
+        command = [
+            *self._command("org.apache.flink.client.cli.CliFrontend", _CLIENT_JVM, "flink-client"),
+            "run",
+            "--detached",
+            "--python",
+            str(self._root / APPLICATION / "main.py"),
+            "--pyFiles",
+            str(self._root / APPLICATION),
+            *arguments,
+        ]
+        log = self.settings.var.resolve() / "log" / "flink-submit.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            done = subprocess.run(
+                command,
+                env=program_environment(self._environment()),
+                cwd=self._folder,
+                capture_output=True,
+                text=True,
+                timeout=timeout_seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            msg = f"the Flink job was not submitted within {timeout_seconds:.0f} s; see {log}"
+            raise LocalStackError(msg) from None
+        log.write_text(done.stdout + done.stderr)
+        found = re.search(r"JobID ([0-9a-f]{32})", done.stdout)
+        if done.returncode or found is None:
+            msg = f"the Flink job was not submitted: {reason_of(done.stdout + done.stderr)} ({log})"
+            raise LocalStackError(msg)
+        return found[1]
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel a job and wait until it has ended, at most 10 s."""
+        self._request("PATCH", f"/jobs/{job_id}?mode=cancel")
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            job = self._get(f"/jobs/{job_id}")
+            if job is None or job["state"] in {"CANCELED", "FAILED", "FINISHED"}:
+                return
+            time.sleep(0.1)
+
+    def health(self, job_id: str, *, now: datetime | None = None) -> FlinkHealth | None:
+        """Say how a job is; None while the JobManager does not answer or does not know it."""
+        job = self._get(f"/jobs/{job_id}")
+        checkpoints = self._get(f"/jobs/{job_id}/checkpoints")
+        if job is None or checkpoints is None:
+            return None
+        restarts = self._get(f"/jobs/{job_id}/metrics?get=numRestarts") or []
+        watermark = self._watermark(job_id, [vertex["id"] for vertex in job["vertices"]])
+        latest = (checkpoints.get("latest") or {}).get("completed")
+        behind = (now or datetime.now(UTC)) - watermark if watermark else None
+        return FlinkHealth(
+            job_id=job_id,
+            state=str(job["state"]),
+            restarts=sum(int(float(metric["value"])) for metric in restarts),
+            checkpoints=int(checkpoints["counts"]["completed"]),
+            failed_checkpoints=int(checkpoints["counts"]["failed"]),
+            last_checkpoint=_moment(latest["latest_ack_timestamp"]) if latest else None,
+            watermark=watermark,
+            watermark_lag_seconds=behind.total_seconds() if behind is not None else None,
+            records=max(
+                (int(vertex["metrics"].get("read-records", 0)) for vertex in job["vertices"]),
+                default=0,
+            ),
+        )
+
+    def exception(self, job_id: str) -> str | None:
+        """Give the first line of why the job failed last; None when it has not."""
+        answer = self._get(f"/jobs/{job_id}/exceptions?maxExceptions=1")
+        entries = (answer or {}).get("exceptionHistory", {}).get("entries", [])
+        return reason_of(entries[0]["stacktrace"]) if entries else None
+
+    def _watermark(self, job_id: str, vertices: Sequence[str]) -> datetime | None:
+        found = [
+            value
+            for vertex in vertices
+            for metric in self._get(f"/jobs/{job_id}/vertices/{vertex}/watermarks") or []
+            # Before its first event an operator reports the smallest number there is.
+            if (value := int(metric["value"])) > 0
+        ]
+        return _moment(min(found)) if found else None
+
+    def _configuration(self) -> dict[str, Any]:
+        shipped = yaml.safe_load((self._home / "conf" / "config.yaml").read_text())
+        return {
+            # Without those that come with Flink the planner's classes cannot be found. The emulator
+            # does not speak CBOR, as the Kinesis connector's SDK would.
+            "env.java.opts.all": f"{shipped['env']['java']['opts']['all']} -Daws.cborEnabled=false",
+            "rest.address": HOST,
+            "rest.bind-address": HOST,
+            "rest.port": self.settings.flink_port,
+            "jobmanager.rpc.address": HOST,
+            "jobmanager.rpc.port": free_port(),
+            "jobmanager.bind-host": HOST,
+            "taskmanager.host": HOST,
+            "taskmanager.bind-host": HOST,
+            "taskmanager.numberOfTaskSlots": 1,
+            "taskmanager.cpu.cores": 1.0,
+            "taskmanager.memory.framework.heap.size": "128m",
+            "taskmanager.memory.task.heap.size": "320m",
+            "taskmanager.memory.framework.off-heap.size": "96m",
+            "taskmanager.memory.task.off-heap.size": "16m",
+            "taskmanager.memory.network.min": "48m",
+            "taskmanager.memory.network.max": "48m",
+            "taskmanager.memory.jvm-metaspace.size": "224m",
+            "taskmanager.memory.jvm-overhead.min": "192m",
+            "taskmanager.memory.jvm-overhead.max": "192m",
+            # What the Python process may plan with; the heap state backend needs none.
+            "taskmanager.memory.managed.size": "64m",
+            "parallelism.default": 1,
+            # Half a dozen hops, each of which would wait up to 100 ms for its buffer to fill.
+            "execution.buffer-timeout.interval": "10 ms",
+            "pipeline.object-reuse": True,
+            "state.backend.type": "hashmap",
+            "execution.checkpointing.interval": f"{CHECKPOINT_SECONDS} s",
+            "execution.checkpointing.dir": (self._folder / "checkpoints").as_uri(),
+            "restart-strategy.type": "exponential-delay",
+            "restart-strategy.exponential-delay.initial-backoff": "500 ms",
+            "restart-strategy.exponential-delay.max-backoff": "10 s",
+            "restart-strategy.exponential-delay.reset-backoff-threshold": "2 min",
+            "heartbeat.interval": "2 s",
+            "heartbeat.timeout": "8 s",
+            "metrics.fetcher.update-interval": "2 s",
+            "io.tmp.dirs": str(self._folder / "tmp"),
+            "python.executable": str(self._python),
+            "python.client.executable": str(self._python),
+            # The client may be ready before the JobManager is.
+            "rest.retry.max-attempts": 120,
+            "rest.retry.delay": "500 ms",
+        }
+
+    def _command(self, main: str, jvm: Sequence[str], name: str) -> list[str]:
+        configuration = yaml.safe_load((self._conf / "config.yaml").read_text())
+        command = [
+            str(self._java),
+            *jvm,
+            *configuration["env.java.opts.all"].split(),
+            # Flink guards against System.exit in user code; Java 21 wants to be told.
+            "-Djava.security.manager=allow",
+            f"-Dlog.file={self.settings.var.resolve() / 'log' / name}.log",
+            f"-Dlog4j.configurationFile={(self._conf / 'log4j.properties').as_uri()}",
+            "-classpath",
+            os.pathsep.join(str(jar) for jar in sorted((self._home / "lib").glob("*.jar"))),
+            main,
+        ]
+        return (
+            command if main.endswith("CliFrontend") else [*command, "--configDir", str(self._conf)]
+        )
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "FLINK_HOME": str(self._home),
+            "FLINK_CONF_DIR": str(self._conf),
+            "FLINK_LIB_DIR": str(self._home / "lib"),
+            "FLINK_OPT_DIR": str(self._home / "opt"),
+            "FLINK_PLUGINS_DIR": str(self._home / "plugins"),
+            "FLINK_LOG_DIR": str(self.settings.var.resolve() / "log"),
+            "TMPDIR": str(self._folder / "tmp"),
+        }
+
+    def _get(self, path: str) -> Any | None:  # noqa: ANN401  JSON
+        return self._request("GET", path)
+
+    def _request(self, method: str, path: str) -> Any | None:  # noqa: ANN401  JSON
+        connection = http.client.HTTPConnection(HOST, self.settings.flink_port, timeout=5)
+        try:
+            connection.request(method, path)
+            answer = connection.getresponse()
+            body = answer.read()
+            return (
+                json.loads(body or b"{}") if answer.status < http.HTTPStatus.BAD_REQUEST else None
+            )
+        except (OSError, http.client.HTTPException, ValueError):
+            return None
+        finally:
+            with contextlib.suppress(OSError):
+                connection.close()
+
+
+def check_edge(root: Path, edge: Edge) -> None:
+    """Raise LocalStackError when the edge needs a connector jar and there is none."""
+    if edge == "connector" and not list((root / CONNECTORS).glob("*.jar")):
+        msg = (
+            f"no connector jar in {CONNECTORS}: `make connector` fetches the one that "
+            f"{APPLICATION}/pom.xml names, or put it there yourself; without EDGE (or --edge) "
+            "none is needed"
+        )
+        raise LocalStackError(msg)
+
+
+def edge_properties(
+    edge: Edge, outputs: StackOutputs, settings: LocalSettings
+) -> dict[str, dict[str, str]]:
+    """Give the property groups with which the job finds the stream on the emulator."""
+    endpoint = ministack.endpoint(settings)
+    if edge == "local":
+        return {
+            "cardwatch.edge": {
+                "stream_name": outputs.stream_name,
+                "aws_region": settings.region,
+                "endpoint_url": endpoint,
+            }
+        }
+    credentials = ministack.credentials(settings)
+    return {
+        # The same as in infra/detection.yaml; a run starts empty, so it is always a first start.
+        "cardwatch.edge": {
+            "stream_arn": outputs.stream_arn,
+            "aws_region": settings.region,
+            "start_position": "TRIM_HORIZON",
+            "start_timestamp": "1970-01-01T00:00:00.000Z",
+            "poll_interval_ms": "700",
+        },
+        "cardwatch.connector": {
+            "aws.endpoint": endpoint,
+            "aws.credentials.provider": "BASIC",
+            "aws.credentials.basic.accesskeyid": credentials["AWS_ACCESS_KEY_ID"],
+            "aws.credentials.basic.secretkey": credentials["AWS_SECRET_ACCESS_KEY"],
+            # The emulator has no HTTP/2.
+            "aws.http.protocol.version": "HTTP1_1",
+        },
+    }
+
+
+def reason_of(output: str) -> str:
+    """Give the one line that says why: the application's own, or else the innermost cause."""
+    lines = [
+        line.strip()
+        for line in output.splitlines()
+        if line.strip() and "Python process exits" not in line
+    ]
+    own = [line.removeprefix("cardwatch: ") for line in lines if line.startswith("cardwatch: ")]
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    raised = [line for line in lines if re.match(r"[\w.]+(Error|Exception): ", line)]
+    return (own or causes or raised or lines or ["it said nothing"])[-1][:500]
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,0 +1,96 @@
+"""MiniStack, the AWS emulator of the one-machine stack: how to start it and how to talk to it.
+
+Its state is in memory: a new process is an empty account, and the stack is deployed again.
+"""
+
+import contextlib
+import http.client
+from pathlib import Path
+from typing import Final
+
+import boto3
+import botocore.session
+
+from cardwatch.local.errors import LocalStackError
+from cardwatch.local.processes.supervisor import Program
+from cardwatch.settings import LocalSettings
+
+PYTHON: Final = Path(".venvs/ministack/bin/python")
+"""The interpreter the emulator, and so every deployed function, runs on."""
+HOST: Final = "127.0.0.1"
+
+
+def endpoint(settings: LocalSettings) -> str:
+    """Give the address that stands for all of AWS."""
+    return f"http://{HOST}:{settings.aws_port}"
+
+
+def credentials(settings: LocalSettings) -> dict[str, str]:
+    """Give the variables by which AWS tools use the emulator and nothing else."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint(settings),
+        "AWS_DEFAULT_REGION": settings.region,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+
+
+def session(settings: LocalSettings) -> boto3.Session:
+    """Give a session for the emulator; clients need `endpoint_url=endpoint(settings)` as well.
+
+    A profile or certificate bundle that the environment names for real AWS is not looked at.
+    """
+    unset = (None, None, None, None)
+    return boto3.Session(
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106  the emulator takes any
+        region_name=settings.region,
+        botocore_session=botocore.session.Session({"profile": unset, "ca_bundle": unset}),
+    )
+
+
+def program(settings: LocalSettings, root: Path) -> Program:
+    """Give the emulator as a program of the stack; `root` is the project's folder.
+
+    Its environment is also that of every function it runs, whose code it unpacks under
+    `var/ministack`. Raises LocalStackError when it is not installed.
+    """
+    python = root.resolve() / PYTHON
+    if not python.exists():
+        msg = f"the AWS emulator is not installed ({python} is missing); run `make setup`"
+        raise LocalStackError(msg)
+    scratch = (settings.var / "ministack").resolve()
+    scratch.mkdir(parents=True, exist_ok=True)
+    return Program(
+        name="ministack",
+        command=[str(python), "-m", "ministack"],
+        environment={
+            **credentials(settings),
+            "BIND_HOST": HOST,
+            "GATEWAY_PORT": str(settings.aws_port),
+            "MINISTACK_REGION": settings.region,
+            "PERSIST_STATE": "0",
+            "S3_PERSIST": "0",
+            "TMPDIR": str(scratch),
+            "LOG_LEVEL": "WARNING",
+            # Listeners of its own on fixed ports, for services that cardwatch does not use.
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+        },
+        folder=scratch,
+        ready=lambda: is_ready(settings),
+        fatal="the stream and the ledger were in its memory",
+    )
+
+
+def is_ready(settings: LocalSettings) -> bool:
+    """Say whether the emulator answers."""
+    connection = http.client.HTTPConnection(HOST, settings.aws_port, timeout=2)
+    try:
+        connection.request("GET", "/_ministack/ready")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            connection.close()

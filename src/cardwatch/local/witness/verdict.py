@@ -1,0 +1,313 @@
+"""The verdict on a run, computed from its receipts: what was promised, and whether it was kept.
+
+Stolen payments are judged here from the payments and card statuses on the stream, by part A of the
+detection's specification, apart from the Flink job.
+"""
+
+import bisect
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from cardwatch.contract.alert import alert_id
+from cardwatch.local.witness.receipts import (
+    AlertSeen,
+    EventSeen,
+    PageEventSeen,
+    PageReceived,
+    PaymentSeen,
+    RejectedSeen,
+    StatusSeen,
+    SummarySeen,
+    read_receipts,
+)
+
+SETTLING: Final = timedelta(seconds=10)
+"""A status that reaches the stream this long after a payment may or may not count for it."""
+WATERMARK_DELAY: Final = timedelta(seconds=1)
+SHOWN: Final = 5
+"""How many ids a failure names."""
+
+
+class Stolen(Enum):
+    """What the statuses on the stream say of one payment."""
+
+    YES = "yes"
+    NO = "no"
+    OPEN = "open"
+    """It depends on how far the job had read: an alert is right, and none is right."""
+
+
+class Registry:
+    """The card statuses seen so far, asked about payments in the order of the stream."""
+
+    def __init__(self) -> None:
+        """Know no card."""
+        self._versions: dict[str, list[tuple[datetime, str]]] = {}
+
+    def learn(self, status: StatusSeen) -> None:
+        """Take in a version; one that is known changes nothing."""
+        versions = self._versions.setdefault(status.card_token, [])
+        version = (status.effective_from, status.status)
+        if version not in versions:
+            bisect.insort(versions, version)
+
+    def is_stolen(self, payment: PaymentSeen) -> bool:
+        """Say whether the newest status at or before the payment says STOLEN."""
+        versions = self._versions.get(payment.card_token, ())
+        newest = [status for since, status in versions if since <= payment.origin]
+        return bool(newest) and newest[-1] == "STOLEN"
+
+    def changed_since(self, payment: PaymentSeen) -> bool:
+        """Say whether the card has a version that is newer than the payment."""
+        versions = self._versions.get(payment.card_token, ())
+        return any(since > payment.origin for since, _ in versions)
+
+
+def judge_payments(
+    payments: Sequence[PaymentSeen], statuses: Sequence[StatusSeen]
+) -> dict[str, tuple[PaymentSeen, Stolen]]:
+    """Say of every distinct payment whether it is stolen; copies are judged together.
+
+    A card's payments and statuses share a shard, so their order of arrival is their order in it.
+    """
+    early, settled = Registry(), Registry()
+    by_arrival = sorted(statuses, key=lambda s: s.arrived)
+    known_early = known_settled = 0
+    judged: dict[str, tuple[PaymentSeen, Stolen]] = {}
+    for payment in sorted(payments, key=lambda p: p.arrived):
+        while known_early < len(by_arrival) and by_arrival[known_early].arrived <= payment.arrived:
+            early.learn(by_arrival[known_early])
+            known_early += 1
+        while (
+            known_settled < len(by_arrival)
+            and by_arrival[known_settled].arrived <= payment.arrived + SETTLING
+        ):
+            settled.learn(by_arrival[known_settled])
+            known_settled += 1
+        now, then = early.is_stolen(payment), settled.is_stolen(payment)
+        late = payment.arrived - payment.origin > WATERMARK_DELAY
+        if now != then or (late and settled.changed_since(payment)):
+            answer = Stolen.OPEN
+        else:
+            answer = Stolen.YES if now else Stolen.NO
+        known = judged.get(payment.payment_id)
+        if known is None:
+            judged[payment.payment_id] = (payment, answer)
+        elif known[1] is not answer and known[1] is not Stolen.YES:
+            # Copies that are judged differently: one that is surely stolen must alert.
+            judged[payment.payment_id] = (
+                (payment, answer) if answer is Stolen.YES else (known[0], Stolen.OPEN)
+            )
+    return judged
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything a verdict is computed from."""
+
+    payments: Sequence[PaymentSeen] = ()
+    statuses: Sequence[StatusSeen] = ()
+    alerts: Sequence[AlertSeen] = ()
+    summaries: Sequence[SummarySeen] = ()
+    page_events: Sequence[PageEventSeen] = ()
+    pages: Sequence[PageReceived] = ()
+    events: Sequence[EventSeen] = ()
+    """Valid events that must be in the warehouse."""
+    rejected: Sequence[RejectedSeen] = ()
+    staged_ids: Collection[str] = frozenset()
+    """event_id of every row of staging.events."""
+    staged_rows: int = 0
+    quarantined: Mapping[str, int] = field(default_factory=dict)
+    """Records in quarantine by reason."""
+
+    @classmethod
+    def read(cls, folder: Path) -> "Evidence":
+        """Read the receipts of a run; what the warehouse and quarantine hold is added to them."""
+        return cls(
+            payments=read_receipts(folder, PaymentSeen),
+            statuses=read_receipts(folder, StatusSeen),
+            alerts=read_receipts(folder, AlertSeen),
+            summaries=read_receipts(folder, SummarySeen),
+            page_events=read_receipts(folder, PageEventSeen),
+            pages=read_receipts(folder, PageReceived),
+            events=read_receipts(folder, EventSeen),
+            rejected=read_receipts(folder, RejectedSeen),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Nearest-rank percentiles in milliseconds; None without a measurement."""
+
+    p50: int | None
+    p99: int | None
+
+    @classmethod
+    def of(cls, values: Iterable[timedelta]) -> "Percentiles":
+        """Compute from durations."""
+        ranked = sorted(value // timedelta(milliseconds=1) for value in values)
+        if not ranked:
+            return cls(None, None)
+        return cls(*(ranked[max(0, -(-len(ranked) * q // 100) - 1)] for q in (50, 99)))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a run did, and which promises it broke."""
+
+    payments: int
+    """Distinct payments on the stream."""
+    stolen_payments: int
+    """Of these, on a card that was reported stolen."""
+    undecided_payments: int
+    """Of these, such whose status reached the stream so close to them that both answers hold."""
+    alerts: int
+    """Distinct alerts."""
+    late_alerts: int
+    """Of these, for a payment that came after its window had closed; not in the latencies."""
+    summaries: int
+    """Distinct summaries."""
+    alerts_paged: int
+    """Alerts in at least one page that was received."""
+    alerts_expired: int
+    """Alerts recorded as too old to page."""
+    pages: int
+    """Pages received."""
+    pages_repeated: int
+    """Of these, marked as a possible repeat."""
+    pages_doubled: int
+    """Alerts in more than one page that is not marked as a repeat."""
+    staged_rows: int
+    quarantined: Mapping[str, int]
+    alert_latency_ms: Percentiles
+    """Window's end to the alert's arrival on the stream."""
+    page_latency_ms: Percentiles
+    """Payment's event_date_origin to its first page being received."""
+    failures: tuple[str, ...]
+    """Broken promises, in words; empty when all were kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """Which alerts are in which received pages."""
+
+    by_alert: Mapping[str, Sequence[PageReceived]]
+    expired: frozenset[str]
+
+    @classmethod
+    def of(cls, pages: Sequence[PageReceived], events: Sequence[PageEventSeen]) -> "Paging":
+        """Find each alert's pages by what the pages themselves say they account for."""
+        by_alert: dict[str, list[PageReceived]] = {}
+        for page in sorted(pages, key=lambda p: p.received):
+            for alert in page.alert_ids:
+                by_alert.setdefault(alert, []).append(page)
+        expired = frozenset(i for e in events if e.state == "EXPIRED" for i in e.alert_ids)
+        return cls(by_alert, expired)
+
+
+def unfinished(evidence: Evidence) -> list[str]:
+    """Say which alerts and pages a run still owes, so that whoever waits knows when to stop."""
+    judged = judge_payments(evidence.payments, evidence.statuses)
+    first = {a.alert_id: a for a in reversed(evidence.alerts)}
+    paging = Paging.of(evidence.pages, evidence.page_events)
+    return [
+        *_stolen_without_alert(judged, first),
+        *_alerts_without_page(first, paging),
+    ]
+
+
+def reach_verdict(evidence: Evidence) -> Verdict:
+    """Judge a run."""
+    judged = judge_payments(evidence.payments, evidence.statuses)
+    first = {a.alert_id: a for a in sorted(evidence.alerts, key=lambda a: a.arrived, reverse=True)}
+    paging = Paging.of(evidence.pages, evidence.page_events)
+    doubled = [
+        alert
+        for alert, pages in paging.by_alert.items()
+        if sum(not page.repeat for page in pages) > 1
+    ]
+    on_time = [alert for alert in first.values() if not alert.late]
+    paged = [alert for alert in first if alert in paging.by_alert]
+    answers = Counter(answer for _, answer in judged.values())
+    return Verdict(
+        payments=len(judged),
+        stolen_payments=answers[Stolen.YES],
+        undecided_payments=answers[Stolen.OPEN],
+        alerts=len(first),
+        late_alerts=len(first) - len(on_time),
+        summaries=len({s.event_id for s in evidence.summaries}),
+        alerts_paged=len(paged),
+        alerts_expired=len(paging.expired & first.keys()),
+        pages=len(evidence.pages),
+        pages_repeated=sum(page.repeat for page in evidence.pages),
+        pages_doubled=len(doubled),
+        staged_rows=evidence.staged_rows,
+        quarantined=dict(evidence.quarantined),
+        alert_latency_ms=Percentiles.of(a.arrived - a.window_end for a in on_time),
+        page_latency_ms=Percentiles.of(
+            paging.by_alert[a.alert_id][0].received - a.origin
+            for a in on_time
+            if a.alert_id in paging.by_alert
+        ),
+        failures=(
+            *_nothing_happened(evidence),
+            *_stolen_without_alert(judged, first),
+            *_alerts_without_reason(judged, first),
+            *_alerts_without_page(first, paging),
+            *_complaint(doubled, "{} in two pages that are not marked as repeats", "alert"),
+            *_not_staged(evidence),
+        ),
+    )
+
+
+def _nothing_happened(evidence: Evidence) -> list[str]:
+    if evidence.payments:
+        return []
+    return ["no payment reached the stream: the simulator did not run"]
+
+
+def _stolen_without_alert(
+    judged: Mapping[str, tuple[PaymentSeen, Stolen]], alerts: Mapping[str, AlertSeen]
+) -> list[str]:
+    missing = [
+        payment.payment_id
+        for payment, answer in judged.values()
+        if answer is Stolen.YES and alert_id(payment.payment_id, payment.card_token) not in alerts
+    ]
+    return _complaint(missing, "{} without an alert", "stolen payment")
+
+
+def _alerts_without_reason(
+    judged: Mapping[str, tuple[PaymentSeen, Stolen]], alerts: Mapping[str, AlertSeen]
+) -> list[str]:
+    allowed = {
+        alert_id(payment.payment_id, payment.card_token)
+        for payment, answer in judged.values()
+        if answer is not Stolen.NO
+    }
+    return _complaint(
+        [a for a in alerts if a not in allowed], "{} for a payment that is not stolen", "alert"
+    )
+
+
+def _alerts_without_page(alerts: Mapping[str, AlertSeen], paging: Paging) -> list[str]:
+    missing = [a for a in alerts if a not in paging.by_alert and a not in paging.expired]
+    return _complaint(missing, "{} not accounted for in a page that was received", "alert")
+
+
+def _not_staged(evidence: Evidence) -> list[str]:
+    missing = {event.event_id for event in evidence.events} - set(evidence.staged_ids)
+    return _complaint(sorted(missing), "{} not staged in the warehouse", "valid event")
+
+
+def _complaint(ids: Sequence[str], text: str, what: str) -> list[str]:
+    if not ids:
+        return []
+    plural = "" if len(ids) == 1 else "s"
+    named = ", ".join(ids[:SHOWN]) + (f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else "")
+    return [f"{text.format(f'{len(ids)} {what}{plural}')}: {named}"]

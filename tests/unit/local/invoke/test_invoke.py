@@ -1,0 +1,249 @@
+"""`cardwatch invoke` runs a built function in a process of its own."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cardwatch.local.invoke import invoke
+from cardwatch.local.services import deploy, ministack
+from cardwatch.settings import LocalSettings
+
+TEMPLATE = """
+Parameters:
+  Platform: { Type: String, Default: aws }
+  Rate: { Type: Number, Default: 20 }
+Conditions:
+  IsLocal: !Equals [!Ref Platform, local]
+Globals:
+  Function:
+    Handler: handler.handler
+    Timeout: 5
+    Environment: { Variables: { LEVEL: INFO } }
+    Layers: [!Ref Layer]
+Resources:
+  Table: { Type: AWS::DynamoDB::Table }
+  Layer: { Type: AWS::Serverless::LayerVersion }
+  WorkerFunction:
+    Type: AWS::Serverless::Function
+    Properties:
+      MemorySize: 256
+      Environment:
+        Variables:
+          RATE: !Ref Rate
+          TABLE: !Ref Table
+          WHERE: !If [IsLocal, !Ref Rate, !GetAtt Table.Arn]
+  Inner:
+    Type: AWS::CloudFormation::Stack
+    Properties:
+      TemplateURL: infra/inner.yaml
+      Parameters: { Given: !Ref Platform, Key: !GetAtt Table.Arn }
+"""
+INNER = """
+Parameters: { Given: { Type: String }, Key: { Type: String } }
+Resources:
+  MakerFunction:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: handler.handler
+      Timeout: 1
+      LoggingConfig: { LogFormat: JSON }
+      Environment: { Variables: { GIVEN: !Ref Given, KEY: !Ref Key } }
+"""
+SETTINGS = LocalSettings(aws_port=1024)  # nobody listens there
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "template.yaml").write_text(TEMPLATE)
+    (tmp_path / "infra").mkdir()
+    (tmp_path / "infra/inner.yaml").write_text(INNER)
+    (tmp_path / "samconfig.toml").write_text(
+        'local.deploy.parameters.parameter_overrides = ["Platform=local"]'
+    )
+    python = tmp_path / ministack.PYTHON
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    return tmp_path
+
+
+def run(
+    root: Path, name: str, code: str, event: object = None, **variables: str
+) -> tuple[invoke.Invocation, Any, str]:
+    """Invoke a function with this handler; gives also the answer and the log."""
+    function = invoke.find(invoke.functions(root, SETTINGS), name)
+    artifact = root / deploy.BUILT / function.path
+    artifact.mkdir(parents=True, exist_ok=True)
+    (artifact / "handler.py").write_text(code)
+    log = root / "log"
+    with log.open("w") as sink:
+        done = invoke.invoke(function, event, variables, settings=SETTINGS, root=root, log=sink)
+    return done, json.loads(done.answer), log.read_text()
+
+
+def test_functions_of_nested_stacks_are_found_by_path_and_by_name(root: Path) -> None:
+    known = invoke.functions(root, SETTINGS)
+    assert set(known) == {"WorkerFunction", "Inner/MakerFunction"}
+    for name in ("Inner/MakerFunction", "MakerFunction", "maker"):
+        assert invoke.find(known, name).path == "Inner/MakerFunction"
+
+
+def test_an_unknown_function_is_answered_with_those_there_are(root: Path) -> None:
+    with pytest.raises(
+        invoke.InvokeError, match=r"no function typo .*: Inner/MakerFunction, WorkerF"
+    ):
+        invoke.find(invoke.functions(root, SETTINGS), "typo")
+
+
+def test_the_variables_are_the_template_s_under_the_local_parameters(root: Path) -> None:
+    known = invoke.functions(root, SETTINGS)
+    worker = known["WorkerFunction"]
+    assert worker.environment == {"LEVEL": "INFO", "RATE": "20", "WHERE": "20"}
+    assert worker.references == {"TABLE": "Table"}
+    assert worker.properties["Timeout"] == 5
+    maker = known["Inner/MakerFunction"]
+    assert maker.environment == {"GIVEN": "local"}
+    assert maker.references == {"KEY": "Key"}
+
+
+def test_a_variable_that_nobody_knows_is_named_with_its_remedies(root: Path) -> None:
+    worker = invoke.functions(root, SETTINGS)["WorkerFunction"]
+    with pytest.raises(
+        invoke.InvokeError, match=r"needs TABLE \(Table\), .*cardwatch up.*--env-vars FILE"
+    ):
+        invoke.environment(worker, SETTINGS, {})
+    assert invoke.environment(worker, SETTINGS, {"TABLE": "t", "RATE": "1"}) == {
+        "LEVEL": "INFO",
+        "RATE": "1",
+        "TABLE": "t",
+        "WHERE": "20",
+    }
+
+
+def test_a_file_of_variables_has_the_form_that_sam_takes(root: Path, tmp_path: Path) -> None:
+    maker = invoke.functions(root, SETTINGS)["Inner/MakerFunction"]
+    path = tmp_path / "env.json"
+    path.write_text('{"Parameters": {"A": 1, "B": true}, "MakerFunction": {"A": "own"}}')
+    assert invoke.read_variables(path, maker) == {"A": "own", "B": "true"}
+    path.write_text('{"MakerFunction": "A=1"}')
+    with pytest.raises(invoke.InvokeError, match="must map function names"):
+        invoke.read_variables(path, maker)
+
+
+@pytest.mark.parametrize("content", [None, "{"])
+def test_an_event_file_that_cannot_be_read_is_named(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "event.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(invoke.InvokeError, match=r"event\.json"):
+        invoke.read_event(path)
+
+
+def test_a_handler_gets_its_event_its_variables_and_a_context_like_lambda_s(root: Path) -> None:
+    code = """
+import os
+def handler(event, context):
+    print("said")
+    return [event, os.environ["TABLE"], os.environ["AWS_ENDPOINT_URL"], context.function_name,
+            context.memory_limit_in_mb, context.aws_request_id,
+            0 < context.get_remaining_time_in_millis() <= 5000]
+"""
+    done, answer, log = run(root, "WorkerFunction", code, {"a": 1}, TABLE="t")
+    assert answer == [
+        {"a": 1},
+        "t",
+        "http://127.0.0.1:1024",
+        "WorkerFunction",
+        "256",
+        done.request_id,
+        True,
+    ]
+    assert not done.failed
+    assert log.splitlines() == [f"START RequestId: {done.request_id} Version: $LATEST", "said"]
+
+
+def test_an_artifact_finds_its_layer_and_not_the_caller_s_packages(root: Path) -> None:
+    layer = root / deploy.BUILT / "Layer" / "python"
+    layer.mkdir(parents=True)
+    (layer / "shared.py").write_text("NAME = 'layer'")
+    code = "import shared\ndef handler(event, context):\n    return shared.NAME"
+    _, answer, _ = run(root, "WorkerFunction", code)
+    assert answer == "layer"
+
+
+def test_an_exception_is_an_answer_in_lambda_s_form(root: Path) -> None:
+    done, answer, _ = run(root, "maker", "def handler(event, context):\n    raise ValueError('no')")
+    assert done.failed
+    assert (answer["errorType"], answer["errorMessage"]) == ("ValueError", "no")
+
+
+def test_a_function_that_cannot_be_loaded_fails_likewise(root: Path) -> None:
+    done, answer, _ = run(root, "maker", "import missing_package")
+    assert done.failed
+    assert answer["errorType"] == "ModuleNotFoundError"
+
+
+def test_a_function_that_ends_its_process_has_failed(root: Path) -> None:
+    done, answer, _ = run(root, "maker", "import os\nos._exit(3)")
+    assert done.failed
+    assert answer["errorType"] == "Runtime.ExitError"
+
+
+def test_a_function_that_outlasts_its_timeout_is_ended(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invoke, "LOAD_SECONDS", 0.0)
+    code = "import time\ndef handler(event, context):\n    time.sleep(30)"
+    done, answer, _ = run(root, "maker", code)
+    assert done.failed
+    assert answer["errorMessage"] == "Task timed out after 1.00 seconds"
+
+
+def test_logs_are_json_where_the_template_asks_for_it(root: Path) -> None:
+    code = """
+import logging
+def handler(event, context):
+    logging.getLogger("x").info("made %s", 1)
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        logging.getLogger("x").exception("failed")
+"""
+    done, _, log = run(root, "maker", code)
+    said, failed = (json.loads(line) for line in log.splitlines()[1:])
+    assert (said["level"], said["message"], said["requestId"]) == (
+        "INFO",
+        "made 1",
+        done.request_id,
+    )
+    assert failed["errorType"] == "ZeroDivisionError"
+
+
+def test_a_function_that_is_not_built_is_told(root: Path) -> None:
+    function = invoke.functions(root, SETTINGS)["WorkerFunction"]
+    with pytest.raises(invoke.InvokeError, match=r"WorkerFunction is not built .*sam build"):
+        invoke.invoke(function, {}, {}, settings=SETTINGS, root=root)
+
+
+def test_a_custom_resource_s_answer_is_received_and_shown(root: Path) -> None:
+    code = """
+import urllib.request
+def handler(event, context):
+    request = urllib.request.Request(event["ResponseURL"], b'{"Status": "SUCCESS"}', method="PUT")
+    urllib.request.urlopen(request).close()
+"""
+    with invoke.answered_here({"ResponseURL": "https://example.invalid/"}) as (event, answers):
+        run(root, "maker", code, event)
+        assert answers == ['{"Status": "SUCCESS"}']
+    assert not invoke.refused(answers)
+    assert invoke.refused(['{"Status": "FAILED"}'])
+
+
+def test_another_event_is_left_alone() -> None:
+    event: Mapping[str, Any] = {"Records": []}
+    with invoke.answered_here(event) as (given, answers):
+        assert given is event
+        assert answers == []

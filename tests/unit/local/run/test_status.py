@@ -1,0 +1,164 @@
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console
+
+from cardwatch.local.run.status import Status, Tally, mark_stopped, read_status, write_status
+from cardwatch.local.run.view import View, final_table, line, render, render_plain
+from cardwatch.local.witness.receipts import (
+    AlertSeen,
+    PageReceived,
+    PaymentSeen,
+    RejectedSeen,
+    StatusSeen,
+    SummarySeen,
+)
+from cardwatch.local.witness.verdict import Evidence, reach_verdict
+
+NOW = datetime(2026, 11, 21, 7, 0, 10, tzinfo=UTC)
+CARD = "a" * 32
+
+
+def before(seconds: float) -> datetime:
+    return NOW - timedelta(seconds=seconds)
+
+
+def busy_tally() -> Tally:
+    tally = Tally()
+    tally.take([StatusSeen(before(60), CARD, "STOLEN", before(3600))])
+    tally.take(PaymentSeen(before(n), f"pay_{n}", CARD, before(n)) for n in range(20, 0, -1))
+    tally.take([PaymentSeen(before(1), "other", "b" * 32, before(1))])
+    tally.take([AlertSeen(before(3), "x", "pay_9", CARD, before(9), before(5), late=False)])
+    tally.take([SummarySeen(before(2), "s", before(10), 7, 1)])
+    tally.take([PageReceived(before(2), "m", "p", "Stolen card", "text", ("x",), repeat=True)])
+    tally.take([RejectedSeen(before(1), "shard", "1", "not_json")])
+    return tally
+
+
+def test_the_tally_counts_what_was_seen() -> None:
+    counts = busy_tally().counts(NOW)
+    assert (counts.payments, counts.stolen_payments) == (21, 20)
+    assert (counts.alerts, counts.summaries) == (1, 1)
+    assert (counts.pages, counts.pages_repeated) == (1, 1)
+    assert counts.rejected == {"not_json": 1}
+    assert counts.last_summary == {
+        "window_end": "2026-11-21T07:00:00.000Z",
+        "payment_count": 7,
+        "card_count": 1,
+    }
+
+
+def test_the_rate_is_of_the_last_ten_seconds() -> None:
+    tally = busy_tally()
+    assert tally.counts(NOW).payments_per_second == 1.1
+    assert tally.counts(NOW + timedelta(minutes=1)).payments_per_second == 0
+
+
+def test_a_pages_time_is_from_its_oldest_payment() -> None:
+    (page,) = busy_tally().counts(NOW).latest_pages
+    assert (page.alerts, page.seconds, page.repeat) == (1, 7.0, True)
+
+
+def test_a_copy_of_an_alert_counts_once() -> None:
+    tally = busy_tally()
+    tally.take([AlertSeen(NOW, "x", "pay_9", CARD, before(9), before(5), late=False)])
+    assert tally.counts(NOW).alerts == 1
+
+
+def status() -> Status:
+    return Status(
+        state="running",
+        doing="",
+        updated_at=NOW.isoformat(),
+        uptime_seconds=42.0,
+        counts=busy_tally().counts(NOW),
+        staged_rows=17,
+        quarantined={"not_json": 1},
+        quarantined_on_stolen_cards=1,
+        watermark_lag_seconds=1.25,
+        job="RUNNING",
+        programs={"ministack": 7},
+        restarts={"ministack": 0, "flink-taskmanager": 2},
+        memory_mb=1700,
+        dropped={"receipts": 70_000},
+        addresses={"Flink": "http://127.0.0.1:8081"},
+        troubles=("warehouse: gone",),
+    )
+
+
+SHOWN = (
+    "21",
+    "1.1/s",
+    "not_json 1 (1 on stolen cards)",
+    "1.2 s",
+    "7 payments, 1 cards in 60 min",
+    "flink-taskmanager 2",
+    "http://127.0.0.1:8081",
+    "receipts 70000",
+    "warehouse: gone",
+)
+
+
+def test_the_live_view_shows_everything() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=140, force_terminal=True)
+    console.print(render(status()))
+    text = out.getvalue()
+    for part in (*SHOWN, "Stolen card (may be a repeat)", "7.0 s after the payment", "1.7 GB"):
+        assert part in text
+
+
+def test_the_status_command_shows_everything(tmp_path: Path) -> None:
+    write_status(tmp_path / "status.json", status())
+    facts = read_status(tmp_path / "status.json", running=True, now=NOW)
+    assert facts is not None
+    for part in SHOWN:
+        assert part in render_plain(facts)
+
+
+def test_without_a_terminal_there_are_plain_lines_and_no_flood() -> None:
+    out = io.StringIO()
+    view = View(Console(file=out, force_terminal=False, width=200))
+    for _ in range(10):
+        view.show(status())
+    view.end(status())
+    (only,) = out.getvalue().splitlines()
+    assert only == line(status())
+    assert "alerts 1" in only
+    assert "\x1b" not in only
+
+
+def test_the_final_table_holds_when_nothing_happened() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=100)
+    console.print(final_table(reach_verdict(Evidence())))
+    assert "no alert" in out.getvalue()
+
+
+def test_a_status_nobody_writes_any_more_says_that_the_run_hangs(tmp_path: Path) -> None:
+    path = tmp_path / "status.json"
+    write_status(path, status())
+    later = NOW + timedelta(minutes=1)
+    facts = read_status(path, running=True, now=later)
+    assert facts is not None
+    assert facts["state"] == "hangs"
+
+
+def test_a_status_file_that_cannot_be_read_is_not_a_crash(tmp_path: Path) -> None:
+    path = tmp_path / "status.json"
+    assert read_status(path, running=False) is None
+    path.write_text("{")
+    facts = read_status(path, running=False)
+    assert facts is not None
+    assert facts["state"] == "unknown"
+
+
+def test_a_dead_run_is_marked_stopped_once_it_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "status.json"
+    mark_stopped(path)
+    assert not path.exists()
+    write_status(path, status())
+    mark_stopped(path)
+    assert json.loads(path.read_text())["state"] == "stopped"

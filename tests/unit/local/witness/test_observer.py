@@ -1,0 +1,148 @@
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from cardwatch.local.witness.observer import PageObserver, StreamObserver, page_of
+from cardwatch.local.witness.receipts import EventSeen, Fact, PageReceived, RejectedSeen
+
+NOW = datetime(2026, 11, 21, 7, 0, 0, tzinfo=UTC)
+
+
+def heartbeat(number: int) -> bytes:
+    event = {
+        "type": "HEARTBEAT",
+        "event_id": f"h{number}",
+        "schema_version": 1,
+        "event_date_origin": "2026-11-21T07:00:00.000Z",
+        "event_json_data": {"source": "simulator"},
+    }
+    return json.dumps(event).encode()
+
+
+class Stream:
+    """A stream of two shards that can be away for a while; an iterator dies with an outage."""
+
+    def __init__(self) -> None:
+        self.shards: dict[str, list[bytes]] = {"a": [], "b": []}
+        self.outages = 0
+        self.epoch = 0
+
+    def list_shards(self, **_: object) -> dict[str, Any]:
+        return {"Shards": [{"ShardId": shard} for shard in self.shards]}
+
+    def get_shard_iterator(self, **request: str) -> dict[str, Any]:
+        after = request.get("StartingSequenceNumber")
+        start = 0 if after is None else int(after) + 1
+        return {"ShardIterator": f"{self.epoch}|{request['ShardId']}|{start}"}
+
+    def get_records(self, *, ShardIterator: str, Limit: int) -> dict[str, Any]:  # noqa: N803  boto3's
+        epoch, shard, start = ShardIterator.split("|")
+        if self.outages:
+            self.outages -= 1
+            self.epoch += 1
+            raise EndpointConnectionError(endpoint_url="http://127.0.0.1")
+        if int(epoch) != self.epoch:
+            raise ClientError({"Error": {"Code": "ExpiredIteratorException"}}, "GetRecords")
+        number = int(start)
+        found = self.shards[shard][number : number + Limit]
+        records = [
+            {"SequenceNumber": str(n), "Data": data, "ApproximateArrivalTimestamp": NOW}
+            for n, data in enumerate(found, start=number)
+        ]
+        return {
+            "Records": records,
+            "NextShardIterator": f"{epoch}|{shard}|{number + len(found)}",
+        }
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_every_record_of_every_shard_is_seen_once_also_across_an_outage() -> None:
+    stream = Stream()
+    seen: list[Fact] = []
+    stream.shards["a"] = [heartbeat(n) for n in range(3)]
+    observer = StreamObserver(cast("Any", stream), "events", seen.extend)
+    observer.start()
+    try:
+        assert until(lambda: len(seen) == 3)
+        stream.outages = 1
+        assert until(lambda: observer.error is not None)
+        stream.shards["a"] += [heartbeat(3)]
+        stream.shards["b"] += [b"poison"]
+        assert until(lambda: len(seen) == 5)
+        assert until(lambda: observer.error is None)
+    finally:
+        observer.stop()
+    assert sorted(f.event_id for f in seen if isinstance(f, EventSeen)) == ["h0", "h1", "h2", "h3"]
+    assert [f.reason for f in seen if isinstance(f, RejectedSeen)] == ["not_json"]
+
+
+def envelope(**changes: object) -> str:
+    attributes = {
+        "page_id": {"Type": "String", "Value": "page_1"},
+        "alert_ids": {"Type": "String.Array", "Value": '["x","y"]'},
+        "repeat": {"Type": "String", "Value": "true"},
+    }
+    return json.dumps(
+        {
+            "Type": "Notification",
+            "MessageId": "m",
+            "Subject": "2 payments",
+            "Message": "text",
+            "MessageAttributes": attributes,
+            **changes,
+        }
+    )
+
+
+def test_a_page_is_read_with_all_its_alerts() -> None:
+    page = page_of(envelope(), received=NOW)
+    assert page == PageReceived(NOW, "m", "page_1", "2 payments", "text", ("x", "y"), repeat=True)
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", envelope(MessageAttributes={})])
+def test_what_is_no_page_is_refused_without_quoting_it(body: str) -> None:
+    with pytest.raises(ValueError, match="is no page"):
+        page_of(body, received=NOW)
+
+
+class Queue:
+    """A queue whose messages come back until they are deleted."""
+
+    def __init__(self, *bodies: str) -> None:
+        self.messages = {str(n): body for n, body in enumerate(bodies)}
+
+    def receive_message(self, **_: object) -> dict[str, Any]:
+        time.sleep(0.01)
+        return {"Messages": [{"ReceiptHandle": h, "Body": b} for h, b in self.messages.items()][:1]}
+
+    def delete_message(self, **request: str) -> None:
+        del self.messages[request["ReceiptHandle"]]
+
+
+def test_a_page_leaves_the_queue_only_after_its_receipt_was_kept() -> None:
+    queue = Queue(envelope(), envelope(MessageId="n"))
+    kept: list[tuple[int, Fact]] = []
+
+    def keep(facts: list[Fact]) -> None:
+        kept.extend((len(queue.messages), fact) for fact in facts)
+
+    observer = PageObserver(cast("Any", queue), "http://queue", keep)
+    observer.start()
+    try:
+        assert until(lambda: not queue.messages)
+    finally:
+        observer.stop()
+    assert [waiting for waiting, _ in kept] == [2, 1]

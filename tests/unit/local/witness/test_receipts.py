@@ -1,0 +1,136 @@
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cardwatch.local.witness.receipts import (
+    EventSeen,
+    Fact,
+    PageReceived,
+    PaymentSeen,
+    Receipts,
+    RejectedSeen,
+    facts_after,
+    facts_of,
+    read_receipts,
+)
+
+NOW = datetime(2026, 11, 21, 7, 0, 1, tzinfo=UTC)
+
+
+def payment(**changes: str) -> dict[str, Any]:
+    data = {
+        "payment_id": "pay_1",
+        "account_id": "acc_1",
+        "user_id": "usr_1",
+        "card_token": "a" * 32,
+        "card_bin": "424242",
+        "card_last4": "4242",
+        "amount": "12.50",
+        "currency": "EUR",
+        "merchant_id": "mer_1",
+        "country": "MT",
+        "city": "Valletta",
+        "status": "AUTHORIZED",
+        **changes,
+    }
+    return {
+        "type": "PAYMENT_EVENT",
+        "event_id": "e1",
+        "schema_version": 1,
+        "event_date_origin": "2026-11-21T07:00:00.120Z",
+        "event_json_data": data,
+    }
+
+
+def seen(record: object) -> list[Fact]:
+    raw = record if isinstance(record, bytes) else json.dumps(record).encode()
+    return list(facts_of(raw, arrived=NOW, shard="s", sequence="1"))
+
+
+ORIGIN = datetime(2026, 11, 21, 7, 0, 0, 120_000, tzinfo=UTC)
+SEEN = PaymentSeen(NOW, "pay_1", "a" * 32, ORIGIN)
+
+
+def test_a_valid_payment_belongs_into_the_warehouse_and_is_judged() -> None:
+    assert seen(payment()) == [EventSeen(NOW, "PAYMENT_EVENT", "e1"), SEEN]
+
+
+def test_a_payment_with_an_unreadable_amount_is_quarantined_and_still_judged() -> None:
+    assert seen(payment(amount="abc")) == [RejectedSeen(NOW, "s", "1", "invalid_data"), SEEN]
+
+
+def test_a_payment_from_the_far_future_is_quarantined_and_not_judged() -> None:
+    record = {**payment(), "event_date_origin": "2036-11-21T07:00:00.120Z"}
+    assert seen(record) == [RejectedSeen(NOW, "s", "1", "future_time")]
+
+
+def test_payments_in_an_array_are_quarantined_as_one_record_and_each_judged() -> None:
+    other = payment(payment_id="pay_2")
+    assert seen([payment(), 7, other]) == [
+        RejectedSeen(NOW, "s", "1", "not_an_object"),
+        SEEN,
+        PaymentSeen(NOW, "pay_2", "a" * 32, ORIGIN),
+    ]
+
+
+def test_poison_is_counted_by_its_reason_and_raises_nothing() -> None:
+    for raw in (b"", b"\xff\xfe", b"[]", b"null", b"{", b'{"type": []}', b"[" * 100_000):
+        (fact,) = seen(raw)
+        assert isinstance(fact, RejectedSeen)
+
+
+def test_receipts_read_back_as_they_were_written(tmp_path: Path) -> None:
+    receipts = Receipts(tmp_path)
+    page = PageReceived(NOW, "m", "p", "subject", "line 1\nline 2", ("a", "b"), repeat=True)
+    receipts.write(page)
+    receipts.write(SEEN)
+    receipts.close()
+    assert read_receipts(tmp_path, PageReceived) == [page]
+    assert read_receipts(tmp_path, PaymentSeen) == [SEEN]
+    assert read_receipts(tmp_path, EventSeen) == []
+
+
+def test_a_new_run_begins_with_empty_receipts(tmp_path: Path) -> None:
+    first = Receipts(tmp_path)
+    first.write(SEEN)
+    first.close()
+    Receipts(tmp_path).close()
+    assert read_receipts(tmp_path, PaymentSeen) == []
+
+
+MANY = [replace(SEEN, payment_id=f"pay_{number:03d}") for number in range(100)]
+LINE = len(MANY[0].to_line())
+
+
+def test_receipts_without_a_bound_are_all_kept(tmp_path: Path) -> None:
+    receipts = Receipts(tmp_path)
+    for fact in MANY:
+        receipts.write(fact)
+    receipts.close()
+    assert read_receipts(tmp_path, PaymentSeen) == MANY
+    assert receipts.dropped == 0
+
+
+def test_bounded_receipts_drop_the_oldest_of_a_kind_and_count_them(tmp_path: Path) -> None:
+    receipts = Receipts(tmp_path, file_bytes=10 * LINE)
+    beside = EventSeen(NOW, "HEARTBEAT", "e1")
+    receipts.write(beside)
+    for written, fact in enumerate(MANY, start=1):
+        receipts.write(fact)
+        receipts.flush()
+        kept = read_receipts(tmp_path, PaymentSeen)
+        assert len(kept) <= 10
+        assert kept == MANY[written - len(kept) : written]
+        assert receipts.dropped == written - len(kept)
+    assert len(kept) >= 5
+    assert read_receipts(tmp_path, EventSeen) == [beside]
+    receipts.close()
+
+
+def test_who_follows_sees_each_fact_once_though_older_ones_are_dropped() -> None:
+    assert facts_after(None, MANY[:3]) == MANY[:3]
+    assert facts_after(MANY[2], MANY[:3]) == []
+    assert facts_after(MANY[2], MANY[1:5]) == MANY[3:5]
+    assert facts_after(MANY[2], MANY[50:]) == MANY[50:]

@@ -1,0 +1,233 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from cardwatch.contract.alert import alert_id
+from cardwatch.local.witness.receipts import (
+    AlertSeen,
+    EventSeen,
+    PageEventSeen,
+    PageReceived,
+    PaymentSeen,
+    StatusSeen,
+)
+from cardwatch.local.witness.verdict import (
+    Evidence,
+    Percentiles,
+    Stolen,
+    judge_payments,
+    reach_verdict,
+    unfinished,
+)
+
+START = datetime(2026, 11, 21, 7, 0, 0, tzinfo=UTC)
+STOLEN_CARD = "a" * 32
+GOOD_CARD = "b" * 32
+ID = alert_id("pay_1", STOLEN_CARD)
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def payment(name: str, card: str, when: float, *, arrived: float | None = None) -> PaymentSeen:
+    return PaymentSeen(at(when if arrived is None else arrived), name, card, at(when))
+
+
+def status(card: str, value: str, since: float, *, arrived: float = 0) -> StatusSeen:
+    return StatusSeen(at(arrived), card, value, at(since))
+
+
+def alert(name: str = "pay_1", *, arrived: float = 6.5, late: bool = False) -> AlertSeen:
+    return AlertSeen(
+        at(arrived), alert_id(name, STOLEN_CARD), name, STOLEN_CARD, at(1), at(5), late
+    )
+
+
+def sent(page: str, *alerts: str, repeat: bool = False) -> PageEventSeen:
+    return PageEventSeen(at(7), page, "SENT", alerts, repeat)
+
+
+def received(page: str, *ids: str, message: str = "m1", repeat: bool = False) -> PageReceived:
+    return PageReceived(at(7.25), message, page, "subject", "text", ids or (ID,), repeat)
+
+
+KEPT = Evidence(
+    payments=[payment("pay_1", STOLEN_CARD, 1), payment("pay_2", GOOD_CARD, 2)],
+    statuses=[status(STOLEN_CARD, "STOLEN", -3600), status(GOOD_CARD, "ACTIVE", -3600)],
+    alerts=[alert()],
+    page_events=[sent("page_1", ID)],
+    pages=[received("page_1")],
+    events=[EventSeen(at(1), "PAYMENT_EVENT", "e1"), EventSeen(at(2), "PAYMENT_EVENT", "e2")],
+    staged_ids={"e1", "e2"},
+    staged_rows=2,
+    quarantined={"not_json": 3},
+)
+
+
+def test_a_run_that_kept_every_promise_has_no_failure() -> None:
+    verdict = reach_verdict(KEPT)
+    assert verdict.failures == ()
+    assert unfinished(KEPT) == []
+    assert (verdict.payments, verdict.stolen_payments, verdict.alerts) == (2, 1, 1)
+    assert (verdict.alerts_paged, verdict.pages) == (1, 1)
+    assert (verdict.pages_repeated, verdict.pages_doubled) == (0, 0)
+    assert (verdict.staged_rows, verdict.quarantined) == (2, {"not_json": 3})
+    assert verdict.alert_latency_ms == Percentiles(1500, 1500)
+    assert verdict.page_latency_ms == Percentiles(6250, 6250)
+
+
+def test_a_stolen_payment_without_an_alert_fails_and_is_named() -> None:
+    evidence = replace(KEPT, alerts=[], page_events=[], pages=[])
+    assert reach_verdict(evidence).failures == ("1 stolen payment without an alert: pay_1",)
+    assert len(unfinished(evidence)) == 1
+
+
+def test_an_alert_under_another_id_does_not_stand_for_the_payment() -> None:
+    wrong = replace(alert(), alert_id="f" * 64)
+    failures = reach_verdict(replace(KEPT, alerts=[wrong])).failures
+    assert any("stolen payment without an alert" in text for text in failures)
+    assert any("not stolen" in text for text in failures)
+
+
+def test_an_alert_on_a_good_card_fails() -> None:
+    false_alert = replace(
+        alert("pay_2"), card_token=GOOD_CARD, alert_id=alert_id("pay_2", GOOD_CARD)
+    )
+    evidence = replace(
+        KEPT,
+        alerts=[alert(), false_alert],
+        pages=[received("page_1", ID, false_alert.alert_id)],
+    )
+    (failure,) = reach_verdict(evidence).failures
+    assert failure.startswith("1 alert for a payment that is not stolen")
+
+
+def test_an_alert_whose_page_was_not_received_fails_though_the_notifier_says_sent() -> None:
+    (failure,) = reach_verdict(replace(KEPT, pages=[])).failures
+    assert failure == f"1 alert not accounted for in a page that was received: {ID}"
+
+
+def test_an_alert_that_no_page_carries_fails() -> None:
+    (failure,) = reach_verdict(replace(KEPT, pages=[received("page_1", "f" * 64)])).failures
+    assert "not accounted for" in failure
+
+
+def test_an_expired_alert_is_accounted_for() -> None:
+    expired = PageEventSeen(at(7), "page_1", "EXPIRED", (ID,), repeat=False)
+    verdict = reach_verdict(replace(KEPT, page_events=[expired], pages=[]))
+    assert verdict.failures == ()
+    assert (verdict.alerts_paged, verdict.alerts_expired) == (0, 1)
+
+
+def test_an_alert_in_two_unmarked_pages_fails() -> None:
+    evidence = replace(
+        KEPT,
+        page_events=[sent("page_1", ID), sent("page_2", ID)],
+        pages=[received("page_1"), received("page_2", message="m2")],
+    )
+    verdict = reach_verdict(evidence)
+    assert verdict.pages_doubled == 1
+    assert verdict.failures == (f"1 alert in two pages that are not marked as repeats: {ID}",)
+
+
+def test_one_page_received_twice_without_a_mark_is_doubled() -> None:
+    evidence = replace(KEPT, pages=[received("page_1"), received("page_1", message="m2")])
+    assert reach_verdict(evidence).pages_doubled == 1
+
+
+def test_a_marked_repeat_is_counted_and_does_not_fail() -> None:
+    evidence = replace(
+        KEPT,
+        page_events=[sent("page_1", ID), sent("page_1", ID, repeat=True)],
+        pages=[received("page_1"), received("page_1", message="m2", repeat=True)],
+    )
+    verdict = reach_verdict(evidence)
+    assert verdict.failures == ()
+    assert (verdict.pages, verdict.pages_repeated, verdict.pages_doubled) == (2, 1, 0)
+
+
+def test_a_valid_event_that_is_not_staged_fails_and_is_named() -> None:
+    (failure,) = reach_verdict(replace(KEPT, staged_ids={"e1"})).failures
+    assert failure == "1 valid event not staged in the warehouse: e2"
+
+
+def test_a_run_without_payments_fails() -> None:
+    assert reach_verdict(Evidence()).failures == (
+        "no payment reached the stream: the simulator did not run",
+    )
+
+
+def test_a_failure_names_five_ids_and_counts_the_rest() -> None:
+    events = [EventSeen(at(1), "PAYMENT_EVENT", f"e{n}") for n in range(8)]
+    (failure,) = reach_verdict(replace(KEPT, events=events, staged_ids=())).failures
+    assert failure == "8 valid events not staged in the warehouse: e0, e1, e2, e3, e4 and 3 more"
+
+
+def test_late_alerts_are_counted_and_kept_out_of_the_latencies() -> None:
+    late = alert(late=True, arrived=600)
+    verdict = reach_verdict(replace(KEPT, alerts=[late]))
+    assert verdict.late_alerts == 1
+    assert verdict.alert_latency_ms == Percentiles(None, None)
+
+
+def test_an_alert_published_twice_counts_once_by_its_first_arrival() -> None:
+    verdict = reach_verdict(replace(KEPT, alerts=[alert(), alert(arrived=60)]))
+    assert verdict.alerts == 1
+    assert verdict.alert_latency_ms == Percentiles(1500, 1500)
+
+
+def answers(payments: list[PaymentSeen], statuses: list[StatusSeen]) -> dict[str, Stolen]:
+    return {name: answer for name, (_, answer) in judge_payments(payments, statuses).items()}
+
+
+def test_a_status_counts_from_its_own_instant_on() -> None:
+    statuses = [status(STOLEN_CARD, "STOLEN", 10), status(STOLEN_CARD, "ACTIVE", 20, arrived=20)]
+    payments = [
+        payment("before", STOLEN_CARD, 9.999),
+        payment("at", STOLEN_CARD, 10),
+        payment("cleared", STOLEN_CARD, 20, arrived=20.1),
+    ]
+    assert answers(payments, statuses) == {
+        "before": Stolen.NO,
+        "at": Stolen.YES,
+        "cleared": Stolen.NO,
+    }
+
+
+def test_a_republished_status_changes_nothing() -> None:
+    statuses = [
+        status(STOLEN_CARD, "STOLEN", -60),
+        status(STOLEN_CARD, "ACTIVE", -30),
+        status(STOLEN_CARD, "STOLEN", -60, arrived=5),
+    ]
+    assert answers([payment("p", STOLEN_CARD, 6)], statuses) == {"p": Stolen.NO}
+
+
+def test_a_status_that_comes_just_after_the_payment_leaves_it_open() -> None:
+    statuses = [status(STOLEN_CARD, "STOLEN", -60, arrived=3)]
+    assert answers([payment("p", STOLEN_CARD, 1)], statuses) == {"p": Stolen.OPEN}
+    evidence = Evidence(payments=[payment("p", STOLEN_CARD, 1)], statuses=statuses)
+    assert reach_verdict(evidence).failures == ()
+
+
+def test_a_late_payment_from_before_the_cards_newest_status_is_open() -> None:
+    statuses = [status(STOLEN_CARD, "STOLEN", 0), status(STOLEN_CARD, "ACTIVE", 10, arrived=10)]
+    assert answers([payment("p", STOLEN_CARD, 5, arrived=60)], statuses) == {"p": Stolen.OPEN}
+
+
+def test_a_late_payment_on_a_card_that_has_long_been_stolen_must_alert() -> None:
+    statuses = [status(STOLEN_CARD, "STOLEN", -3600)]
+    assert answers([payment("p", STOLEN_CARD, 5, arrived=60)], statuses) == {"p": Stolen.YES}
+
+
+def test_copies_of_a_payment_are_one() -> None:
+    statuses = [status(STOLEN_CARD, "STOLEN", -3600)]
+    copies = [payment("p", STOLEN_CARD, 1), payment("p", STOLEN_CARD, 1, arrived=30)]
+    assert answers(copies, statuses) == {"p": Stolen.YES}
+
+
+def test_percentiles_are_nearest_rank() -> None:
+    values = [timedelta(milliseconds=n) for n in range(1, 101)]
+    assert Percentiles.of(values) == Percentiles(50, 99)
+    assert Percentiles.of(values[:1]) == Percentiles(1, 1)
+    assert Percentiles.of([]) == Percentiles(None, None)
