@@ -32,8 +32,12 @@ connector: ## Fetch the Kinesis connector for AWS, verified: make connector [CON
 down: setup ## Stop whatever a run left behind
 	@$(BIN)/cardwatch down
 
-test: setup-dev ## Run every test, the end-to-end test included
-	$(BIN)/pytest
+test: setup-dev ## Run every test, the end-to-end test included, and measure what of src they reach
+	@rm -rf .coverage
+	$(BIN)/coverage run -m pytest --numprocesses 2 -m "not flink and not stack and not e2e"
+	$(BIN)/coverage run -m pytest -m "flink or stack or e2e"
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered --skip-empty
 
 check: setup-dev ## Lint, types, dependency rule, SQL, templates, security, contract drift
 	$(BIN)/ruff check .

@@ -8,9 +8,12 @@ answer is a line on standard output:
     {"events": {}}                                               ->  {"ok": true}
     {"plan": {}}                                                 ->  {"ok": true, "plan": …}
     {"options": "connector", "managed": true, "flink": {…}}      ->  {"ok": true, "options": …}
+    {"start": "connector", "groups": {"cardwatch.edge": {…}}}    ->  {"ok": true}
+    {"drain": "<savepoint folder>"}                              ->  {"ok": true}
 
 A run reads events.jsonl and writes outputs/ in the folder that is the only argument; `events`
-writes the rows of the table `events` there, as JSON.
+writes the rows of the table `events` there, as JSON. `start` runs a job that ends only when it is
+drained: all that it has read counts, as at the end of a file.
 """
 
 import functools
@@ -22,11 +25,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "flink_app"))
 
+from pyflink.java_gateway import get_gateway
+
 from edges import Job
 from pipeline import EDGES, build, flink_options, read_events
 from properties import MANAGED_FLINK_FILE, Properties, PropertyError
 
 FOLDER = Path(sys.argv[1])
+RUNNING: dict[str, Any] = {}
+"""The one job that was started and not drained, by the name `job`."""
 
 
 def properties(detection: tuple[tuple[str, str], ...] = (), parallelism: int = 1) -> Properties:
@@ -61,6 +68,31 @@ def write_events() -> None:
     ).wait()
 
 
+@functools.cache
+def planned_between(edge: str, groups: str) -> Job:
+    return build(EDGES[edge](), Properties(json.loads(groups), "the test"))
+
+
+def execute_async(job: Job) -> Any:  # noqa: ANN401  Java's JobClient
+    environment = job.env._j_stream_execution_environment  # noqa: SLF001
+    # Not env.execute_async(): it would forget what was planned.
+    return environment.executeAsync(environment.getStreamGraph(False))  # noqa: FBT003  a Java call
+
+
+def drain(job: Any, folder: str) -> None:  # noqa: ANN401  Java's JobClient
+    kind = get_gateway().jvm.org.apache.flink.core.execution.SavepointFormatType
+    job.stopWithSavepoint(True, folder, kind.CANONICAL).get()  # noqa: FBT003  a Java call
+    job.getJobExecutionResult().get()
+
+
+def unbounded(request: dict[str, Any]) -> None:
+    if "start" in request:
+        groups = json.dumps(request["groups"], sort_keys=True)
+        RUNNING["job"] = execute_async(planned_between(request["start"], groups))
+    else:
+        drain(RUNNING.pop("job"), request["drain"])
+
+
 def options(request: dict[str, Any]) -> dict[str, Any]:
     managed = request["managed"]
     source = str(MANAGED_FLINK_FILE) if managed else "the test"
@@ -77,6 +109,9 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return options(request)
     if "events" in request:
         write_events()
+        return {}
+    if request.keys() & {"start", "drain"}:
+        unbounded(request)
         return {}
     if "plan" in request:
         return {"plan": json.loads(planned((), 1).env.get_execution_plan())}

@@ -21,12 +21,14 @@ FLINK_PYTHON = ROOT / ".venvs" / "flink" / "bin" / "python"
 class Flink:
     """A running Flink that detects in files of envelopes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *jvm_options: str) -> None:
         self.folder = folder
         # Short jobs: time spent in the optimizing compiler does not come back.
         environment = {
             "JAVA_HOME": str(java_home()),
-            "JVM_ARGS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmx1g",
+            "JVM_ARGS": " ".join(
+                ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx1g", *jvm_options]
+            ),
             "FLINK_LOG_DIR": str(folder),
         }
         with (folder / "flink.log").open("wb") as log:
@@ -71,6 +73,14 @@ class Flink:
     ) -> dict[str, Any]:
         """Give `options`, the Flink options that the program sets, or `refused`, why not."""
         return self._ask({"options": edge, "managed": managed, "flink": dict(flink or {})})
+
+    def start(self, edge: str, groups: Mapping[str, Mapping[str, str]]) -> None:
+        """Start a job between an edge's ends, which goes on until it is drained."""
+        self._ask({"start": edge, "groups": {name: dict(group) for name, group in groups.items()}})
+
+    def drain(self) -> None:
+        """End the started job as if its input had ended, and wait until it has written all."""
+        self._ask({"drain": (self.folder / "savepoints").as_uri()})
 
     def _run(self, lines: Iterable[str | bytes], request: dict[str, Any]) -> list[str]:
         outputs = self.folder / "outputs"

@@ -19,6 +19,7 @@ from cardwatch.aws.pager import SnsPager
 from cardwatch.paging.ports import PageMessage
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 SECRET = "very-secret"  # noqa: S105  opens nothing
 
 

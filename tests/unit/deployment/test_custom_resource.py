@@ -233,6 +233,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda _seconds: None)
 
 
+@pytest.mark.allow_hosts(["127.0.0.1"])
 @pytest.mark.usefixtures("quick")
 def test_an_answer_is_put_again_after_a_server_s_error() -> None:
     with answers(500, 503, 200) as (address, received):
@@ -240,6 +241,7 @@ def test_an_answer_is_put_again_after_a_server_s_error() -> None:
     assert received == [("/answer?signed=1", "", b"{}")] * 3
 
 
+@pytest.mark.allow_hosts(["127.0.0.1"])
 @pytest.mark.usefixtures("quick")
 def test_an_answer_that_is_refused_is_not_put_again() -> None:
     with answers(403) as (address, received), pytest.raises(OSError, match="HTTPError"):
@@ -247,6 +249,7 @@ def test_an_answer_that_is_refused_is_not_put_again() -> None:
     assert len(received) == 1
 
 
+@pytest.mark.allow_hosts(["127.0.0.1"])
 @pytest.mark.usefixtures("quick")
 def test_an_unreachable_address_is_tried_five_times_and_its_signature_kept_out_of_the_log() -> None:
     with answers() as (address, _):

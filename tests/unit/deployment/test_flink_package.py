@@ -18,6 +18,7 @@ import pytest
 from tools.flink_package import Artifact, PackageError, build_archive, fetch_connector
 
 ROOT = Path(__file__).resolve().parents[3]
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 ARTIFACT = Artifact.from_pom(ROOT / "flink_app" / "pom.xml")
 JAR = b"what stands for the connector"
 SHA1 = hashlib.sha1(JAR, usedforsecurity=False).hexdigest()

@@ -228,6 +228,7 @@ def test_a_function_that_is_not_built_is_told(root: Path) -> None:
         invoke.invoke(function, {}, {}, settings=SETTINGS, root=root)
 
 
+@pytest.mark.allow_hosts(["127.0.0.1"])
 def test_a_custom_resource_s_answer_is_received_and_shown(root: Path) -> None:
     code = """
 import urllib.request

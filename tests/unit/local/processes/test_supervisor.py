@@ -205,6 +205,7 @@ def test_an_unreadable_note_does_not_stop_the_sweep(tmp_path: Path) -> None:
     assert sweep(folder) == []
 
 
+@pytest.mark.allow_hosts(["127.0.0.1"])
 def test_a_taken_port_is_one_message_with_its_holder_and_the_remedy() -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
@@ -218,5 +219,6 @@ def test_a_taken_port_is_one_message_with_its_holder_and_the_remedy() -> None:
     assert "CARDWATCH_FLINK_PORT=<port>" in text
 
 
+@pytest.mark.allow_hosts(["127.0.0.1"])
 def test_a_free_port_is_fine() -> None:
     check_port(free_port(), "anything", "CARDWATCH_AWS_PORT")

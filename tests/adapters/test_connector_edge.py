@@ -1,0 +1,135 @@
+"""The job between the ends that it has on AWS: each detection's cases over a Kinesis stream.
+
+The official connector reads the stream and writes to it, by the production DDL; the stream is the
+emulator's. It needs the connector's jar in flink_app/lib (docs/deployment.md), which no clone has.
+The job is planned once and started for each case, between which the stream is made anew.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.flink.running import Flink, turning_points
+from tests.flink.scenarios import DAY, heartbeat, payment, status, time_text
+
+from cardwatch.aws.clients import AwsClients
+
+ROOT = Path(__file__).parents[2]
+CASES = sorted((ROOT / "tests/flink").glob("*/*/case.md"))
+STREAM = "cases"
+END = 10 * DAY
+"""When the last records of a stream happen: after everything in any case."""
+PATIENCE_SECONDS = 60
+
+pytestmark = [
+    pytest.mark.flink,
+    pytest.mark.stack,
+    pytest.mark.skipif(
+        not list((ROOT / "flink_app/lib").glob("*.jar")),
+        reason="no connector jar in flink_app/lib: docs/deployment.md has how to get it",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterable[Flink]:
+    # The emulator speaks no CBOR.
+    running = Flink(tmp_path_factory.mktemp("connector"), "-Daws.cborEnabled=false")
+    yield running
+    running.stop()
+
+
+def groups(emulator: AwsClients) -> dict[str, dict[str, str]]:
+    kinesis = emulator.kinesis()
+    summary = kinesis.describe_stream_summary(StreamName=STREAM)["StreamDescriptionSummary"]
+    example = json.loads((ROOT / "flink_app/application_properties.json").read_bytes())
+    edge = next(g["PropertyMap"] for g in example if g["PropertyGroupId"] == "cardwatch.edge")
+    return {
+        "cardwatch.edge": {
+            **edge,
+            "stream_arn": summary["StreamARN"],
+            "aws_region": kinesis.meta.region_name,
+            "poll_interval_ms": "250",
+        },
+        "cardwatch.connector": {
+            "aws.endpoint": kinesis.meta.endpoint_url,
+            "aws.credentials.provider": "BASIC",
+            "aws.credentials.basic.accesskeyid": "test",
+            "aws.credentials.basic.secretkey": "test",
+            "aws.http.protocol.version": "HTTP1_1",
+        },
+        "cardwatch.flink": {"parallelism.default": "1"},
+    }
+
+
+def put(emulator: AwsClients, lines: Iterable[str]) -> None:
+    """Put lines as records onto a new stream of one shard, which keeps their order."""
+    kinesis = emulator.kinesis()
+    if STREAM in kinesis.list_streams()["StreamNames"]:
+        kinesis.delete_stream(StreamName=STREAM)
+        kinesis.get_waiter("stream_not_exists").wait(StreamName=STREAM)
+    kinesis.create_stream(StreamName=STREAM, ShardCount=1)
+    kinesis.get_waiter("stream_exists").wait(StreamName=STREAM)
+    for line in filter(None, lines):
+        kinesis.put_record(StreamName=STREAM, Data=line.encode(), PartitionKey="one")
+
+
+def records(emulator: AwsClients) -> list[dict[str, Any]]:
+    """Give the detections on the stream."""
+    kinesis = emulator.kinesis()
+    [shard] = kinesis.list_shards(StreamName=STREAM)["Shards"]
+    iterator = kinesis.get_shard_iterator(
+        StreamName=STREAM, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+    )["ShardIterator"]
+    found: list[dict[str, Any]] = []
+    while True:
+        batch = kinesis.get_records(ShardIterator=iterator, Limit=10_000)
+        for record in batch["Records"]:
+            with contextlib.suppress(ValueError):
+                value = json.loads(record["Data"])
+                found += [value] if isinstance(value, dict) else []
+        if batch["MillisBehindLatest"] == 0:
+            return [r for r in found if "ALERT" in str(r.get("type"))]
+        iterator = batch["NextShardIterator"]
+
+
+def detect(emulator: AwsClients, flink: Flink, lines: Iterable[str]) -> list[dict[str, Any]]:
+    """Give what the job writes about the lines, in a replay's order and without detected_at.
+
+    Behind the lines stands a payment that alerts; once it has, the job has read them all.
+    """
+    last = [
+        status("the end", "STOLEN", END, END),
+        payment("the_end", "the end", END + 1),
+        heartbeat(END + 60_000),
+    ]
+    put(emulator, [*lines, *last])
+    flink.start("connector", groups(emulator))
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not any(r["event_date_origin"] >= time_text(END) for r in records(emulator)):
+        assert time.monotonic() < deadline, "the last payment did not alert"
+        time.sleep(0.2)
+    flink.drain()
+    found = [r for r in records(emulator) if r["event_date_origin"] < time_text(END)]
+    for record in found:
+        record["event_json_data"].pop("detected_at", None)
+    return sorted(
+        found, key=lambda r: (r["type"], r["event_json_data"]["window_end"], r["event_id"])
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: f"{path.parts[-3]}/{path.parts[-2]}")
+def test_over_kinesis_the_detection_says_what_the_case_expects(
+    emulator: AwsClients, flink: Flink, case: Path
+) -> None:
+    lines = (case.parent / "input.jsonl").read_text(encoding="utf-8").splitlines()
+    detection = case.parts[-3].upper()
+    found = [r for r in detect(emulator, flink, lines) if r["type"] == detection]
+    if detection == "PAYMENT_ALERT_SUMMARY":
+        found = turning_points(found)
+    expected = (case.parent / "expected.jsonl").read_text(encoding="utf-8").splitlines()
+    assert found == [json.loads(line) for line in expected]
