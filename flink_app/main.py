@@ -12,10 +12,11 @@ from pathlib import Path
 
 from pipeline import EDGES, build
 from properties import MANAGED_FLINK_FILE, Properties, PropertyError
+from queries import QueryError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Build the job and submit it; a wrong property ends the program with one line."""
+    """Build the job and submit it; a wrong property or SQL file ends the program with one line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--edge", choices=sorted(EDGES), default="connector")
     parser.add_argument("--properties", type=Path, help="JSON file of property groups")
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         properties = Properties.read(MANAGED_FLINK_FILE if managed else options.properties)
         job = build(EDGES[options.edge](), properties, managed=managed)
-    except PropertyError as error:
+    except (PropertyError, QueryError) as error:
         sys.exit(f"cardwatch: {error}")
     job.env.execute("cardwatch")
 

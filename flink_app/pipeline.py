@@ -1,15 +1,14 @@
-"""The job: SQL files in order, between two injected edges.
+"""The job: SQL files in the order of what they read, between two injected edges.
 
-    schemas/events -> events (edge) -> arrivals -> timed_arrivals -> judged_payments -> stolen
-        -> detections/payment_alert, detections/payment_alert_summary -> outputs (edge)
+    schemas/events -> events (edge) -> views -> detections -> outputs (edge)
 
-Some views are boundaries: their rows become a stream and a table again, with another row time.
-`timed_arrivals` is timed by judged_at, so that no row is late for its judgement; `stolen` by the
-payment's own time, so that windows count late payments, and both detections share one judgement.
-The rows pass as Flink's internal RowData, so that a boundary costs no conversion.
+queries.py finds and orders them. Some views are boundaries: their rows become a stream and a table
+again, so that those who read them share one plan, and so that their row time is a column of theirs.
+The watermarks stay the source's. The rows pass as Flink's internal RowData, so that a boundary
+costs no conversion.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from pyflink.common import Configuration
@@ -20,6 +19,7 @@ from pyflink.table import StreamTableEnvironment, Table
 from edges import Edge, Job, SqlEdge
 from kinesis_connector import ConnectorEdge
 from properties import Properties, PropertyError
+from queries import Query, find_queries, in_order
 from sql_files import SQL, sql_text
 
 DETECTION_GROUP = "cardwatch.detection"
@@ -92,39 +92,54 @@ def read_events(edge: Edge, properties: Properties, *, managed: bool = False) ->
     return job
 
 
+def chosen_detections(properties: Properties, known: Collection[str]) -> list[str]:
+    """Give the detections that the property asks for, all of them by default.
+
+    Raises PropertyError for one that has no file.
+    """
+    asked = properties.text(DETECTION_GROUP, "detections", ",".join(known))
+    names = sorted({name.strip() for name in asked.split(",")})
+    for name in names:
+        if name not in known:
+            msg = (
+                f"property detections of group {DETECTION_GROUP} names {name!r}, which is none of "
+                f"{', '.join(sorted(known))}: correct it in {properties.source}"
+            )
+            raise PropertyError(msg)
+    return names
+
+
 def build(edge: Edge, properties: Properties, *, managed: bool = False) -> Job:
-    """Build the job between the edge's ends; nothing is executed. Raises PropertyError."""
+    """Build the job between the edge's ends; nothing is executed.
+
+    Raises PropertyError, and QueryError where the SQL files do not fit together.
+    """
+    queries = find_queries()
+    detections = chosen_detections(
+        properties, [query.name for query in queries.values() if query.is_detection]
+    )
+    ordered = in_order(queries, detections)
     job = read_events(edge, properties, managed=managed)
-    tables = job.tables
-    _boundary(tables, "arrivals", row_time="rt", gather=True)
-    _boundary(tables, "timed_arrivals", row_time="judged_at")
-    _view(tables, "views/judged_payments")
-    _boundary(tables, "stolen", row_time="rt")
-    _view(tables, "views/on_time")
-    _view(tables, "views/alert_payments")
-    _view(tables, "views/summary_parts")
-    _view(tables, "detections/payment_alert")
-    _view(tables, "detections/payment_alert_summary")
-    edge.write_outputs(job, tables.sql_query(sql_text(SQL / "outputs.sql")))
+    for query in ordered:
+        _register(job.tables, query)
+    outputs = " UNION ALL ".join(f"SELECT record FROM {name}" for name in detections)  # noqa: S608  names of files
+    edge.write_outputs(job, job.tables.sql_query(outputs))
     # Only now are all statements planned together, into the environment that is executed.
     job.statements.attach_as_datastream()
     return job
 
 
-def _view(tables: StreamTableEnvironment, path: str) -> None:
-    query = sql_text(SQL / f"{path}.sql")
-    tables.create_temporary_view(path.rpartition("/")[2], tables.sql_query(query))
+def _register(tables: StreamTableEnvironment, query: Query) -> None:
+    table = tables.sql_query(query.text)
+    if query.boundary is not None:
+        table = _through_a_stream(tables, table, row_time=query.boundary)
+    tables.create_temporary_view(query.name, table)
 
 
-def _boundary(
-    tables: StreamTableEnvironment, name: str, *, row_time: str, gather: bool = False
-) -> None:
-    """Register a view as a stream with the row time given; the watermarks stay the source's.
-
-    `gather` brings all its rows to one task, in which CURRENT_WATERMARK is that of all shards.
-    """
+def _through_a_stream(tables: StreamTableEnvironment, table: Table, *, row_time: str) -> Table:
+    """Give a table as a stream and a table again, with the row time given."""
     # PyFlink's own to_data_stream converts every row to Python's Row; Java's takes a class.
-    query: Any = tables.sql_query(sql_text(SQL / "views" / f"{name}.sql"))._j_table  # noqa: SLF001
+    query: Any = table._j_table  # noqa: SLF001
     java: Any = get_gateway().jvm
     environment = tables._j_tenv  # noqa: SLF001
     columns = query.getResolvedSchema().toPhysicalRowDataType().notNull()
@@ -134,12 +149,10 @@ def _boundary(
         java.Thread.currentThread().getContextClassLoader(),
     )
     stream = environment.toDataStream(query, columns.bridgedTo(row_data))
-    if gather:
-        stream = getattr(stream, "global")()
     schema = (
         java.org.apache.flink.table.api.Schema.newBuilder()
         .fromRowDataType(columns)
         .watermark(row_time, "SOURCE_WATERMARK()")
         .build()
     )
-    tables.create_temporary_view(name, Table(environment.fromDataStream(stream, schema), tables))
+    return Table(environment.fromDataStream(stream, schema), tables)

@@ -11,9 +11,9 @@ answer is a line on standard output:
     {"start": "connector", "groups": {"cardwatch.edge": {…}}}    ->  {"ok": true}
     {"drain": "<savepoint folder>"}                              ->  {"ok": true}
 
-A run reads events.jsonl and writes outputs/ in the folder that is the only argument; `events`
-writes the rows of the table `events` there, as JSON. `start` runs a job that ends only when it is
-drained: all that it has read counts, as at the end of a file.
+A run reads the files in events/ and writes outputs/ in the folder that is the only argument;
+`events` writes the rows of the table `events` there, as JSON. `start` runs a job that ends only
+when it is drained: all that it has read counts, as at the end of a file.
 """
 
 import functools
@@ -38,7 +38,7 @@ RUNNING: dict[str, Any] = {}
 
 def properties(detection: tuple[tuple[str, str], ...] = (), parallelism: int = 1) -> Properties:
     edge = {
-        "events_path": str(FOLDER / "events.jsonl"),
+        "events_path": str(FOLDER / "events"),
         "outputs_path": str(FOLDER / "outputs"),
     }
     groups = {

@@ -34,73 +34,68 @@ MINOR_UNITS = {
 DECIMALS = {code: digits for digits, codes in MINOR_UNITS.items() for code in codes.split()}
 
 
-@dataclass(frozen=True)
-class Status:
-    token: str
-    status: str
-    effective: int
-    watermark: int
+@dataclass
+class Card:
+    """What a card's statuses so far say of it: the three times that the job keeps."""
 
-    @property
-    def usable_from(self) -> int:
-        """A status that comes after its time holds from just after the watermark it met."""
-        return max(self.effective, self.watermark + 1)
+    first_stolen: int | None = None
+    stolen: int | None = None
+    active: int | None = None
+
+    def learn(self, status: str, effective: int) -> None:
+        if status == "ACTIVE":
+            self.active = max(effective, self.active or effective)
+        if status == "STOLEN":
+            self.stolen = max(effective, self.stolen or effective)
+            self.first_stolen = min(effective, self.first_stolen or effective)
+
+    def stolen_from(self, time: int) -> int | None:
+        """Since when the card is stolen at this time; None when it is not."""
+        if self.stolen is None or self.first_stolen is None:
+            return None
+        if self.stolen <= time:
+            cleared = self.active is not None and self.stolen < self.active <= time
+            return None if cleared else self.stolen
+        # Reported again later: stolen since the first report, if nothing newer says ACTIVE.
+        cleared = self.active is not None and self.active > self.first_stolen
+        return self.first_stolen if self.first_stolen <= time and not cleared else None
 
 
 @dataclass(frozen=True)
 class Stolen:
     time: int
     watermark: int
-    judged_at: int
     reported: int
     amount: Decimal | None
     data: dict[str, Any]
+
+    @property
+    def cost(self) -> bool:
+        return self.data.get("status") not in {"DECLINED", "REFUNDED"}
 
 
 def detect(lines: Iterable[str], *, delay_ms: int = 1_000) -> list[dict[str, Any]]:
     """Give every alert and summary, without detected_at, alerts first, by window end, then id."""
     now = datetime.now(UTC).timestamp() * 1000
     watermark = -FOREVER
-    statuses: defaultdict[str, list[Status]] = defaultdict(list)
-    waiting: list[tuple[int, int, dict[str, Any]]] = []
-    stolen: dict[str, Stolen] = {}
-
-    def judge_up_to(passed: int) -> None:
-        ready = sorted((w for w in waiting if w[1] <= passed), key=lambda w: w[1])
-        waiting[:] = [w for w in waiting if w[1] > passed]
-        for met, judged_at, row in ready:
-            found = _judge(row, met, judged_at, statuses[row["data"]["card_token"]])
-            if found is not None:
-                stolen.setdefault(row["data"]["payment_id"], found)
-
+    cards: defaultdict[str, Card] = defaultdict(Card)
+    stolen: dict[tuple[str, str], Stolen] = {}
     for line in lines:
         row = _read(line, now)
         if row is None:
             continue
         time, data = row["time"], row["data"]
-        if row["type"] == "CARD_STATUS":
-            if data.get("status") in {"ACTIVE", "STOLEN"} and TOKEN.fullmatch(data["card_token"]):
-                status = Status(data["card_token"], data["status"], time, watermark)
-                statuses[status.token].append(status)
-        elif row["type"] == "PAYMENT_EVENT" and data.get("payment_id") and data.get("card_token"):
-            waiting.append((watermark, max(time, watermark + 1), row))
+        token = data.get("card_token")
+        if row["type"] == "CARD_STATUS" and TOKEN.fullmatch(token):
+            cards[token].learn(data.get("status"), time)
+        if row["type"] == "PAYMENT_EVENT" and data.get("payment_id") is not None and token:
+            reported = cards[token].stolen_from(time)
+            if reported is not None:
+                found = Stolen(time, watermark, reported, _amount(data.get("amount")), data)
+                stolen.setdefault((data["payment_id"], token), found)
         passed = time // WATERMARK_STEP * WATERMARK_STEP - delay_ms
-        if passed > watermark and passed > 0:
-            watermark = passed
-            judge_up_to(watermark)
-    judge_up_to(FOREVER)
+        watermark = max(watermark, passed) if passed > 0 else watermark
     return [*_alerts(stolen.values()), *_summaries(stolen.values())]
-
-
-def _judge(row: dict[str, Any], met: int, judged_at: int, known: list[Status]) -> Stolen | None:
-    in_time = [s for s in known if s.usable_from <= judged_at]
-    if not in_time:
-        return None
-    newest = max(in_time, key=lambda s: (s.effective, s.status))
-    if newest.status != "STOLEN" or newest.effective > row["time"]:
-        return None
-    amount = _amount(row["data"].get("amount"))
-    return Stolen(row["time"], met, judged_at, newest.effective, amount, row["data"])
 
 
 def _alerts(stolen: Iterable[Stolen]) -> list[dict[str, Any]]:
@@ -128,6 +123,7 @@ def _alerts(stolen: Iterable[Stolen]) -> list[dict[str, Any]]:
                     "card_token": data["card_token"],
                     "amount": _money(s.amount, data.get("currency")),
                     "city": _cut(data.get("city"), 64),
+                    "status": _cut(data.get("status"), 128),
                     **{field: _cut(data.get(field), 128) for field in COPIED},
                 },
             )
@@ -157,13 +153,15 @@ def _summary(end: int, rows: list[Stolen]) -> dict[str, Any]:
         )
         if number is not None:
             last4[token] = max(last4.get(token, ""), number)
-        if s.amount is not None and currency is not None:
+        if s.cost and s.amount is not None and currency is not None:
             amounts[currency].append(s.amount)
     top = sorted(cards.items(), key=lambda item: (-item[1], item[0]))[:5]
     data = {
         "window_start": _text(end - SUMMARY_WINDOW),
         "window_end": _text(end),
         "payment_count": len(rows),
+        "declined": sum(s.data.get("status") == "DECLINED" for s in rows),
+        "refunded": sum(s.data.get("status") == "REFUNDED" for s in rows),
         "card_count": len(cards),
         "totals": [
             {"currency": c, "count": len(values), "amount": total}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.flink.oracle import detect
-from tests.flink.running import Flink
+from tests.flink.running import Flink, in_a_replays_order
 from tests.flink.scenarios import DAY, Arrival, heartbeat, in_order, payment, status
 
 pytestmark = pytest.mark.flink
@@ -41,14 +41,17 @@ def alerts(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [r for r in records if r["type"] == "PAYMENT_ALERT"]
 
 
-def test_statuses_that_are_learned_mid_stream_judge_by_order_of_arrival_in_every_run(
+def assert_same_at_any_parallelism(flink: Flink, lines: list[str]) -> list[dict[str, Any]]:
+    expected = sorted(detect(lines), key=in_a_replays_order)
+    for parallelism in (1, 2, 4):
+        assert flink.detect(lines, parallelism=parallelism) == expected, parallelism
+    return expected
+
+
+def test_statuses_that_are_learned_mid_stream_judge_by_order_of_arrival_at_any_parallelism(
     flink: Flink,
 ) -> None:
-    """They are a month behind the watermark: which payments they judge must be no race.
-
-    Judged by its event time alone, the payment just before a status is judged by it or not, as the
-    join's two inputs happen to run: that made tens of alerts more or less in each run.
-    """
+    """They are a month behind the watermark: which payments they judge must be no race."""
     rng = random.Random(9)
     learned = [
         Arrival(at, status(card, "STOLEN" if card % 2 else "ACTIVE", -30 * DAY + card, at))
@@ -56,22 +59,66 @@ def test_statuses_that_are_learned_mid_stream_judge_by_order_of_arrival_in_every
         for at in [rng.randrange(6_000)]
     ]
     lines = in_order([*payments(30_000, 0.2, cards=1_500), *learned])
-    expected = sorted(detect(lines), key=lambda r: r["type"])
-    assert 8_000 < len(alerts(expected)) < 12_000, "cards are stolen from the middle of it on"
-    assert flink.detect(lines) == expected
-    assert flink.detect(lines, parallelism=2) == expected
+    expected = assert_same_at_any_parallelism(flink, lines)
+    assert 6_000 < len(alerts(expected)) < 9_000, "cards are stolen from the middle of it on"
 
 
-def test_disorder_within_the_watermarks_delay_changes_nothing(flink: Flink) -> None:
-    known = registry(-1)
+def test_a_card_with_half_of_all_traffic_is_judged_alike_at_any_parallelism(flink: Flink) -> None:
+    rows = payments(8_000, 1)
+    busy = [Arrival(row.at, payment(f"busy_{i}", 0, row.at)) for i, row in enumerate(rows)]
     changes = [
+        Arrival(at, status(0, "ACTIVE" if at % 2_000 else "STOLEN", at, at))
+        for at in range(1_000, 8_000, 1_000)
+    ]
+    expected = assert_same_at_any_parallelism(
+        flink, in_order([*registry(-1), *changes, *rows, *busy])
+    )
+    on_it = sum(r["event_json_data"]["account_id"] == "acc_0" for r in alerts(expected))
+    assert 3_000 < on_it < 6_000
+
+
+def three_shards() -> list[list[str]]:
+    """Cards and their payments on three shards; what stands on the second is a minute older."""
+    shards = []
+    for number, behind in enumerate((0, 60_000, 0)):
+        rng = random.Random(number)
+        cards = [f"{number}_{card}" for card in range(40)]
+        known = [status(card, "STOLEN", -30 * DAY, -behind) for card in cards[::2]]
+        rows = [
+            payment(f"{number}_{i}", rng.choice(cards), i * 5 - behind, amount="1.00")
+            for i in range(4_000)
+        ]
+        shards.append([*known, *rows])
+    return shards
+
+
+@pytest.mark.parametrize("idle_timeout_ms", [2_000, 1])
+def test_a_slow_shard_or_one_taken_for_idle_changes_late_and_never_an_id(
+    flink: Flink, idle_timeout_ms: int
+) -> None:
+    shards = three_shards()
+    expected = {r["event_id"] for lines in shards for r in alerts(detect(lines))}
+    assert len(expected) > 5_000
+    late = set()
+    for parallelism in (1, 2, 4):
+        found = alerts(
+            flink.detect(*shards, parallelism=parallelism, idle_timeout_ms=idle_timeout_ms)
+        )
+        assert len(found) == len(expected), "an alert came twice"
+        assert {r["event_id"] for r in found} == expected
+        late.add(sum(r["event_json_data"]["late"] for r in found))
+    # One task reads one shard after the other, so all of the second is a minute late.
+    assert max(late) > 1_500
+
+
+def test_disorder_of_payments_within_the_watermarks_delay_changes_nothing(flink: Flink) -> None:
+    changes = [
+        *registry(-1),
         *(Arrival(2_000, status(card, "ACTIVE", 2_000, 2_000)) for card in STOLEN[::2]),
         *(Arrival(3_000, status(card, "STOLEN", 3_000, 3_000)) for card in range(1, CARDS, 8)),
     ]
-    jitter = random.Random(1)
-    moved = [Arrival(change.at + jitter.randrange(900), change.line) for change in changes]
-    in_time = flink.detect(in_order([*known, *changes, *payments(2_000, 2.5)]))
-    shuffled = flink.detect(in_order([*known, *moved, *payments(2_000, 2.5, disorder_ms=900)]))
+    in_time = flink.detect(in_order([*changes, *payments(2_000, 2.5)]))
+    shuffled = flink.detect(in_order([*changes, *payments(2_000, 2.5, disorder_ms=900)]))
     assert len(alerts(in_time)) > 300
     assert shuffled == in_time
     assert not any(r["event_json_data"]["late"] for r in alerts(shuffled))

@@ -36,9 +36,21 @@ def test_the_events_are_read_once(flink: Flink) -> None:
     assert len([n for n in flink.plan() if n["pact"] == "Data Source"]) == 1
 
 
-def test_both_detections_share_one_judgement_of_the_payments(flink: Flink) -> None:
+def test_the_detections_share_one_judgement_of_the_payments(flink: Flink) -> None:
     assert len(operators(flink, "OverAggregate")) == 1
     assert not operators(flink, "Join")
+
+
+def test_no_task_gathers_the_rows_but_what_windows_made_of_them(flink: Flink) -> None:
+    nodes = {node["id"]: node for node in flink.plan()}
+    ways = [
+        (way["ship_strategy"], nodes[way["id"]]["contents"])
+        for node in nodes.values()
+        for way in node.get("predecessors", ())
+    ]
+    assert {strategy for strategy, _ in ways} <= {"FORWARD", "HASH", "GLOBAL"}
+    for strategy, producer in ways:
+        assert strategy != "GLOBAL" or "LocalWindowAggregate" in producer
 
 
 def test_no_python_runs_between_the_edges(flink: Flink) -> None:

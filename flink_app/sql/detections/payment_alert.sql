@@ -1,4 +1,5 @@
 -- Which payments were made on a stolen card?
+-- reads: alert_payments
 --
 -- Rule: stolen_card, version 1. Each stolen payment once, when its 5 s window closes; one that came
 -- after its window had closed at once, with late = true.
@@ -8,39 +9,40 @@
 SELECT
     JSON_OBJECT(
         KEY 'type' VALUE 'PAYMENT_ALERT',
-        KEY 'event_id' value alert_id,
+        KEY 'event_id' VALUE alert_id,
         KEY 'schema_version' VALUE 1,
-        KEY 'event_date_origin' value DATE_FORMAT(rt, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''),
-        KEY 'event_json_data' value JSON_OBJECT(
-            KEY 'alert_id' value alert_id,
+        KEY 'event_date_origin' VALUE DATE_FORMAT(rt, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''),
+        KEY 'event_json_data' VALUE JSON_OBJECT(
+            KEY 'alert_id' VALUE alert_id,
             KEY 'rule' VALUE 'stolen_card',
             KEY 'rule_version' VALUE 1,
             KEY 'reason' VALUE 'card reported stolen ' || reported_at,
-            KEY 'reported_at' value reported_at,
-            KEY 'window_start' value DATE_FORMAT(
+            KEY 'reported_at' VALUE reported_at,
+            KEY 'window_start' VALUE DATE_FORMAT(
                 window_5s_start, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''
             ),
-            KEY 'window_end' value DATE_FORMAT(window_5s_end, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''),
-            KEY 'late' value late,
-            KEY 'detected_at' value DATE_FORMAT(
+            KEY 'window_end' VALUE DATE_FORMAT(window_5s_end, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''),
+            KEY 'late' VALUE late,
+            KEY 'detected_at' VALUE DATE_FORMAT(
                 CURRENT_TIMESTAMP, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''
             ),
-            KEY 'payment_id' value SUBSTRING(payment_id, 1, 128),
-            KEY 'account_id' value SUBSTRING(account_id, 1, 128),
-            KEY 'user_id' value SUBSTRING(user_id, 1, 128),
-            KEY 'card_token' value card_token,
-            KEY 'card_bin' value SUBSTRING(card_bin, 1, 128),
-            KEY 'card_last4' value SUBSTRING(card_last4, 1, 128),
-            KEY 'amount' value CASE decimals
+            KEY 'payment_id' VALUE SUBSTRING(payment_id, 1, 128),
+            KEY 'account_id' VALUE SUBSTRING(account_id, 1, 128),
+            KEY 'user_id' VALUE SUBSTRING(user_id, 1, 128),
+            KEY 'card_token' VALUE card_token,
+            KEY 'card_bin' VALUE SUBSTRING(card_bin, 1, 128),
+            KEY 'card_last4' VALUE SUBSTRING(card_last4, 1, 128),
+            KEY 'amount' VALUE CASE decimals
                 WHEN 0 THEN CAST(CAST(amount AS DECIMAL(15, 0)) AS STRING)
                 WHEN 3 THEN CAST(CAST(amount AS DECIMAL(18, 3)) AS STRING)
                 WHEN 4 THEN CAST(amount AS STRING)
                 ELSE CAST(CAST(amount AS DECIMAL(17, 2)) AS STRING)
             END,
-            KEY 'currency' value SUBSTRING(currency, 1, 128),
-            KEY 'merchant_id' value SUBSTRING(merchant_id, 1, 128),
-            KEY 'country' value SUBSTRING(country, 1, 128),
-            KEY 'city' value SUBSTRING(city, 1, 64)
+            KEY 'currency' VALUE SUBSTRING(currency, 1, 128),
+            KEY 'merchant_id' VALUE SUBSTRING(merchant_id, 1, 128),
+            KEY 'country' VALUE SUBSTRING(country, 1, 128),
+            KEY 'city' VALUE SUBSTRING(city, 1, 64),
+            KEY 'status' VALUE SUBSTRING(status, 1, 128)
         )
     ) AS record
 FROM (

@@ -1,25 +1,30 @@
 -- What did stolen cards cost us in the last hour?
+-- reads: summary_parts
 --
 -- Rule: over all stolen payments, every 10 s, over the last 60 min, while there is one: how many
--- payments, how many cards, the total per currency, the five cards with the most payments.
+-- payments, of them how many declined and refunded, how many cards, the total per currency without
+-- those two, the five cards with the most payments. A payment is counted by its record that was
+-- judged first.
 -- A late payment counts from the next fire as long as its last window is open.
 -- Constants: window 60 min, slide 10 s, five cards. Totals are sorted by currency; they leave out
 -- unreadable amounts and sums of more than the contract's 15 digits.
 SELECT
     JSON_OBJECT(
         KEY 'type' VALUE 'PAYMENT_ALERT_SUMMARY',
-        KEY 'event_id' value LOWER(SHA2(CONCAT_WS('|', 'summary', window_end, '1'), 256)),
+        KEY 'event_id' VALUE LOWER(SHA2(CONCAT_WS('|', 'summary', window_end, '1'), 256)),
         KEY 'schema_version' VALUE 1,
-        KEY 'event_date_origin' value window_end,
-        KEY 'event_json_data' value JSON_OBJECT(
-            KEY 'window_start' value window_start,
-            KEY 'window_end' value window_end,
-            KEY 'payment_count' value payment_count,
-            KEY 'card_count' value card_count,
-            KEY 'totals' value JSON(
+        KEY 'event_date_origin' VALUE window_end,
+        KEY 'event_json_data' VALUE JSON_OBJECT(
+            KEY 'window_start' VALUE window_start,
+            KEY 'window_end' VALUE window_end,
+            KEY 'payment_count' VALUE payment_count,
+            KEY 'declined' VALUE declined,
+            KEY 'refunded' VALUE refunded,
+            KEY 'card_count' VALUE card_count,
+            KEY 'totals' VALUE JSON(
                 '[' || COALESCE(ARRAY_JOIN(ARRAY_SORT(totals), ','), '') || ']'
             ),
-            KEY 'top_cards' value JSON(
+            KEY 'top_cards' VALUE JSON(
                 '[' || CONCAT_WS(
                     ',',
                     SUBSTRING(cards[1], 11),
@@ -40,6 +45,8 @@ FROM (
             DATE_FORMAT(window_start, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''') AS window_start,
             DATE_FORMAT(window_end, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''') AS window_end,
             SUM(payment_count) AS payment_count,
+            SUM(declined) AS declined,
+            SUM(refunded) AS refunded,
             SUM(card_count) AS card_count,
             ARRAY_AGG(total) FILTER (WHERE total IS NOT NULL) AS totals,
             ARRAY_AGG(ranked_card) FILTER (WHERE ranked_card IS NOT NULL) AS ranked_cards

@@ -1,5 +1,6 @@
 -- Stolen payments at the moment they are to alert: when the 5 s window closes, or at once when it
 -- had closed already.
+-- reads: stolen_windows, on_time
 --
 -- The ROW_NUMBER holds a window's rows until it closes; it has no copies left to remove.
 SELECT
@@ -19,12 +20,13 @@ SELECT
     merchant_id,
     country,
     city,
+    status,
     effective_from
 FROM (
     SELECT
         *,
         ROW_NUMBER() OVER (
-            PARTITION BY window_start, window_end, payment_id ORDER BY rt
+            PARTITION BY window_start, window_end, payment_id, card_token ORDER BY rt
         ) AS copy_number
     FROM TABLE(TUMBLE(TABLE on_time, DESCRIPTOR (rt), INTERVAL '5' SECOND))
 )
@@ -47,6 +49,7 @@ SELECT
     merchant_id,
     country,
     city,
+    status,
     effective_from
-FROM stolen
+FROM stolen_windows
 WHERE late

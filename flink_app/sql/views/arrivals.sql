@@ -1,6 +1,7 @@
--- What the detections look at, gathered in one place, behind which the watermark is that of all
--- shards: card statuses, and payments that can be told apart (without a payment_id there is no
--- alert_id).
+-- What the detections look at: card statuses, and payments that can be told apart (without a
+-- payment_id there is no alert_id).
+-- reads: events
+-- boundary: rt
 --
 -- card_status: null for a payment. A card token that is not the tokenizer's is no card: its
 -- payments cannot alert, whatever a status says of it.
@@ -17,7 +18,8 @@ SELECT
     event_json_data.currency,
     event_json_data.merchant_id,
     event_json_data.country,
-    event_json_data.city
+    event_json_data.city,
+    event_json_data.status
 FROM events
 WHERE
     events.rt > TO_TIMESTAMP_LTZ(0, 3)

@@ -1,21 +1,17 @@
--- Payments on a card that is stolen at the payment's time, each payment once: both detections
--- read this.
+-- Payments on a card that is stolen at the payment's time, each payment once: what the detections
+-- of stolen cards read.
+-- reads: judged_payments
+-- boundary: rt
 --
--- Of a payment's copies the one with the first judged_at counts; of those with the same, the first
--- that arrived. That is the order in which they come here, so processing time is enough to take the
--- first; by event time Flink would drop what it holds for late.
--- The 5 s window is the payment's own; late says that it had closed before the payment was judged.
+-- A payment is its payment_id and its card. Of its records the first that was judged stolen counts;
+-- they come here in the order of their shard, so processing time is enough to take the first; by
+-- event time Flink would drop what it holds for late.
 -- amount: null where it is no number, or has more than the contract's 15 digits before the point,
 -- rounded. It is text up to here and read only when it is short and its exponent small: a number
 -- like 1e100000000 would otherwise be written out digit by digit.
 -- decimals: ISO 4217's minor unit of the currency, the one list of them in the job.
 SELECT
     rt,
-    window_5s_start,
-    window_5s_start + INTERVAL '5' SECOND AS window_5s_end,
-    COALESCE(
-        window_5s_start + INTERVAL '4.999' SECOND <= CURRENT_WATERMARK(judged_at), FALSE
-    ) AS late,
     payment_id,
     account_id,
     user_id,
@@ -36,12 +32,11 @@ SELECT
     merchant_id,
     country,
     city,
+    status,
     effective_from
 FROM (
     SELECT
         *,
-        CAST(CAST(rt AS TIMESTAMP_LTZ(0)) AS TIMESTAMP_LTZ(3))
-        - MOD(EXTRACT(SECOND FROM rt), 5) * INTERVAL '1' SECOND AS window_5s_start,
         TRY_CAST(
             CASE
                 WHEN
@@ -52,7 +47,9 @@ FROM (
                     THEN amount
             END AS DECIMAL(19, 4)
         ) AS readable_amount,
-        ROW_NUMBER() OVER (PARTITION BY payment_id ORDER BY found_at) AS copy_number
+        ROW_NUMBER() OVER (
+            PARTITION BY payment_id, card_token ORDER BY arrived_at
+        ) AS record_number
     FROM judged_payments
 )
-WHERE copy_number = 1
+WHERE record_number = 1

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from cardwatch.contract.fields import format_time
+from cardwatch.local.witness.judgement import Payment, Registry
 from cardwatch.local.witness.receipts import (
     AlertSeen,
     Fact,
@@ -22,7 +23,6 @@ from cardwatch.local.witness.receipts import (
     StatusSeen,
     SummarySeen,
 )
-from cardwatch.local.witness.verdict import Registry
 
 RATE_WINDOW: Final = timedelta(seconds=10)
 LATEST_PAGES: Final = 5
@@ -98,7 +98,7 @@ class Tally:
         self._registry = Registry()
         self._arrivals: deque[datetime] = deque()
         self._payments = 0
-        self._stolen: set[str] = set()
+        self._stolen: set[Payment] = set()
         self._origins: dict[str, datetime] = {}
         self._summaries: set[str] = set()
         self._last_summary: SummarySeen | None = None
@@ -124,7 +124,7 @@ class Tally:
                 self._arrivals.append(fact.arrived)
                 self.last_payment = max(self.last_payment or fact.origin, fact.origin)
                 if self._registry.is_stolen(fact):
-                    self._stolen.add(fact.payment_id)
+                    self._stolen.add((fact.payment_id, fact.card_token))
             case StatusSeen():
                 self._registry.learn(fact)
             case AlertSeen():

@@ -84,6 +84,8 @@ class PaymentSeen(Fact):
     payment_id: str
     card_token: str
     origin: datetime
+    sequence: str
+    """Its place in its shard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class StatusSeen(Fact):
     card_token: str
     status: str
     effective_from: datetime
+    sequence: str
+    """Its place in its shard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,29 +185,35 @@ def facts_of(raw: bytes, *, arrived: datetime, shard: str, sequence: str) -> Ite
     for envelope in document if isinstance(document, list) else [document]:
         try:
             tell = _TOLD_BY.get(envelope["type"])
-            told = tell(envelope, envelope["event_json_data"], arrived) if tell else None
+            told = tell(envelope, envelope["event_json_data"], arrived, sequence) if tell else None
         except (ValueError, TypeError, KeyError):
             continue
         if told is not None:
             yield told
 
 
-def _payment(envelope: dict[str, Any], data: dict[str, Any], arrived: datetime) -> Fact | None:
+def _payment(
+    envelope: dict[str, Any], data: dict[str, Any], arrived: datetime, sequence: str
+) -> Fact | None:
     origin = parse_time(envelope["event_date_origin"])
     if not EARLIEST_EVENT_TIME <= origin <= arrived + MAX_CLOCK_SKEW:
         return None
-    return PaymentSeen(arrived, _text(data["payment_id"]), _text(data["card_token"]), origin)
+    return PaymentSeen(
+        arrived, _text(data["payment_id"]), _text(data["card_token"]), origin, sequence
+    )
 
 
-def _card_status(envelope: dict[str, Any], data: dict[str, Any], arrived: datetime) -> Fact | None:
+def _card_status(
+    envelope: dict[str, Any], data: dict[str, Any], arrived: datetime, sequence: str
+) -> Fact | None:
     origin = parse_time(envelope["event_date_origin"])
     since = parse_time(data["effective_from"])
     if not EARLIEST_EVENT_TIME <= since <= origin <= arrived + MAX_CLOCK_SKEW:
         return None
-    return StatusSeen(arrived, _text(data["card_token"]), _text(data["status"]), since)
+    return StatusSeen(arrived, _text(data["card_token"]), _text(data["status"]), since, sequence)
 
 
-def _alert(envelope: dict[str, Any], data: dict[str, Any], arrived: datetime) -> Fact:
+def _alert(envelope: dict[str, Any], data: dict[str, Any], arrived: datetime, _: str) -> Fact:
     return AlertSeen(
         arrived,
         alert_id=_text(data["alert_id"]),
@@ -215,7 +225,7 @@ def _alert(envelope: dict[str, Any], data: dict[str, Any], arrived: datetime) ->
     )
 
 
-def _summary(envelope: dict[str, Any], data: dict[str, Any], arrived: datetime) -> Fact:
+def _summary(envelope: dict[str, Any], data: dict[str, Any], arrived: datetime, _: str) -> Fact:
     return SummarySeen(
         arrived,
         event_id=_text(envelope["event_id"]),
@@ -225,7 +235,7 @@ def _summary(envelope: dict[str, Any], data: dict[str, Any], arrived: datetime) 
     )
 
 
-def _page_event(_: dict[str, Any], data: dict[str, Any], arrived: datetime) -> Fact:
+def _page_event(_: dict[str, Any], data: dict[str, Any], arrived: datetime, __: str) -> Fact:
     return PageEventSeen(
         arrived,
         page_id=_text(data["page_id"]),
@@ -235,7 +245,7 @@ def _page_event(_: dict[str, Any], data: dict[str, Any], arrived: datetime) -> F
     )
 
 
-_TOLD_BY: dict[str, Callable[[dict[str, Any], dict[str, Any], datetime], Fact | None]] = {
+_TOLD_BY: dict[str, Callable[[dict[str, Any], dict[str, Any], datetime, str], Fact | None]] = {
     "PAYMENT_EVENT": _payment,
     "CARD_STATUS": _card_status,
     "PAYMENT_ALERT": _alert,

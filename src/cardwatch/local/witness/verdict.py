@@ -1,19 +1,16 @@
 """The verdict on a run, computed from its receipts: what was promised, and whether it was kept.
 
-Stolen payments are judged here from the payments and card statuses on the stream, by part A of the
-detection's specification, apart from the Flink job.
+Which payments had to alert is judgement.py's to say, apart from the Flink job.
 """
 
-import bisect
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from enum import Enum
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from cardwatch.contract.alert import alert_id
+from cardwatch.local.witness.judgement import Payment, judge_payments
 from cardwatch.local.witness.receipts import (
     AlertSeen,
     EventSeen,
@@ -26,84 +23,8 @@ from cardwatch.local.witness.receipts import (
     read_receipts,
 )
 
-SETTLING: Final = timedelta(seconds=10)
-"""A status that reaches the stream this long after a payment may or may not count for it."""
-WATERMARK_DELAY: Final = timedelta(seconds=1)
 SHOWN: Final = 5
 """How many ids a failure names."""
-
-
-class Stolen(Enum):
-    """What the statuses on the stream say of one payment."""
-
-    YES = "yes"
-    NO = "no"
-    OPEN = "open"
-    """It depends on how far the job had read: an alert is right, and none is right."""
-
-
-class Registry:
-    """The card statuses seen so far, asked about payments in the order of the stream."""
-
-    def __init__(self) -> None:
-        """Know no card."""
-        self._versions: dict[str, list[tuple[datetime, str]]] = {}
-
-    def learn(self, status: StatusSeen) -> None:
-        """Take in a version; one that is known changes nothing."""
-        versions = self._versions.setdefault(status.card_token, [])
-        version = (status.effective_from, status.status)
-        if version not in versions:
-            bisect.insort(versions, version)
-
-    def is_stolen(self, payment: PaymentSeen) -> bool:
-        """Say whether the newest status at or before the payment says STOLEN."""
-        versions = self._versions.get(payment.card_token, ())
-        newest = [status for since, status in versions if since <= payment.origin]
-        return bool(newest) and newest[-1] == "STOLEN"
-
-    def changed_since(self, payment: PaymentSeen) -> bool:
-        """Say whether the card has a version that is newer than the payment."""
-        versions = self._versions.get(payment.card_token, ())
-        return any(since > payment.origin for since, _ in versions)
-
-
-def judge_payments(
-    payments: Sequence[PaymentSeen], statuses: Sequence[StatusSeen]
-) -> dict[str, tuple[PaymentSeen, Stolen]]:
-    """Say of every distinct payment whether it is stolen; copies are judged together.
-
-    A card's payments and statuses share a shard, so their order of arrival is their order in it.
-    """
-    early, settled = Registry(), Registry()
-    by_arrival = sorted(statuses, key=lambda s: s.arrived)
-    known_early = known_settled = 0
-    judged: dict[str, tuple[PaymentSeen, Stolen]] = {}
-    for payment in sorted(payments, key=lambda p: p.arrived):
-        while known_early < len(by_arrival) and by_arrival[known_early].arrived <= payment.arrived:
-            early.learn(by_arrival[known_early])
-            known_early += 1
-        while (
-            known_settled < len(by_arrival)
-            and by_arrival[known_settled].arrived <= payment.arrived + SETTLING
-        ):
-            settled.learn(by_arrival[known_settled])
-            known_settled += 1
-        now, then = early.is_stolen(payment), settled.is_stolen(payment)
-        late = payment.arrived - payment.origin > WATERMARK_DELAY
-        if now != then or (late and settled.changed_since(payment)):
-            answer = Stolen.OPEN
-        else:
-            answer = Stolen.YES if now else Stolen.NO
-        known = judged.get(payment.payment_id)
-        if known is None:
-            judged[payment.payment_id] = (payment, answer)
-        elif known[1] is not answer and known[1] is not Stolen.YES:
-            # Copies that are judged differently: one that is surely stolen must alert.
-            judged[payment.payment_id] = (
-                (payment, answer) if answer is Stolen.YES else (known[0], Stolen.OPEN)
-            )
-    return judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +84,7 @@ class Verdict:
     payments: int
     """Distinct payments on the stream."""
     stolen_payments: int
-    """Of these, on a card that was reported stolen."""
-    undecided_payments: int
-    """Of these, such whose status reached the stream so close to them that both answers hold."""
+    """Of these, on a card that had been reported stolen."""
     alerts: int
     """Distinct alerts."""
     late_alerts: int
@@ -233,11 +152,9 @@ def reach_verdict(evidence: Evidence) -> Verdict:
     ]
     on_time = [alert for alert in first.values() if not alert.late]
     paged = [alert for alert in first if alert in paging.by_alert]
-    answers = Counter(answer for _, answer in judged.values())
     return Verdict(
         payments=len(judged),
-        stolen_payments=answers[Stolen.YES],
-        undecided_payments=answers[Stolen.OPEN],
+        stolen_payments=sum(stolen for _, stolen in judged.values()),
         alerts=len(first),
         late_alerts=len(first) - len(on_time),
         summaries=len({s.event_id for s in evidence.summaries}),
@@ -272,23 +189,23 @@ def _nothing_happened(evidence: Evidence) -> list[str]:
 
 
 def _stolen_without_alert(
-    judged: Mapping[str, tuple[PaymentSeen, Stolen]], alerts: Mapping[str, AlertSeen]
+    judged: Mapping[Payment, tuple[PaymentSeen, bool]], alerts: Mapping[str, AlertSeen]
 ) -> list[str]:
     missing = [
         payment.payment_id
-        for payment, answer in judged.values()
-        if answer is Stolen.YES and alert_id(payment.payment_id, payment.card_token) not in alerts
+        for payment, stolen in judged.values()
+        if stolen and alert_id(payment.payment_id, payment.card_token) not in alerts
     ]
     return _complaint(missing, "{} without an alert", "stolen payment")
 
 
 def _alerts_without_reason(
-    judged: Mapping[str, tuple[PaymentSeen, Stolen]], alerts: Mapping[str, AlertSeen]
+    judged: Mapping[Payment, tuple[PaymentSeen, bool]], alerts: Mapping[str, AlertSeen]
 ) -> list[str]:
     allowed = {
         alert_id(payment.payment_id, payment.card_token)
-        for payment, answer in judged.values()
-        if answer is not Stolen.NO
+        for payment, stolen in judged.values()
+        if stolen
     }
     return _complaint(
         [a for a in alerts if a not in allowed], "{} for a payment that is not stolen", "alert"

@@ -27,9 +27,9 @@ def before(seconds: float) -> datetime:
 
 def busy_tally() -> Tally:
     tally = Tally()
-    tally.take([StatusSeen(before(60), CARD, "STOLEN", before(3600))])
-    tally.take(PaymentSeen(before(n), f"pay_{n}", CARD, before(n)) for n in range(20, 0, -1))
-    tally.take([PaymentSeen(before(1), "other", "b" * 32, before(1))])
+    tally.take([StatusSeen(before(60), CARD, "STOLEN", before(3600), "1")])
+    tally.take(PaymentSeen(before(n), f"pay_{n}", CARD, before(n), "2") for n in range(20, 0, -1))
+    tally.take([PaymentSeen(before(1), "other", "b" * 32, before(1), "3")])
     tally.take([AlertSeen(before(3), "x", "pay_9", CARD, before(9), before(5), late=False)])
     tally.take([SummarySeen(before(2), "s", before(10), 7, 1)])
     tally.take([PageReceived(before(2), "m", "p", "Stolen card", "text", ("x",), repeat=True)])

@@ -50,7 +50,7 @@ def seen(record: object) -> list[Fact]:
 
 
 ORIGIN = datetime(2026, 11, 21, 7, 0, 0, 120_000, tzinfo=UTC)
-SEEN = PaymentSeen(NOW, "pay_1", "a" * 32, ORIGIN)
+SEEN = PaymentSeen(NOW, "pay_1", "a" * 32, ORIGIN, "1")
 
 
 def test_a_valid_payment_belongs_into_the_warehouse_and_is_judged() -> None:
@@ -71,7 +71,7 @@ def test_payments_in_an_array_are_quarantined_as_one_record_and_each_judged() ->
     assert seen([payment(), 7, other]) == [
         RejectedSeen(NOW, "s", "1", "not_an_object"),
         SEEN,
-        PaymentSeen(NOW, "pay_2", "a" * 32, ORIGIN),
+        PaymentSeen(NOW, "pay_2", "a" * 32, ORIGIN, "1"),
     ]
 
 

@@ -13,8 +13,6 @@ from cardwatch.local.witness.receipts import (
 from cardwatch.local.witness.verdict import (
     Evidence,
     Percentiles,
-    Stolen,
-    judge_payments,
     reach_verdict,
     unfinished,
 )
@@ -29,12 +27,17 @@ def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def payment(name: str, card: str, when: float, *, arrived: float | None = None) -> PaymentSeen:
-    return PaymentSeen(at(when if arrived is None else arrived), name, card, at(when))
+def payment(
+    name: str, card: str, when: float, *, arrived: float | None = None, sequence: int = 2
+) -> PaymentSeen:
+    came = at(when if arrived is None else arrived)
+    return PaymentSeen(came, name, card, at(when), str(sequence))
 
 
-def status(card: str, value: str, since: float, *, arrived: float = 0) -> StatusSeen:
-    return StatusSeen(at(arrived), card, value, at(since))
+def status(
+    card: str, value: str, since: float, *, arrived: float = 0, sequence: int = 1
+) -> StatusSeen:
+    return StatusSeen(at(arrived), card, value, at(since), str(sequence))
 
 
 def alert(name: str = "pay_1", *, arrived: float = 6.5, late: bool = False) -> AlertSeen:
@@ -174,56 +177,6 @@ def test_an_alert_published_twice_counts_once_by_its_first_arrival() -> None:
     verdict = reach_verdict(replace(KEPT, alerts=[alert(), alert(arrived=60)]))
     assert verdict.alerts == 1
     assert verdict.alert_latency_ms == Percentiles(1500, 1500)
-
-
-def answers(payments: list[PaymentSeen], statuses: list[StatusSeen]) -> dict[str, Stolen]:
-    return {name: answer for name, (_, answer) in judge_payments(payments, statuses).items()}
-
-
-def test_a_status_counts_from_its_own_instant_on() -> None:
-    statuses = [status(STOLEN_CARD, "STOLEN", 10), status(STOLEN_CARD, "ACTIVE", 20, arrived=20)]
-    payments = [
-        payment("before", STOLEN_CARD, 9.999),
-        payment("at", STOLEN_CARD, 10),
-        payment("cleared", STOLEN_CARD, 20, arrived=20.1),
-    ]
-    assert answers(payments, statuses) == {
-        "before": Stolen.NO,
-        "at": Stolen.YES,
-        "cleared": Stolen.NO,
-    }
-
-
-def test_a_republished_status_changes_nothing() -> None:
-    statuses = [
-        status(STOLEN_CARD, "STOLEN", -60),
-        status(STOLEN_CARD, "ACTIVE", -30),
-        status(STOLEN_CARD, "STOLEN", -60, arrived=5),
-    ]
-    assert answers([payment("p", STOLEN_CARD, 6)], statuses) == {"p": Stolen.NO}
-
-
-def test_a_status_that_comes_just_after_the_payment_leaves_it_open() -> None:
-    statuses = [status(STOLEN_CARD, "STOLEN", -60, arrived=3)]
-    assert answers([payment("p", STOLEN_CARD, 1)], statuses) == {"p": Stolen.OPEN}
-    evidence = Evidence(payments=[payment("p", STOLEN_CARD, 1)], statuses=statuses)
-    assert reach_verdict(evidence).failures == ()
-
-
-def test_a_late_payment_from_before_the_cards_newest_status_is_open() -> None:
-    statuses = [status(STOLEN_CARD, "STOLEN", 0), status(STOLEN_CARD, "ACTIVE", 10, arrived=10)]
-    assert answers([payment("p", STOLEN_CARD, 5, arrived=60)], statuses) == {"p": Stolen.OPEN}
-
-
-def test_a_late_payment_on_a_card_that_has_long_been_stolen_must_alert() -> None:
-    statuses = [status(STOLEN_CARD, "STOLEN", -3600)]
-    assert answers([payment("p", STOLEN_CARD, 5, arrived=60)], statuses) == {"p": Stolen.YES}
-
-
-def test_copies_of_a_payment_are_one() -> None:
-    statuses = [status(STOLEN_CARD, "STOLEN", -3600)]
-    copies = [payment("p", STOLEN_CARD, 1), payment("p", STOLEN_CARD, 1, arrived=30)]
-    assert answers(copies, statuses) == {"p": Stolen.YES}
 
 
 def test_percentiles_are_nearest_rank() -> None:

@@ -1,0 +1,115 @@
+"""The job's views and detections, found in their files and ordered by what they read.
+
+A query is one SELECT in sql/views or sql/detections; its name is its file's. Two lines of its
+header speak to this module:
+
+    -- reads: stolen, on_time      the queries it reads; `events` is the stream
+    -- boundary: rt                its rows become a stream and a table again, with this row time
+
+What is read is held against the SQL, so that the header cannot lie. A detection gives one column,
+`record`: complete envelopes.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from sql_files import SQL, sql_text
+
+EVENTS = "events"
+"""The table that the edge registers: where every query begins."""
+
+_HEADER_LINE = re.compile(r"^-- (reads|boundary): (.*)$", re.MULTILINE)
+_NOT_SQL = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\bEXTRACT\s*\([^()]*\)", re.IGNORECASE)
+# A name in parentheses' front is a function: FROM TABLE(…), CROSS JOIN UNNEST(…).
+_READ = re.compile(r"\b(?:FROM|JOIN|TABLE)\s+([a-z_]\w*)\b(?!\s*\()", re.IGNORECASE)
+
+
+class QueryError(Exception):
+    """The SQL files do not fit together; the text names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One view or detection."""
+
+    name: str
+    file: str
+    """Where it stands, below sql/."""
+    text: str
+    reads: tuple[str, ...]
+    boundary: str | None
+    """The row time that its rows get as a stream, or None: it is planned with what reads it."""
+    is_detection: bool
+
+
+def find_queries(folder: Path = SQL) -> dict[str, Query]:
+    """Give every query by its name; raises QueryError for a header that is not the SQL's."""
+    found: dict[str, Query] = {}
+    for kind in ("views", "detections"):
+        for path in sorted((folder / kind).glob("*.sql")):
+            query = _read_query(path, f"{kind}/{path.name}", is_detection=kind == "detections")
+            if query.name in found or query.name == EVENTS:
+                msg = f"{query.file}: the name {query.name} is taken; rename the file"
+                raise QueryError(msg)
+            found[query.name] = query
+    for query in found.values():
+        for name in query.reads:
+            if name not in found and name != EVENTS:
+                msg = f"{query.file} reads {name}, which is no file in views/: correct the name"
+                raise QueryError(msg)
+    return found
+
+
+def in_order(queries: Mapping[str, Query], detections: Collection[str]) -> list[Query]:
+    """Give what these detections need, each query behind those it reads; raises QueryError."""
+    needed: dict[str, tuple[str, ...]] = {}
+    wanted = list(detections)
+    while wanted:
+        name = wanted.pop()
+        if name != EVENTS and name not in needed:
+            needed[name] = tuple(sorted(queries[name].reads))
+            wanted += needed[name]
+    try:
+        # Sorted, so that a job is planned alike every time: its state is found by that.
+        ordered = TopologicalSorter(dict(sorted(needed.items()))).static_order()
+        return [queries[name] for name in ordered if name != EVENTS]
+    except CycleError as error:
+        circle = " reads ".join(reversed(error.args[1]))
+        msg = f"sql/ has a circle: {circle}; take one of these reads out"
+        raise QueryError(msg) from None
+
+
+def _read_query(path: Path, file: str, *, is_detection: bool) -> Query:
+    text = sql_text(path)
+    header = {key: _names(value) for key, value in _HEADER_LINE.findall(text)}
+    said = set(header.get("reads", ()))
+    read = {name for name in _READ.findall(_NOT_SQL.sub(" ", text)) if name.upper() != "TABLE"}
+    if said != read:
+        msg = (
+            f"{file} says that it reads {_list(said)}, and reads {_list(read)}: "
+            f"write `-- reads: {', '.join(sorted(read))}` into its header"
+        )
+        raise QueryError(msg)
+    row_times = header.get("boundary", ())
+    if len(row_times) > 1:
+        msg = f"{file} names {_list(row_times)} as the row time of its boundary: name one column"
+        raise QueryError(msg)
+    return Query(
+        name=path.stem,
+        file=file,
+        text=text,
+        reads=tuple(sorted(read)),
+        boundary=row_times[0] if row_times else None,
+        is_detection=is_detection,
+    )
+
+
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(name for name in (part.strip() for part in value.split(",")) if name)
+
+
+def _list(names: Collection[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"

@@ -1,4 +1,0 @@
--- Everything the job says, as complete envelopes.
-SELECT record FROM payment_alert
-UNION ALL
-SELECT record FROM payment_alert_summary

@@ -1,0 +1,100 @@
+"""How the job finds its views and detections, and what it says of files that do not fit."""
+
+from pathlib import Path
+
+import pytest
+
+from queries import QueryError, find_queries, in_order
+from sql_files import SQL
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for kind in ("views", "detections"):
+        (tmp_path / kind).mkdir()
+    return tmp_path
+
+
+def write(folder: Path, file: str, sql: str, *header: str) -> None:
+    (folder / f"{file}.sql").write_text("\n".join([*header, sql]), encoding="utf-8")
+
+
+def names(folder: Path, *detections: str) -> list[str]:
+    return [query.name for query in in_order(find_queries(folder), detections)]
+
+
+def test_what_is_read_comes_first_and_what_nobody_needs_is_left_out(folder: Path) -> None:
+    write(folder, "detections/a", "SELECT record FROM z", "-- reads: z")
+    write(folder, "detections/b", "SELECT record FROM events", "-- reads: events")
+    write(folder, "views/z", "SELECT * FROM y JOIN events", "-- reads: y, events")
+    write(folder, "views/y", "SELECT * FROM events", "-- reads: events", "-- boundary: rt")
+    assert names(folder, "a") == ["y", "z", "a"]
+    assert names(folder, "b") == ["b"]
+    queries = find_queries(folder)
+    assert [q.name for q in queries.values() if q.is_detection] == ["a", "b"]
+    assert {q.name: q.boundary for q in queries.values()} == {
+        "a": None,
+        "b": None,
+        "y": "rt",
+        "z": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT EXTRACT(SECOND FROM rt) FROM a",
+        "SELECT 'FROM b' FROM a -- FROM c",
+        "SELECT * FROM TABLE(HOP(TABLE a, DESCRIPTOR (rt), INTERVAL '1' MINUTE))",
+        "SELECT * FROM (SELECT * FROM a) CROSS JOIN UNNEST(ids) AS t (id)",
+        "select * from a",
+    ],
+)
+def test_a_table_is_told_from_what_only_looks_like_one(folder: Path, sql: str) -> None:
+    write(folder, "views/a", "SELECT * FROM events", "-- reads: events")
+    write(folder, "views/b", sql, "-- reads: a")
+    assert find_queries(folder)["b"].reads == ("a",)
+
+
+@pytest.mark.parametrize("header", ["", "-- reads: b", "-- reads: a, events"])
+def test_a_header_that_is_not_the_sqls_is_refused_with_the_line_to_write(
+    folder: Path, header: str
+) -> None:
+    write(folder, "views/c", "SELECT * FROM a", header)
+    with pytest.raises(QueryError, match=r"^views/c\.sql .* write `-- reads: a`"):
+        find_queries(folder)
+
+
+def test_a_name_that_no_file_has_is_refused(folder: Path) -> None:
+    write(folder, "detections/d", "SELECT record FROM nobody", "-- reads: nobody")
+    with pytest.raises(QueryError, match=r"^detections/d\.sql reads nobody, which is no file"):
+        find_queries(folder)
+
+
+def test_a_name_that_two_files_have_is_refused(folder: Path) -> None:
+    for kind in ("views", "detections"):
+        write(folder, f"{kind}/a", "SELECT * FROM events", "-- reads: events")
+    with pytest.raises(QueryError, match=r"^detections/a\.sql: the name a is taken"):
+        find_queries(folder)
+
+
+def test_a_boundary_has_one_row_time(folder: Path) -> None:
+    write(folder, "views/a", "SELECT * FROM events", "-- reads: events", "-- boundary: rt, other")
+    with pytest.raises(QueryError, match="name one column"):
+        find_queries(folder)
+
+
+def test_a_circle_is_refused_and_shown(folder: Path) -> None:
+    write(folder, "views/a", "SELECT * FROM b", "-- reads: b")
+    write(folder, "views/b", "SELECT * FROM c", "-- reads: c")
+    write(folder, "views/c", "SELECT * FROM a", "-- reads: a")
+    write(folder, "detections/d", "SELECT record FROM a", "-- reads: a")
+    with pytest.raises(QueryError, match=r"circle: \w reads \w reads \w reads \w; take one"):
+        names(folder, "d")
+
+
+def test_the_jobs_own_files_fit_together() -> None:
+    queries = find_queries()
+    detections = [query.name for query in queries.values() if query.is_detection]
+    assert len(in_order(queries, detections)) == len(queries), "a view that no detection needs"
+    assert {path.stem for path in (SQL / "detections").glob("*.sql")} == set(detections)
