@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from tests.fakes import NOON, FakeClock, FakeEventStream
+from tests.kpl import aggregated
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.delivered_objects import S3DeliveredObjects
@@ -108,6 +109,36 @@ def test_records_that_follow_one_another_without_a_line_s_end_are_read(
 ) -> None:
     bucket.put(NAME, wrap(event(1), event(2)).replace(b"\n", b""))
     assert replay(bucket, FakeEventStream()).sent == {"PAGE_EVENT": 2}
+
+
+@pytest.mark.parametrize(
+    "joined",
+    [
+        event(1) + event(2) + event(3),
+        b"\n".join(map(event, (1, 2, 3))),
+        aggregated(*map(event, (1, 2, 3))),
+    ],
+    ids=["end to end", "lines", "aggregated"],
+)
+def test_the_events_of_one_record_are_sent_each_by_itself_under_its_own_key(
+    bucket: S3DeliveredObjects, joined: bytes
+) -> None:
+    bucket.put(NAME, wrap(joined))
+    stream = FakeEventStream()
+    assert replay(bucket, stream).complete
+    assert [entry.data for entry in stream.entries] == [event(1), event(2), event(3)]
+    assert [entry.partition_key for entry in stream.entries] == ["page-1", "page-2", "page-3"]
+    assert bucket.list(QUARANTINE) == []
+
+
+def test_of_several_events_in_one_record_only_the_broken_one_stays(
+    bucket: S3DeliveredObjects,
+) -> None:
+    bucket.put(NAME, wrap(event(1) + b'\n{"type":\n' + event(2)))
+    stream = FakeEventStream()
+    assert replay(bucket, stream).rejected == {"not_json": 1}
+    assert [entry.data for entry in stream.entries] == [event(1), event(2)]
+    assert [record.raw for record in quarantined(bucket)] == [b'{"type":']
 
 
 def test_a_dry_run_sends_and_removes_nothing(bucket: S3DeliveredObjects) -> None:

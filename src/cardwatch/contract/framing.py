@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from typing import Final, NoReturn
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+MAX_BROKEN: Final = 1_000
+"""Of one record: what comes after so many that are no documents stays one part. Each costs the
+parser a look at all that stands before it."""
 
 _KPL_MAGIC: Final = b"\xf3\x89\x9a\xc2"
 _MD5_BYTES: Final = 16
@@ -61,12 +64,14 @@ def _documents(text: str) -> Iterator[tuple[str, bool]]:
     The objects of an array are documents of their own.
     """
     place = _skip_blanks(text, 0)
+    broken = 0
     while place < len(text):
         try:
             value, end = _DECODER.raw_decode(text, place)
         except (ValueError, RecursionError):
+            broken += 1
             line = text.find("\n", place)
-            end = len(text) if line < 0 else line
+            end = len(text) if line < 0 or broken > MAX_BROKEN else line
             yield text[place:end], False
         else:
             if isinstance(value, list) and value and all(isinstance(e, dict) for e in value):

@@ -7,10 +7,11 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
+from cardwatch.contract.framing import split_record
 from cardwatch.contract.streams import RejectedRecord, read_event
 from cardwatch.ports import Clock, NotKeptError
 from cardwatch.recovery.ports import (
@@ -140,10 +141,17 @@ class ErrorOutput:
         yield from [item.key for item in self._objects.list(QUARANTINE)]
 
     def open(self, name: str) -> Sequence[DeadLetter]:
-        """Read one object's records; raises UnreadableObjectError when it is no error output."""
+        """Read one object's records; raises UnreadableObjectError when it is no error output.
+
+        Of a record with several events each is one of its own from here on.
+        """
         body = self._objects.get(name)
         try:
-            records = [] if body is None else list(read_failed_records(body))
+            records = [
+                replace(record, raw=event)
+                for record in read_failed_records(body or b"")
+                for event in split_record(record.raw)
+            ]
         except ValueError as error:
             msg = f"s3://{self._objects.bucket}/{name}: {error}"
             raise UnreadableObjectError(msg) from None

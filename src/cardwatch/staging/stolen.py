@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cardwatch.contract.card_status import CardStatus
+from cardwatch.contract.framing import split_record
 from cardwatch.contract.streams import EVENT_TYPES
 from cardwatch.ports import Clock
 from cardwatch.staging.ports import CardRegistry, KnownStatus, RegistryUnavailableError
@@ -56,7 +57,7 @@ class Judgement:
     """What was found out about the quarantined records of a batch."""
 
     stolen: int = 0
-    """How many name a stolen card."""
+    """How many events name a stolen card."""
     unjudged: int = 0
     """How many name a card, and the registry did not say whether it is stolen."""
     problem: str | None = None
@@ -107,8 +108,9 @@ class StolenCards:
         return Learned()
 
     def judge(self, quarantined: Sequence[bytes]) -> Judgement:
-        """Look up whether quarantined records name stolen cards."""
-        named = [tokens for raw in quarantined if (tokens := legible_tokens(raw))]
+        """Look up whether quarantined records name stolen cards; each event in one counts."""
+        events = (event for raw in quarantined for event in split_record(raw))
+        named = [tokens for event in events if (tokens := legible_tokens(event))]
         if not named:
             return Judgement()
         wanted = sorted({token for tokens in named for token in tokens})

@@ -3,13 +3,13 @@
 import base64
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from cardwatch.contract.card_status import CardStatus
-from cardwatch.contract.streams import Envelope, RejectedRecord, read_event
+from cardwatch.contract.streams import Envelope, RejectedRecord, RejectionReason, read_event
 
 MAX_RESPONSE_BYTES: Final = 6_000_000
 """What the answer may hold; Lambda's limit is 6 MB (6,291,456 bytes)."""
@@ -34,7 +34,14 @@ class TransformedBatch:
 
 
 def transform(event: Mapping[str, Any], *, now: datetime) -> TransformedBatch:
-    """Answer one invocation of Firehose's data transformation; `now` bounds event times.
+    """Answer one invocation of Firehose's data transformation.
+
+    An event's time is bounded by the record's arrival on the stream, which Firehose hands over: so
+    the answer does not depend on how long it lay in a buffer, and is the one that the Flink job
+    gave. `now` stands in for an arrival that is not there.
+
+    Firehose takes the Kinesis Producer Library's aggregated records apart before it asks; the Flink
+    connector does not, so what came out of one was not judged and is not staged (`several_events`).
 
     A record is `Ok` with one line for COPY, or `ProcessingFailed` with its own data, so that the
     error output holds it whole. The answer never exceeds MAX_RESPONSE_BYTES: Firehose's batches
@@ -42,6 +49,7 @@ def transform(event: Mapping[str, Any], *, now: datetime) -> TransformedBatch:
     rather than the whole batch failed.
     """
     records = event["records"]
+    aggregated = _aggregated(records)
     room = MAX_RESPONSE_BYTES - sum(len(r["recordId"]) + _ENTRY_OVERHEAD for r in records)
     answers = []
     staged = 0
@@ -52,7 +60,7 @@ def transform(event: Mapping[str, Any], *, now: datetime) -> TransformedBatch:
         result, data = "ProcessingFailed", record["data"]
         raw = base64.b64decode(data)
         try:
-            envelope = read_event(raw, now=now)
+            envelope = _read(record, raw, aggregated, now)
         except RejectedRecord as rejected:
             quarantined[rejected.reason.value] += 1
             quarantined_records.append(raw)
@@ -73,6 +81,56 @@ def transform(event: Mapping[str, Any], *, now: datetime) -> TransformedBatch:
     return TransformedBatch(
         {"records": answers}, staged, quarantined, tuple(quarantined_records), tuple(statuses)
     )
+
+
+def _read(
+    record: Mapping[str, Any], raw: bytes, aggregated: Collection[object], now: datetime
+) -> Envelope:
+    envelope = read_event(raw, now=_arrival(record) or now)
+    if _place(record) in aggregated:
+        raise RejectedRecord(RejectionReason.SEVERAL_EVENTS, "it came in one record with others")
+    return envelope
+
+
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_METADATA: Final = "kinesisRecordMetadata"
+
+
+def _arrival(record: Mapping[str, Any]) -> datetime | None:
+    """Give when the stream took a record, by Firehose's words: epoch milliseconds."""
+    for where in (record.get(_METADATA), record):
+        said = where.get("approximateArrivalTimestamp") if isinstance(where, Mapping) else None
+        try:
+            return _EPOCH + timedelta(milliseconds=int(said)) if said else None
+        except (ValueError, TypeError, OverflowError):
+            continue
+    return None
+
+
+def _place(record: Mapping[str, Any]) -> tuple[object, object] | None:
+    """Give the shard and sequence number of a record, which those of an aggregated one share."""
+    metadata = record.get(_METADATA)
+    if not isinstance(metadata, Mapping) or "sequenceNumber" not in metadata:
+        return None
+    return metadata.get("shardId"), metadata["sequenceNumber"]
+
+
+def _aggregated(records: Sequence[Mapping[str, Any]]) -> frozenset[tuple[object, object] | None]:
+    """Give the places of records that were aggregated ones.
+
+    Of one whose first event stands alone in its batch nothing can be told.
+    """
+    places = Counter(map(_place, records))
+    del places[None]
+    counted_up = {_place(r) for r in records if _place(r) and _subsequence(r)}
+    return frozenset(counted_up | {place for place, count in places.items() if count > 1})
+
+
+def _subsequence(record: Mapping[str, Any]) -> int:
+    try:
+        return int(record[_METADATA].get("subsequenceNumber") or 0)
+    except (ValueError, TypeError):
+        return 0
 
 
 def copy_line(event: Envelope) -> bytes:

@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.fakes import FakeCardRegistry, FakeClock
+from tests.kpl import aggregated
 
 from cardwatch.contract.streams import MAX_DATA_BYTES, read_event
+from cardwatch.staging.ports import KnownStatus
+from cardwatch.staging.stolen import StolenCards
 from cardwatch.staging.transform import (
     MAX_RESPONSE_BYTES,
     NO_ROOM,
@@ -75,6 +79,51 @@ def test_every_invalid_example_fails_with_its_reason_and_its_own_bytes(path: Pat
     assert answer["result"] == "ProcessingFailed"
     assert base64.b64decode(answer["data"]) == path.read_bytes()
     assert batch.quarantined == {path.name.split(".")[0]: 1}
+
+
+def payment(number: int) -> bytes:
+    return PAYMENT.replace(b"pay_01hzy3a7", b"pay_%d" % number)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        payment(1) + payment(2),
+        payment(1) + b"\n" + payment(2) + b"\n",
+        b"[" + payment(1) + b"," + payment(2) + b"]",
+        aggregated(payment(1), payment(2)),
+    ],
+    ids=["end to end", "lines", "array", "aggregated"],
+)
+def test_a_record_with_several_events_is_not_staged_and_each_payment_on_a_stolen_card_counts(
+    raw: bytes,
+) -> None:
+    batch = stage(raw)
+    assert batch.staged == 0
+    assert batch.quarantined == {"several_events": 1}
+    token = json.loads(PAYMENT)["event_json_data"]["card_token"]
+    registry = FakeCardRegistry()
+    registry.write(KnownStatus(token, stolen=True, effective_from=NOW))
+    assert StolenCards(registry, FakeClock()).judge(batch.quarantined_records).stolen == 2
+
+
+def test_what_firehose_took_out_of_an_aggregated_record_is_not_staged() -> None:
+    """The job did not see it."""
+
+    def record(sequence: str, subsequence: object, raw: bytes) -> dict[str, Any]:
+        metadata = {"shardId": "shard-1", "sequenceNumber": sequence}
+        return {
+            "recordId": f"{sequence}-{subsequence}",
+            "data": base64.b64encode(raw).decode(),
+            "kinesisRecordMetadata": {**metadata, "subsequenceNumber": subsequence},
+        }
+
+    records = [record("1", 0, payment(1)), record("2", 0, payment(2)), record("2", 1, payment(3))]
+    records += [record("3", "", payment(4)), record("4", "7", payment(5))]
+    batch = transform({"records": records}, now=NOW)
+    results = [answer["result"] for answer in batch.response["records"]]
+    assert results == ["Ok", "ProcessingFailed", "ProcessingFailed", "Ok", "ProcessingFailed"]
+    assert batch.quarantined == {"several_events": 3}
 
 
 def test_data_longer_than_the_longest_varchar_is_quarantined() -> None:
