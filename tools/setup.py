@@ -333,10 +333,10 @@ def install(environment: Environment, uv: Path, python: Interpreter, progress: P
     pip = [str(uv), "pip"]
     into = ["--python", str(environment.python)]
     build = ["--build-constraints", str(ROOT / "requirements" / "build.txt")]
-    run_logged(
-        [*pip, "sync", *into, *build, "--require-hashes", str(environment.lock)],
-        log,
-    )
+    # Byte code at once: every program of a run is a new process, and some machines forbid Python
+    # to keep any (PYTHONDONTWRITEBYTECODE).
+    sync = ["sync", *into, *build, "--require-hashes", "--compile-bytecode"]
+    run_logged([*pip, *sync, str(environment.lock)], log)
     if environment.project:
         run_logged([*pip, "install", *into, *build, "--no-deps", "--editable", str(ROOT)], log)
         make_java_executable(environment)
