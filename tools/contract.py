@@ -9,18 +9,22 @@ A type that a target cannot hold is an error: nothing is guessed.
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from textwrap import wrap
+from textwrap import indent, wrap
 from types import UnionType
-from typing import Annotated, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+import sqlglot
+from sqlglot import exp
 
 from cardwatch.contract.streams import (
     EARLIEST_EVENT_TIME,
     EVENT_TYPES,
     MAX_CLOCK_SKEW,
+    MAX_DATA_BYTES,
     Envelope,
 )
 from cardwatch.deployment.template import read_template
@@ -64,48 +68,201 @@ def json_schemas() -> Generated:
         yield path, json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def warehouse_views() -> Generated:
-    """One typed view per event type over staging.events, one row per event_id."""
-    for name, event_type in EVENT_TYPES.items():
-        columns = ",\n".join(
-            f"    {_redshift_column(field, info.annotation)}"
-            for field, info in event_type.data.model_fields.items()
-        )
-        question = f"Question: every {name} once, typed. {event_type.data.__doc__}"
-        header = "\n".join(f"-- {line}" for line in wrap(question, SQL_WIDTH - 3))
-        sql = f"""\
--- Generated from the contract by `make contract`: change the contract, not this file.
---
-{header}
--- Of the copies of an event the first that was loaded counts. Times are UTC.
+RECORD_KEYS: Final = {"PAYMENT_EVENT": ("payment_id", "card_token", "status")}
+"""What makes two events of a type one record, beside their event_id."""
+WIDTHS: Final = (64, 256, 1024, 4096, MAX_DATA_BYTES)
+"""Of columns of text: a field may grow a little without another column."""
+ENVELOPE_COLUMNS: Final = {
+    "event_id": "VARCHAR(128) NOT NULL",
+    "event_date_origin": "TIMESTAMP NOT NULL",
+    "event_dw_regdate": "TIMESTAMP NOT NULL",
+    "batch": "BIGINT NOT NULL",
+}
 
-CREATE OR REPLACE VIEW staging.{name.lower()} AS
+
+def warehouse_refresh() -> Generated:
+    """One step per event type that puts the new events of staging.events into their typed table."""
+    for name, event_type in EVENT_TYPES.items():
+        table = f"typed.{name.lower()}"
+        fields = event_type.data.model_fields
+        question = f"Question: which {name}s are new? {event_type.data.__doc__}"
+        copies = f"""\
 SELECT
-    event_id,
-    event_date_origin,
-    event_dw_regdate,
-{columns}
+    copies.event_id,
+    copies.event_date_origin,
+    copies.event_dw_regdate,
+{_indented((_redshift_value(field, info.annotation) for field, info in fields.items()), 4)}
 FROM (
     SELECT
         event_id,
         event_date_origin,
         event_dw_regdate,
-        event_json_data,
+        event_json_data AS data,
         ROW_NUMBER() OVER (
             PARTITION BY event_id
             ORDER BY event_dw_regdate, event_date_origin, event_json_data
         ) AS copy_number
     FROM staging.events
-    WHERE event_type = '{name}'
+    WHERE
+        event_type = '{name}'
+        AND event_dw_regdate BETWEEN :loaded_from AND :loaded_to
+        AND event_dw_regdate IN (
+            SELECT loads.loaded_at
+            FROM refresh.loads
+            WHERE loads.batch > :from_batch AND loads.batch <= :to_batch
+        )
 ) AS copies
-WHERE copy_number = 1;
-"""  # noqa: S608 - names come from the contract, and people review the file
-        yield ROOT / "warehouse" / "staging" / f"{name.lower()}.sql", sql
+LEFT JOIN {table} AS known
+    ON copies.event_id = known.event_id
+WHERE copies.copy_number = 1 AND known.event_id IS NULL"""  # noqa: S608 - names come from the contract
+        same = "Of the copies of an event the first that is seen counts"
+        if key := RECORD_KEYS.get(name):
+            same += f", and of the events of one ({', '.join(key)}) as well"
+            columns = ["event_id", "event_date_origin", "event_dw_regdate", *fields]
+            plain = ",\n".join(f"    records.{column}" for column in columns)
+            plain = plain.replace(
+                "\n    records.event_dw_regdate,",
+                "\n    records.event_dw_regdate,\n    :to_batch AS batch,",
+            )
+            numbered = ",\n".join(f"        events.{column}" for column in columns)
+            same_key = "\n        AND ".join(f"records.{column} = known.{column}" for column in key)
+            select = f"""\
+SELECT
+{plain}
+FROM (
+    SELECT
+{numbered},
+        ROW_NUMBER() OVER (
+            PARTITION BY {", ".join(f"events.{column}" for column in key)}
+            ORDER BY events.event_dw_regdate, events.event_date_origin, events.event_id
+        ) AS record_number
+    FROM (
+{indent(copies, " " * 8)}
+    ) AS events
+) AS records
+LEFT JOIN {table} AS known
+    ON
+        {same_key}
+WHERE records.record_number = 1 AND known.event_id IS NULL"""  # noqa: S608 - the same
+        else:
+            select = copies.replace(
+                "    copies.event_dw_regdate,\n",
+                "    copies.event_dw_regdate,\n    :to_batch AS batch,\n",
+                1,
+            )
+        header = "\n".join(
+            f"-- {line}"
+            for text in (question, f"{same}. Times are UTC.")
+            for line in wrap(text, SQL_WIDTH - 3)
+        )
+        inserted = ",\n".join(f"    {column}" for column in [*ENVELOPE_COLUMNS, *fields])
+        sql = f"""\
+-- Generated from the contract by `make contract`: change the contract, not this file.
+--
+{header}
+-- Reads: staging.events, refresh.loads, {table}
+-- Writes: {table}
+
+INSERT INTO {table} (
+{inserted}
+)
+{select};
+"""
+        yield ROOT / "warehouse" / "refresh" / "typed" / f"{name.lower()}.sql", sql
 
 
-def _redshift_column(name: str, annotation: object) -> str:
+def warehouse_tables() -> Generated:
+    """Give a migration for what the contract has and the migrations so far lack.
+
+    A released migration never changes, so what is new comes as the next one; while all is there,
+    nothing is generated.
+    """
+    folder = ROOT / "warehouse" / "tables"
+    there = _columns_of_migrations(folder)
+    statements = []
+    for name, event_type in EVENT_TYPES.items():
+        table = f"typed.{name.lower()}"
+        schemas = event_type.data.model_json_schema()["properties"]
+        columns = {
+            field: _redshift_type(field, info.annotation, schemas[field])
+            for field, info in event_type.data.model_fields.items()
+        }
+        if table not in there:
+            lines = ",\n".join(
+                f"    {column} {kind}" for column, kind in (ENVELOPE_COLUMNS | columns).items()
+            )
+            statements.append(
+                f"CREATE TABLE IF NOT EXISTS {table} (\n{lines}\n)\n"
+                "DISTSTYLE KEY\nDISTKEY (event_id)\nSORTKEY (event_date_origin);\n"
+            )
+        for column, kind in columns.items():
+            if table in there and column not in there[table]:
+                statements.append(f"ALTER TABLE {table} ADD COLUMN {column} {kind};\n")
+            elif table in there and _narrower(there[table][column], kind):
+                msg = f"{table}.{column} is {there[table][column]}, the contract needs {kind}"
+                raise TypeError(msg)
+    if statements:
+        number = len(list(folder.glob("*.sql"))) + 1
+        sql = (
+            "-- Generated from the contract by `make contract`: typed tables of new event types,\n"
+            "-- and columns of new fields.\n\n" + "\n".join(statements)
+        )
+        yield folder / f"{number:04}_typed_events.sql", sql
+
+
+def _columns_of_migrations(folder: Path) -> dict[str, dict[str, str]]:
+    """Give the type of each column of each table that the migrations make."""
+    tables: dict[str, dict[str, str]] = {}
+    for path in sorted(folder.glob("*.sql")):
+        for statement in sqlglot.parse(path.read_text(encoding="utf-8"), read="redshift"):
+            if not isinstance(statement, (exp.Create, exp.Alter)):
+                continue
+            table = statement.find(exp.Table)
+            columns = statement.find_all(exp.ColumnDef)
+            if table is not None:
+                tables.setdefault(f"{table.db}.{table.name}", {}).update(
+                    {column.name: column.kind.sql("redshift") for column in columns if column.kind}
+                )
+    return tables
+
+
+def _narrower(there: str, needed: str) -> bool:
+    """Say whether a column is too narrow, or of another type."""
+    if there.startswith("VARCHAR(") and needed.startswith("VARCHAR("):
+        return int(there[8:-1]) < int(needed[8:-1])
+    return there.replace(" ", "") != needed.replace(" ", "")
+
+
+def _redshift_type(name: str, annotation: object, schema: Mapping[str, Any]) -> str:
+    """Give a field's column type; a text's width is in bytes, up to four for each character."""
+    kind = _plain_type(annotation)
+    plain: dict[object, str] = {
+        bool: "BOOLEAN",
+        int: "BIGINT",
+        Decimal: "DECIMAL(19, 4)",
+        datetime: "TIMESTAMP",
+    }
+    if kind in plain:
+        return plain[kind]
+    if get_origin(kind) is tuple:
+        return f"VARCHAR({MAX_DATA_BYTES})"
+    if get_origin(kind) is Literal:
+        return "VARCHAR(64)"
+    texts = [part for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
+    if kind is str and all("maxLength" in text for text in texts):
+        longest = 4 * max(text["maxLength"] for text in texts)
+        return f"VARCHAR({next(width for width in WIDTHS if width >= longest)})"
+    msg = f"{name}: the warehouse has no type for {kind}; a text needs a max_length"
+    raise TypeError(msg)
+
+
+def _indented(items: Iterable[str], spaces: int) -> str:
+    return ",\n".join(indent(item, " " * spaces) for item in items)
+
+
+def _redshift_value(name: str, annotation: object) -> str:
     """Give the SELECT item for one field; a missing key and a JSON null are both NULL."""
-    value = f"NULLIF(JSON_EXTRACT_PATH_TEXT(event_json_data, '{name}'), '')"
+    value = f"NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, '{name}'), '')"
     kind = _plain_type(annotation)
     origin = get_origin(kind)
     # Redshift casts no text to BOOLEAN, hence the comparison; a list stays JSON text.
@@ -121,8 +278,8 @@ def _redshift_column(name: str, annotation: object) -> str:
         msg = f"{name}: the warehouse has no type for {kind}"
         raise TypeError(msg)
     item = f"{value} AS {name}"
-    if len(item) > SQL_WIDTH - 5 and value.startswith("CAST("):
-        item = f"CAST(\n        {value[5:-1]}\n    ) AS {name}"
+    if len(item) > SQL_WIDTH - 13 and value.startswith("CAST("):
+        item = f"CAST(\n    {value[5:-1]}\n) AS {name}"
     return item
 
 
@@ -269,7 +426,8 @@ def settings_document() -> Generated:
 
 GENERATORS: tuple[Callable[[], Generated], ...] = (
     json_schemas,
-    warehouse_views,
+    warehouse_tables,
+    warehouse_refresh,
     flink_tables,
     settings_document,
 )

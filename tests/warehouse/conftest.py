@@ -9,7 +9,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from cardwatch.local.warehouse import REDSHIFT_FUNCTIONS, Warehouse, WarehouseServer
+from cardwatch.local.redshift_dialect import REDSHIFT_FUNCTIONS
+from cardwatch.local.warehouse import Warehouse, WarehouseServer
 from cardwatch.warehouse.schema import LOADER, READER
 
 
@@ -26,6 +27,12 @@ def server(scratch: Path) -> Iterator[WarehouseServer]:
     server = WarehouseServer(scratch / "postgres")
     server.start()
     try:
+        with server.connect() as owner:
+            owner.autocommit = True
+            # Nobody pulls this machine's plug, and emptying all tables waits for the disk.
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+                owner.execute(f"ALTER SYSTEM SET {setting} = off".encode())
+            owner.execute("SELECT pg_reload_conf()")
         warehouse = Warehouse(server)
         warehouse.define()
         warehouse.close()
@@ -39,7 +46,9 @@ def connection(server: WarehouseServer) -> Iterator[psycopg.Connection]:
     """A connection of the test's own, in a warehouse without rows."""
     with server.connect() as connection:
         connection.autocommit = True
-        connection.execute("TRUNCATE staging.events, staging.loaded_objects, staging.bad_objects")
+        warehouse = Warehouse(server)
+        warehouse.empty()
+        warehouse.close()
         yield connection
 
 

@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import psycopg
-import sqlglot
 from psycopg.sql import SQL, Identifier
-from sqlglot import exp
 from tests.fake_redshift_data import StatementError
 
-from cardwatch.local.warehouse import derive
+from cardwatch.local.redshift_dialect import to_postgres
 
 COPY: Final = re.compile(
     r"COPY (?P<table>[\w.]+) \((?P<columns>[\w, ]+)\) FROM 's3://(?P<place>[^']+)' "
@@ -116,8 +114,8 @@ class PostgresEngine:
 
 def in_postgres(statement: str) -> str:
     """Translate a statement as the one-machine stack does."""
-    if re.match(r"CREATE (SCHEMA|TABLE|OR REPLACE VIEW)", statement):
-        parsed = sqlglot.parse_one(statement, read="redshift")
-        assert isinstance(parsed, exp.Create)
-        return derive(parsed)
+    if re.match(
+        r"(CREATE (SCHEMA|TABLE|TEMPORARY|OR REPLACE VIEW)|INSERT|UPDATE|DELETE)", statement
+    ):
+        return to_postgres(statement)
     return statement.replace(" TO ROLE ", " TO ")

@@ -12,7 +12,8 @@ from tests.warehouse.redshift import PostgresEngine
 
 from cardwatch.aws.redshift_data import RedshiftDatabase, RedshiftDataSession
 from cardwatch.aws.redshift_loads import COPY_COLUMNS, RedshiftLoads
-from cardwatch.local.warehouse import DELIVERED_COLUMNS, SQL_FOLDER, Warehouse
+from cardwatch.local.redshift_dialect import SQL_FOLDER
+from cardwatch.local.warehouse import DELIVERED_COLUMNS, Warehouse
 from cardwatch.recovery.backfill import load_skipped
 from cardwatch.recovery.ports import LoadOutcome, StoredObject
 from cardwatch.warehouse.ports import WarehouseUnavailableError

@@ -17,7 +17,7 @@ from tests.fakes import FakeClock
 from tests.warehouse.redshift import PostgresEngine, password_fault
 
 from cardwatch.aws.redshift_data import RedshiftDatabase, RedshiftDataSession
-from cardwatch.local.warehouse import SQL_FOLDER
+from cardwatch.local.redshift_dialect import SQL_FOLDER
 from cardwatch.warehouse.ports import WarehouseUnavailableError
 from cardwatch.warehouse.schema import (
     LOADER,
@@ -31,10 +31,10 @@ from cardwatch.warehouse.sql import read_warehouse_sql
 
 DATABASE = RedshiftDatabase("warehouse", False, "cardwatch", "arn:aws:secretsmanager:x:1:secret:a")  # noqa: FBT003
 PASSWORD = Password("version-1", "Mypassword1")
+MIGRATIONS = sorted(path.stem for path in (SQL_FOLDER / "tables").glob("*.sql"))
+NEXT = f"{len(MIGRATIONS) + 1:04}"
 ALL_DONE = [
-    "migration 0001_schemas",
-    "migration 0002_events",
-    "migration 0003_loads",
+    *(f"migration {name}" for name in MIGRATIONS),
     f"role {READER}",
     f"user {LOADER}",
     "views and grants",
@@ -73,7 +73,7 @@ def ran(api: FakeRedshiftData) -> list[str]:
 def test_an_empty_warehouse_gets_everything_in_order(api: FakeRedshiftData) -> None:
     assert deploy(api) == ALL_DONE
     views = rows(api, "SELECT count(*) FROM pg_views WHERE schemaname IN ('staging', 'marts')")
-    assert views == [(len(list(SQL_FOLDER.glob("[sm]*/*.sql"))),)]
+    assert views == [(len(list(SQL_FOLDER.glob("marts/*.sql"))),)]
     assert rows(api, "SELECT count(*) FROM marts.alert_latency") == [(0,)]
 
 
@@ -94,11 +94,11 @@ def test_every_step_is_one_transaction_with_its_row_in_the_ledger(api: FakeRedsh
     ]
     assert [batch[0] for batch in batches[1:]] == ["LOCK migrations.ledger"] * len(ALL_DONE)
     migrations = [batch for batch in batches if "'migration'" in batch[-1]]
-    assert len(migrations) == 3
+    assert len(migrations) == len(MIGRATIONS)
     assert all(len(batch) <= 40 for batch in batches)
 
 
-@pytest.mark.parametrize("step", range(1, 8))
+@pytest.mark.parametrize("step", range(1, len(ALL_DONE) + 2))
 def test_a_run_that_was_broken_off_is_taken_up_where_it_stopped(
     api: FakeRedshiftData, step: int
 ) -> None:
@@ -126,7 +126,9 @@ def test_a_run_that_was_broken_off_is_taken_up_where_it_stopped(
 def test_a_batch_whose_answer_was_lost_is_found_done(api: FakeRedshiftData) -> None:
     api.lost = [("batch_execute_statement", refusal("InternalServerException", status=500))] * 3
     assert deploy(api) == ALL_DONE
-    assert rows(api, "SELECT count(*) FROM migrations.ledger WHERE kind = 'migration'") == [(3,)]
+    assert rows(api, "SELECT count(*) FROM migrations.ledger WHERE kind = 'migration'") == [
+        (len(MIGRATIONS),)
+    ]
 
 
 def test_another_run_that_was_faster_leaves_nothing_to_do(
@@ -134,7 +136,7 @@ def test_another_run_that_was_faster_leaves_nothing_to_do(
 ) -> None:
     deploy(api)
     addition = "ALTER TABLE staging.bad_objects ADD COLUMN looked_at TIMESTAMP;"
-    (folder / "tables" / "0004_looked_at.sql").write_text(addition)
+    (folder / "tables" / f"{NEXT}_looked_at.sql").write_text(addition)
     rival = FakeRedshiftData(api.engine, looks=0)
     overtaken = False
 
@@ -143,7 +145,7 @@ def test_another_run_that_was_faster_leaves_nothing_to_do(
         statement = list(api.statements.values())[-1]
         if not overtaken and any("ALTER TABLE" in sql for sql in statement.sqls):
             overtaken = True
-            assert deploy(rival, folder) == ["migration 0004_looked_at"]
+            assert deploy(rival, folder) == [f"migration {NEXT}_looked_at"]
 
     api.before_run = overtake
     assert deploy(api, folder) == []
@@ -161,18 +163,18 @@ def test_a_migration_that_fails_is_undone_and_said_with_its_reason(
     api: FakeRedshiftData, folder: Path
 ) -> None:
     deploy(api)
-    path = folder / "tables" / "0004_two.sql"
+    path = folder / "tables" / f"{NEXT}_two.sql"
     path.write_text("CREATE TABLE staging.first (a INTEGER);\nDROP TABLE staging.missing;")
     with pytest.raises(WarehouseSchemaError) as caught:
         deploy(api, folder)
     assert re.fullmatch(
-        r"migration 0004_two failed and was undone: statement 4 of 5: ERROR: table \"missing\" "
+        rf"migration {NEXT}_two failed and was undone: statement 4 of 5: ERROR: table \"missing\" "
         r"does not exist; mend it and deploy again, which goes on from here",
         str(caught.value),
     )
     assert rows(api, "SELECT to_regclass('staging.first')") == [(None,)]
     path.write_text("CREATE TABLE staging.first (a INTEGER);")
-    assert deploy(api, folder) == ["migration 0004_two"]
+    assert deploy(api, folder) == [f"migration {NEXT}_two"]
 
 
 def test_a_released_migration_that_was_changed_is_refused(
@@ -189,7 +191,7 @@ def test_an_older_release_leaves_newer_migrations_alone(
     api: FakeRedshiftData, folder: Path
 ) -> None:
     addition = "ALTER TABLE staging.bad_objects ADD COLUMN looked_at TIMESTAMP;"
-    (folder / "tables" / "0004_looked_at.sql").write_text(addition)
+    (folder / "tables" / f"{NEXT}_looked_at.sql").write_text(addition)
     deploy(api, folder)
     assert deploy(api, SQL_FOLDER) == []
 
@@ -197,7 +199,7 @@ def test_an_older_release_leaves_newer_migrations_alone(
 def test_a_changed_view_is_made_anew_with_its_grants(api: FakeRedshiftData, folder: Path) -> None:
     deploy(api)
     path = folder / "marts" / "alerts_paged_again.sql"
-    path.write_text(path.read_text().replace("COUNT(*) AS pages,", "COUNT(*) AS sent_pages,"))
+    path.write_text(path.read_text().replace("repeated.pages,", "repeated.pages AS sent_pages,"))
     assert deploy(api, folder) == ["views and grants"]
     assert rows(api, "SELECT sent_pages FROM marts.alerts_paged_again") == []
     assert rows(
@@ -241,7 +243,7 @@ def test_the_loader_can_load_and_neither_read_nor_change_events(api: FakeRedshif
         ("staging.events", "SELECT"): False,
         ("staging.events", "UPDATE"): False,
         ("staging.events", "DELETE"): False,
-        ("staging.payment_alert", "SELECT"): False,
+        ("typed.payment_alert", "SELECT"): False,
         ("staging.loaded_objects", "INSERT"): True,
         ("staging.loaded_objects", "DELETE"): False,
         ("staging.bad_objects", "INSERT"): True,

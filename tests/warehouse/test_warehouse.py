@@ -14,9 +14,11 @@ import pytest
 import sqlglot
 
 from cardwatch.contract.streams import EVENT_TYPES, MAX_DATA_BYTES
-from cardwatch.local.warehouse import SQL_FOLDER, Warehouse, WarehouseServer, postgres_statements
+from cardwatch.local.redshift_dialect import SQL_FOLDER, postgres_statements
+from cardwatch.local.warehouse import Warehouse, WarehouseServer
 from cardwatch.recovery.ports import LoadOutcome
 from cardwatch.warehouse.ports import WarehouseUnavailableError
+from cardwatch.warehouse.sql import WarehouseSqlError
 
 ROW = {
     "event_id": "beat-1",
@@ -44,12 +46,14 @@ def test_the_same_event_in_two_objects_is_two_rows_and_one_event(warehouse: Ware
     staged = warehouse.staged()
     assert (staged.rows, staged.events, dict(staged.by_type)) == (2, 1, {"HEARTBEAT": 1})
     assert warehouse.event_ids("HEARTBEAT") == {"beat-1"}
-    assert len(warehouse.rows("staging.heartbeat")) == 1
+    warehouse.refresh().run()
+    assert len(warehouse.rows("typed.heartbeat")) == 1
 
 
 def test_a_row_gets_the_time_of_its_load_in_utc(warehouse: Warehouse) -> None:
     warehouse.load("events/1.gz", "etag", pack(ROW))
-    (row,) = warehouse.rows("staging.heartbeat")
+    warehouse.refresh().run()
+    (row,) = warehouse.rows("typed.heartbeat")
     assert row["event_date_origin"] == datetime(2026, 11, 21, 7, 0, 3, 120_000)  # noqa: DTZ001 - UTC by convention
     loaded = row["event_dw_regdate"].replace(tzinfo=UTC)
     assert abs(datetime.now(UTC) - loaded) < timedelta(minutes=1)
@@ -108,24 +112,27 @@ def test_a_load_that_the_server_cuts_off_leaves_nothing_and_is_done_again(
     assert warehouse.load("events/1.gz", "etag", pack(ROW)).result == "loaded"
 
 
-def test_an_escaped_nul_in_one_event_does_not_break_the_view(
+def test_an_escaped_nul_in_one_event_does_not_break_the_table(
     warehouse: Warehouse,
 ) -> None:
     warehouse.load(
         "events/1.gz", "etag", pack({**ROW, "event_json_data": '{"source":"a\\u0000b"}'})
     )
-    assert [row["source"] for row in warehouse.rows("staging.heartbeat")] == ["a\ufffdb"]
+    warehouse.refresh().run()
+    assert [row["source"] for row in warehouse.rows("typed.heartbeat")] == ["a\ufffdb"]
 
 
 def test_defining_again_keeps_rows_and_replaces_views(
     warehouse: Warehouse, connection: psycopg.Connection
 ) -> None:
     warehouse.load("events/1.gz", "etag", pack(ROW))
-    connection.execute("DROP VIEW staging.heartbeat")
-    connection.execute("CREATE VIEW staging.heartbeat AS SELECT 1 AS other")
+    warehouse.refresh().run()
+    connection.execute("DROP VIEW marts.events_per_minute")
+    connection.execute("CREATE VIEW marts.events_per_minute AS SELECT 1 AS other")
     connection.execute("CREATE VIEW marts.gone AS SELECT 1 AS one")
     warehouse.define()
-    assert len(warehouse.rows("staging.heartbeat")) == 1
+    (row,) = warehouse.rows("marts.events_per_minute")
+    assert row["event_count"] == 1
     views = connection.execute("SELECT 1 FROM pg_views WHERE viewname = 'gone'").fetchall()
     assert views == []
 
@@ -157,11 +164,11 @@ def test_no_physical_attribute_and_no_redshift_function_reaches_postgresql() -> 
 
 
 def test_every_sql_file_is_redshift_that_parses_and_creates(tmp_path: Path) -> None:
-    for path in SQL_FOLDER.glob("*/*.sql"):
+    for path in SQL_FOLDER.glob("**/*.sql"):
         assert sqlglot.parse(path.read_text(encoding="utf-8"), read="redshift")
     (tmp_path / "tables").mkdir()
-    (tmp_path / "tables" / "drop.sql").write_text("DROP TABLE staging.events;")
-    with pytest.raises(TypeError, match=r"drop\.sql: only CREATE"):
+    (tmp_path / "tables" / "0001_drop.sql").write_text("DROP TABLE staging.events;")
+    with pytest.raises(WarehouseSqlError, match=r"drop\.sql: only CREATE"):
         postgres_statements(tmp_path)
 
 
@@ -169,7 +176,8 @@ def test_a_migration_may_add_a_column_and_be_run_again(
     stopped_server: WarehouseServer, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(SQL_FOLDER, tmp_path / "warehouse"))
-    (folder / "tables" / "0004_looked_at.sql").write_text(
+    number = len(list((folder / "tables").glob("*.sql"))) + 1
+    (folder / "tables" / f"{number:04}_looked_at.sql").write_text(
         "ALTER TABLE staging.bad_objects ADD COLUMN looked_at TIMESTAMP DEFAULT SYSDATE;"
     )
     stopped_server.start()

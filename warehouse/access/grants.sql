@@ -13,10 +13,6 @@ GRANT SELECT, INSERT, UPDATE ON TABLE staging.loaded_objects TO cardwatch_loader
 
 GRANT SELECT, INSERT ON TABLE staging.bad_objects TO cardwatch_loader;
 
-GRANT USAGE ON SCHEMA staging TO ROLE cardwatch_reader;
+GRANT USAGE ON SCHEMA staging, typed, facts, refresh, marts TO ROLE cardwatch_reader;
 
-GRANT USAGE ON SCHEMA marts TO ROLE cardwatch_reader;
-
-GRANT SELECT ON ALL TABLES IN SCHEMA staging TO ROLE cardwatch_reader;
-
-GRANT SELECT ON ALL TABLES IN SCHEMA marts TO ROLE cardwatch_reader;
+GRANT SELECT ON ALL TABLES IN SCHEMA staging, typed, facts, refresh, marts TO ROLE cardwatch_reader;

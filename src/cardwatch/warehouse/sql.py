@@ -1,24 +1,29 @@
 """The SQL files of `warehouse/` as the statements that a deployment runs.
 
 `tables/NNNN_name.sql` are migrations: each is run once, in order, and never changed afterwards.
-`staging/` and `marts/` hold one view a file, made anew whenever one of them changes. `access/` says
-who may do what; it goes with the views, because a new view has no grants.
+`marts/` holds one view a file, made anew whenever one of them changes. `access/` says who may do
+what; it goes with the views, because a new view has no grants. `refresh/` is the SQL that writes:
+`loads.sql` opens a round, then `<schema>/<table>.sql` brings one table up to date each.
 """
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 MIGRATIONS: Final = "tables"
-VIEWS: Final = ("staging", "marts")
+VIEWS: Final = ("marts",)
 GRANTS: Final = "access"
+REFRESH: Final = "refresh"
 
 _MIGRATION_FILE: Final = re.compile(r"\d{4}_[a-z0-9_]+")
 _VIEW_FILE: Final = re.compile(r"[a-z][a-z0-9_]*")
 # A comment, a quoted text, or the end of a statement; whatever is between them is neither.
+_NAMED_IN_HEADER: Final = re.compile(r"^-- (Reads|Writes): (.+)$", re.MULTILINE)
+_PARAMETER: Final = re.compile(r"(?<![:\w]):([a-z][a-z_]*)")
 _PART: Final = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"[^\"]*\"|;", re.DOTALL)
 
 
@@ -60,6 +65,28 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class RefreshStep:
+    """One file of `refresh/`: brings one table up to date, in one transaction."""
+
+    name: str
+    """The table it writes, like `typed.payment_event`."""
+    reads: frozenset[str]
+    """The tables it reads, its own left out; it comes after the steps that write them."""
+    statements: tuple[str, ...]
+    """With parameters like `:to_batch`, which `bind` fills in."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshSql:
+    """The SQL of a refresh."""
+
+    loads: RefreshStep
+    """Finds what is new and opens a batch."""
+    steps: tuple[RefreshStep, ...]
+    """Each after those that write what it reads."""
+
+
+@dataclass(frozen=True, slots=True)
 class WarehouseSql:
     """All that a deployment runs."""
 
@@ -95,6 +122,45 @@ def read_warehouse_sql(folder: Path) -> WarehouseSql:
         for statement in statements(path.read_text("utf-8"))
     ]
     return WarehouseSql(tuple(migrations), _in_order(views), tuple(grants))
+
+
+def read_refresh_sql(folder: Path) -> RefreshSql:
+    """Read the refresh's files below `folder`; raises WarehouseSqlError."""
+    loads = _read_step(folder / REFRESH / "loads.sql", f"{REFRESH}.loads")
+    steps = {
+        step.name: step
+        for path in sorted((folder / REFRESH).glob("*/*.sql"))
+        for step in [_read_step(path, f"{path.parent.name}.{path.stem}")]
+    }
+    order = _by_dependency({name: step.reads for name, step in steps.items()}, "steps")
+    return RefreshSql(loads, tuple(steps[name] for name in order))
+
+
+def bind(statement: str, **values: int | datetime) -> str:
+    """Fill in a statement's parameters as literals; raises KeyError for one without a value.
+
+    The Data API takes no parameters in a batch, and a literal lets the planner skip blocks.
+    """
+
+    def literal(found: re.Match[str]) -> str:
+        value = values[found[1]]
+        if isinstance(value, datetime):
+            return f"CAST('{value:%Y-%m-%d %H:%M:%S.%f}' AS TIMESTAMP)"
+        return str(int(value))
+
+    return _PARAMETER.sub(literal, statement)
+
+
+def _read_step(path: Path, table: str) -> RefreshStep:
+    text = path.read_text("utf-8")
+    named = {
+        kind: frozenset(names.replace(" ", "").split(","))
+        for kind, names in _NAMED_IN_HEADER.findall(text)
+    }
+    if named.get("Writes") != frozenset({table}) or "Reads" not in named:
+        msg = f"{path}: say what it reads in a line `-- Reads: …`, and `-- Writes: {table}`"
+        raise WarehouseSqlError(msg)
+    return RefreshStep(table, named["Reads"] - {table}, tuple(statements(text)))
 
 
 def statements(text: str) -> list[str]:
@@ -150,23 +216,33 @@ def _check_numbers(folder: Path, migrations: Sequence[Migration]) -> None:
 
 def _in_order(views: Mapping[str, View]) -> tuple[View, ...]:
     """Put each view after those it names; raises WarehouseSqlError when they go in a circle."""
-    names = re.compile("|".join(rf"\b{re.escape(name)}\b" for name in views)) if views else None
-    ordered: dict[str, View] = {}
+    if not views:
+        return ()
+    names = re.compile("|".join(rf"\b{re.escape(name)}\b" for name in views))
+    reads = {
+        name: set(names.findall(view.statement.partition(" AS ")[2]))
+        for name, view in views.items()
+    }
+    return tuple(views[name] for name in _by_dependency(reads, "views"))
+
+
+def _by_dependency(reads: Mapping[str, Collection[str]], what: str) -> list[str]:
+    """Put each name after those of the others that it reads."""
+    ordered: dict[str, None] = {}
 
     def visit(name: str, above: tuple[str, ...]) -> None:
-        if name in ordered or names is None:
+        if name in ordered:
             return
         if name in above:
-            msg = f"views read each other in a circle: {' -> '.join((*above, name))}"
+            msg = f"{what} read each other in a circle: {' -> '.join((*above, name))}"
             raise WarehouseSqlError(msg)
-        body = views[name].statement.partition(" AS ")[2]
-        for read in sorted(set(names.findall(body)) - {name}):
+        for read in sorted((set(reads[name]) & reads.keys()) - {name}):
             visit(read, (*above, name))
-        ordered[name] = views[name]
+        ordered[name] = None
 
-    for name in sorted(views):
+    for name in sorted(reads):
         visit(name, ())
-    return tuple(ordered.values())
+    return list(ordered)
 
 
 def _hash(texts: Sequence[str]) -> str:

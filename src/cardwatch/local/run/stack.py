@@ -34,6 +34,7 @@ from cardwatch.local.firehose import status as delivery_status
 from cardwatch.local.processes.logs import OLDER, cap_log
 from cardwatch.local.processes.run_folder import RunFolder
 from cardwatch.local.processes.supervisor import Program, Supervisor
+from cardwatch.local.refresher import Refresher
 from cardwatch.local.run.gauges import Gauges
 from cardwatch.local.run.status import State, Status, Tally
 from cardwatch.local.services import deploy, flink, ministack
@@ -130,6 +131,7 @@ class LocalStack:
         """When each step of the start was done, in seconds from its beginning."""
         self.supervisor = Supervisor(RunFolder(settings.var))
         self.server = WarehouseServer(settings.var / "postgres")
+        self.refresher = Refresher(self.server)
         self.cluster = flink.FlinkCluster(settings, root)
         self.job_id: str | None = None
         self.gauges = Gauges(
@@ -225,11 +227,9 @@ class LocalStack:
         self._postgres_wanted = True
         warehouse = Warehouse(self.server)
         warehouse.define()
+        warehouse.empty()
         warehouse.close()
-        with self.server.connect() as connection:
-            connection.execute(
-                "TRUNCATE staging.events, staging.loaded_objects, staging.bad_objects"
-            )
+        self.refresher.start()
 
     def _start_simulator(self) -> None:
         # Its schedule fires for the first time a minute after it was made.
@@ -369,12 +369,16 @@ class LocalStack:
             warehouse.close()
 
     def flush_delivery(self) -> None:
-        """Have all that is on the stream now staged; raises LocalStackError when it takes long."""
+        """Have all that is on the stream now staged, and the marts refreshed.
+
+        Raises LocalStackError when staging takes long.
+        """
         pid = self.supervisor.pids().get("delivery")
         with suppress(ProcessLookupError):
             if pid and delivery_status.request_flush(
                 self.settings.var, pid, timeout_seconds=FLUSH_SECONDS
             ):
+                self.refresher.refresh()
                 return
         status = delivery_status.read_status(self.settings.var)
         problem = (status and status.problem) or "it does not say why"
@@ -388,7 +392,8 @@ class LocalStack:
         """Give the picture of this moment."""
         now = datetime.now(UTC)
         gauges = self.gauges
-        troubles = tuple(o.error for o in self._observers if o.error) + gauges.troubles()
+        watched = (*self._observers, self.refresher)
+        troubles = tuple(o.error for o in watched if o.error) + gauges.troubles()
         pids = self.supervisor.pids()
         postgres = self.server.pid() if self._postgres_wanted else None
         return Status(
@@ -435,6 +440,7 @@ class LocalStack:
         for observer in self._observers:
             observer.stop()
         self._postgres_wanted = False
+        self.refresher.stop()
         # The supervisor's last act is to end whatever carries the run's mark, so PostgreSQL, which
         # does not like that, goes first.
         self.supervisor.stop_program("delivery")

@@ -1,0 +1,37 @@
+-- Question: which single payments were above the limit of their currency, and when was somebody
+-- paged?
+--
+-- One row per alert of the rule large_amount. observed and threshold are in the currency's units;
+-- paged_at is the first sent page that carries the alert, null while there is none.
+
+CREATE OR REPLACE VIEW marts.large_amounts AS
+WITH
+
+first_pages AS (
+    SELECT
+        alert_id,
+        MIN(happened_at) AS paged_at
+    FROM facts.page_alerts
+    WHERE state = 'SENT'
+    GROUP BY alert_id
+)
+
+SELECT
+    alerts.alert_id,
+    JSON_EXTRACT_ARRAY_ELEMENT_TEXT(alerts.payment_ids, 0) AS payment_id,
+    alerts.entity_kind,
+    alerts.entity_id,
+    alerts.card_last4,
+    alerts.currency,
+    alerts.observed,
+    alerts.threshold,
+    alerts.severity,
+    alerts.event_date_origin AS origin_at,
+    alerts.detected_at,
+    first_pages.paged_at,
+    freshness.lag_seconds
+FROM typed.rule_alert AS alerts
+LEFT JOIN first_pages
+    ON alerts.alert_id = first_pages.alert_id
+CROSS JOIN marts.freshness
+WHERE alerts.rule = 'large_amount';

@@ -1,0 +1,31 @@
+-- Question: what was paid each minute, per currency and status?
+-- Reads: typed.payment_event
+-- Writes: facts.spend_minutes
+--
+-- The minutes that new payments fall into, late ones too, are counted again as a whole. Records
+-- are counted: a payment that was authorized and then captured is one of either.
+
+CREATE TEMPORARY TABLE touched_minutes AS
+SELECT DISTINCT DATE_TRUNC('minute', event_date_origin) AS minute
+FROM typed.payment_event
+WHERE batch > :from_batch AND batch <= :to_batch;
+
+DELETE FROM facts.spend_minutes
+USING touched_minutes
+WHERE spend_minutes.minute = touched_minutes.minute;
+
+INSERT INTO facts.spend_minutes (minute, currency, status, record_count, amount)
+SELECT
+    touched_minutes.minute,
+    payment_event.currency,
+    payment_event.status,
+    COUNT(*) AS record_count,
+    SUM(payment_event.amount) AS amount
+FROM touched_minutes
+INNER JOIN typed.payment_event
+    ON
+        touched_minutes.minute <= payment_event.event_date_origin
+        AND DATEADD(MINUTE, 1, touched_minutes.minute) > payment_event.event_date_origin
+GROUP BY touched_minutes.minute, payment_event.currency, payment_event.status;
+
+DROP TABLE touched_minutes;
