@@ -1,10 +1,10 @@
 """Fakes with state: they keep what they are told, so a test looks at outcomes, not at calls."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from cardwatch.paging.ports import LedgerItem, PageMessage
+from cardwatch.paging.ports import LedgerItem, PageMessage, PageRefusedError
 from cardwatch.ports import NotKeptError, PutOutcome, StreamEntry, UndeliveredEntry
 from cardwatch.recovery.ports import DeadLetter, UnreadableObjectError
 from cardwatch.staging.ports import KnownStatus, RegistryUnavailableError
@@ -84,9 +84,11 @@ class FakeCardRegistry:
 
 @dataclass
 class FakePageLedger:
-    """A ledger in memory with the real one's limits."""
+    """A ledger in memory with the real one's limits; its index may be `behind` by some writes."""
 
     items: dict[str, LedgerItem] = field(default_factory=dict)
+    behind: int = 0
+    _indexes: list[dict[str, LedgerItem]] = field(default_factory=list)
 
     def read(self, keys: Collection[str]) -> Mapping[str, LedgerItem]:
         return {key: self.items[key] for key in keys if key in self.items}
@@ -97,12 +99,14 @@ class FakePageLedger:
             raise ValueError(msg)
         if any(self._version(item.key) != item.version for item in items):
             return False
+        self._indexes = [*self._indexes, dict(self.items)][-max(1, self.behind) :]
         for item in items:
             self.items[item.key] = replace(item, version=item.version + 1)
         return True
 
     def waiting(self, kind: str, *, limit: int) -> Sequence[str]:
-        found = [item for item in self.items.values() if item.unfinished == kind]
+        index = self._indexes[-self.behind] if 0 < self.behind <= len(self._indexes) else self.items
+        found = [item for item in index.values() if item.unfinished == kind]
         return [item.key for item in sorted(found, key=lambda item: item.since)[:limit]]
 
     def _version(self, key: str) -> int:
@@ -111,10 +115,16 @@ class FakePageLedger:
 
 @dataclass
 class FakePager:
-    """A channel in memory; each of `failures` is raised once instead of sending."""
+    """A channel in memory; each of `failures` is raised once instead of sending.
+
+    Each of `lost_answers` is raised once after sending. `refuses` says which messages it never
+    takes.
+    """
 
     sent: list[PageMessage] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
+    lost_answers: list[Exception] = field(default_factory=list)
+    refuses: Callable[[PageMessage], bool] = lambda _: False
 
     @property
     def channel(self) -> str:
@@ -123,7 +133,12 @@ class FakePager:
     def send(self, message: PageMessage) -> None:
         if self.failures:
             raise self.failures.pop(0)
+        if self.refuses(message):
+            msg = "the channel refuses this page"
+            raise PageRefusedError(msg)
         self.sent.append(message)
+        if self.lost_answers:
+            raise self.lost_answers.pop(0)
 
 
 @dataclass

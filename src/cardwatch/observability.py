@@ -23,6 +23,7 @@ NotifierMetric = Literal[
     "AlertsExpired",
     "PagesSent",
     "PagesRepeated",
+    "PagesRefused",
     "PageProblems",
     "PoisonRecords",
     "DetectionLag",

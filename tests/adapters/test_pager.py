@@ -3,6 +3,7 @@
 import json
 import random
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,12 +14,19 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     EndpointConnectionError,
     NoCredentialsError,
+    ParamValidationError,
     ReadTimeoutError,
 )
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.pager import SnsPager
-from cardwatch.paging.ports import PageMayBeSentError, PageMessage, PageNotSentError, Pager
+from cardwatch.paging.ports import (
+    PageMayBeSentError,
+    PageMessage,
+    PageNotSentError,
+    Pager,
+    PageRefusedError,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -90,6 +98,9 @@ URL = {"endpoint_url": "http://sns"}
         (EndpointConnectionError(**URL), PageNotSentError),
         (ConnectTimeoutError(**URL), PageNotSentError),
         (NoCredentialsError(), PageNotSentError),
+        (refused("AuthorizationError", 403), PageNotSentError),
+        (refused("InvalidParameter", 400), PageRefusedError),
+        (ParamValidationError(report="x"), PageRefusedError),
         (refused("InternalError", 500), PageMayBeSentError),
         (ReadTimeoutError(**URL), PageMayBeSentError),
         (ConnectionClosedError(**URL), PageMayBeSentError),
@@ -99,9 +110,16 @@ def test_a_failure_says_whether_the_page_may_have_gone_out(
     error: Exception, expected: type[Exception]
 ) -> None:
     sns = FailingSns(error)
-    with pytest.raises(expected, match="publishing to arn:topic failed"):
+    with pytest.raises(expected, match="publishing to arn:topic failed") as raised:
         SnsPager(cast("SNSClient", sns), "arn:topic").send(MESSAGE)
+    assert raised.type is expected
     assert sns.calls == 1
+
+
+def test_a_message_that_is_too_long_is_refused_for_what_it_is(aws: AwsClients) -> None:
+    topic = aws.sns().create_topic(Name=f"pages-{random.getrandbits(32):08x}")["TopicArn"]
+    with pytest.raises(PageRefusedError):
+        SnsPager(aws.sns(), topic).send(replace(MESSAGE, text="x" * 300_000))
 
 
 def test_a_server_error_is_not_tried_again_behind_the_pagers_back(

@@ -12,18 +12,23 @@ from botocore.exceptions import (
 )
 
 from cardwatch.aws.failures import FAILURES, Failure, code
-from cardwatch.paging.ports import PageMayBeSentError, PageMessage, PageNotSentError
+from cardwatch.paging.ports import (
+    PageMayBeSentError,
+    PageMessage,
+    PageNotSentError,
+    PageRefusedError,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
 _SERVER_ERROR: Final = 500
-_NEVER_REACHED: Final = (
-    EndpointConnectionError,
-    ConnectTimeoutError,
-    NoCredentialsError,
-    ParamValidationError,
+_NEVER_REACHED: Final = (EndpointConnectionError, ConnectTimeoutError, NoCredentialsError)
+_REFUSED: Final = frozenset(
+    {"InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid", "ValidationException"}
 )
+"""What SNS says of a message that is too long, or holds what it does not take (Amazon SNS API
+Reference, Publish, "Errors")."""
 
 
 class SnsPager:
@@ -41,7 +46,7 @@ class SnsPager:
         self._topic_arn = topic_arn
 
     def send(self, message: PageMessage) -> None:
-        """Publish one page; raises PageNotSentError or PageMayBeSentError."""
+        """Publish one page; raises PageNotSentError, PageRefusedError or PageMayBeSentError."""
         try:
             self._client.publish(
                 TopicArn=self._topic_arn,
@@ -64,7 +69,11 @@ class SnsPager:
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
             if status >= _SERVER_ERROR:
                 raise PageMayBeSentError(_problem(self._topic_arn, error)) from error
+            if code(error) in _REFUSED:
+                raise PageRefusedError(_problem(self._topic_arn, error)) from error
             raise PageNotSentError(_problem(self._topic_arn, error)) from error
+        except ParamValidationError as error:
+            raise PageRefusedError(_problem(self._topic_arn, error)) from error
         except _NEVER_REACHED as error:
             raise PageNotSentError(_problem(self._topic_arn, error)) from error
         except FAILURES as error:

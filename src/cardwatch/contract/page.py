@@ -7,6 +7,7 @@ from pydantic import Field
 from cardwatch.contract.fields import Contract, Identifier, Sha256
 
 PageState = Literal["SENT", "EXPIRED"]
+ExpiredReason = Literal["too_old", "refused"]
 
 
 class PageEvent(Contract):
@@ -17,7 +18,7 @@ class PageEvent(Contract):
     ]
     state: Annotated[
         PageState,
-        Field(description="SENT: handed to the channel. EXPIRED: too old to page, only recorded."),
+        Field(description="SENT: handed to the channel. EXPIRED: nobody was paged, only recorded."),
     ]
     alert_ids: Annotated[
         tuple[Sha256, ...], Field(min_length=1, description="The alerts it accounts for.")
@@ -27,3 +28,10 @@ class PageEvent(Contract):
         bool,
         Field(strict=True, description="An earlier page may have carried some of the same alerts."),
     ]
+    reason: Annotated[
+        ExpiredReason | None,
+        Field(
+            description="EXPIRED only: the alerts were too old, or the channel refused their page "
+            "until they were; absent means too_old."
+        ),
+    ] = None

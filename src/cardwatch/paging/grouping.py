@@ -16,6 +16,8 @@ from cardwatch.paging.records import (
     PageState,
     page_id,
 )
+from cardwatch.paging.rules import words_of
+from cardwatch.paging.throttle import MAX_CLOCK_DIFFERENCE, reserved
 
 MAX_ALERTS_PER_PAGE: Final = 900
 """So that the ids fit a PAGE_EVENT (65,535 bytes) and the channel's message (256 KB)."""
@@ -36,7 +38,15 @@ class Policy:
 
     def too_old(self, alert: PagedAlert, now: datetime) -> bool:
         """Say whether paging this alert helps nobody any more."""
-        return now - alert.happened_at > self.max_age
+        return now - alert.ages_from > self.max_age
+
+    def is_over(self, lease_until: datetime, now: datetime) -> bool:
+        """Say whether a lease has run out, or was given by a clock that is too far ahead."""
+        return not now < lease_until <= now + self.lease + MAX_CLOCK_DIFFERENCE
+
+    def reserved_from(self, rule: str) -> int:
+        """Give how many tokens of the bucket this rule must leave to the urgent ones."""
+        return 0 if words_of(rule).urgent else reserved(self.pages_per_minute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +70,22 @@ class Plan:
 
 
 def enter(alerts: Sequence[PagedAlert], *, now: datetime, policy: Policy) -> Iterator[Entry]:
-    """Make entries of new alerts."""
-    for start in range(0, len(alerts), MAX_ALERTS_PER_ENTRY):
-        part = alerts[start : start + MAX_ALERTS_PER_ENTRY]
-        yield Entry.received(part, now=now, lease_until=now + policy.lease)
+    """Make entries of new alerts, each of one rule."""
+    rules: dict[str, list[PagedAlert]] = {}
+    for alert in alerts:
+        rules.setdefault(alert.rule, []).append(alert)
+    for same in rules.values():
+        for start in range(0, len(same), MAX_ALERTS_PER_ENTRY):
+            part = same[start : start + MAX_ALERTS_PER_ENTRY]
+            yield Entry.received(part, now=now, lease_until=now + policy.lease)
+
+
+def by_rule(entries: Iterable[Entry]) -> list[list[Entry]]:
+    """Part entries by their rules, urgent rules first."""
+    parts: dict[str, list[Entry]] = {}
+    for entry in entries:
+        parts.setdefault(entry.rule, []).append(entry)
+    return sorted(parts.values(), key=lambda part: not words_of(part[0].rule).urgent)
 
 
 def fitting(entries: Iterable[Entry], *, beside: Sequence[Entry] = ()) -> list[Entry]:
@@ -89,6 +111,7 @@ def plan(
 ) -> Plan:
     """Decide what becomes of one's own entries, and of held ones that a page can carry along.
 
+    All are of one rule, and there is at least one.
     With a token, or when all alerts are too old and nobody is paged, they make one page. Without
     one they wait. `expired` are records of expired alerts that no page has told of yet.
     """
@@ -113,11 +136,13 @@ def plan(
         earlier_expired=sum(len(page.expired_ids) + page.earlier_expired for page in expired),
         since=now,
         lease_until=now + policy.lease,
+        urgent=words_of(entries[0].rule).urgent,
     )
     if not fresh:
         # The records that nobody has told of stay as they are: this one is told of, not sent.
         return Plan(page.model_copy(update={"earlier_expired": 0}).expired(now), paged)
-    rest = bucket.bucket.take(policy.pages_per_minute, now)
+    kept = policy.reserved_from(entries[0].rule)
+    rest = bucket.bucket.take(policy.pages_per_minute, now, reserved=kept)
     if rest is None:
         return Plan(None, tuple(entry.held() for entry in own))
     spent = bucket.model_copy(update={"bucket": rest})

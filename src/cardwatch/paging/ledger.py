@@ -54,9 +54,9 @@ class Ledger:
 
     def waiting_entries(self, work: Work, *, limit: int) -> list[Entry]:
         """Read entries in a state of work, oldest first."""
-        states = {Work.RECEIVED: EntryState.RECEIVED, Work.HELD: EntryState.HELD}
+        state = EntryState.RECEIVED if work is Work.RECEIVED else EntryState.HELD
         items = self._waiting(work, limit)
-        return [entry for entry in map(Entry.of, items) if entry.state is states[work]]
+        return [entry for entry in map(Entry.of, items) if entry.state is state]
 
     def waiting_pages(self, work: Work, *, limit: int) -> list[Page]:
         """Read pages in a state of work, oldest first."""

@@ -1,95 +1,96 @@
-"""The words of a page: plain text that reads well in an e-mail and on a phone."""
+"""A page as plain text that reads well in an e-mail and on a phone; a rule's own words are its."""
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Final
 
+from cardwatch.paging import phrases
 from cardwatch.paging.alerts import PagedAlert
 from cardwatch.paging.grouping import Policy
 from cardwatch.paging.ports import PageMessage
 from cardwatch.paging.records import Page
+from cardwatch.paging.rules import words_of
+from cardwatch.paging.words import Line
 
 MAX_LISTED: Final = 20
 MAX_SUBJECT: Final = 100
 """SNS takes no longer subject, and only ASCII without line breaks."""
 _TOTALS_IN_SUBJECT: Final = 2
 
-WHAT_TO_DO: Final = """\
-What to do
-1. Block the card, if it is not blocked yet.
-2. Stop or reverse the payment.
-3. Call the account holder on the number on file."""
+WHAT_TO_DO: Final = "What to do"
 
 _REPEAT: Final = """\
 THIS MAY BE A REPEAT. The page below may have reached you before, under the same page id. If it \
 has, there is nothing new in it."""
+_SHORT: Final = """\
+The channel refused this page in full, so this is the short one. Look the alerts up by this page's \
+id: the PAGE_EVENT of that id lists them."""
 
 
 def compose(page: Page, alerts: Sequence[PagedAlert], policy: Policy) -> PageMessage:
-    """Write a page about these alerts, the newest payment first, at most 20 of them in full."""
+    """Write a page about alerts of one rule, the newest first, at most 20 of them in full."""
     ordered = sorted(alerts, key=lambda alert: (alert.happened_at, alert.alert_id), reverse=True)
+    words = words_of(ordered[0].rule)
     listed, unlisted = ordered[:MAX_LISTED], ordered[MAX_LISTED:]
-    paragraphs = [_headline(ordered)]
+    paragraphs = [words.headline(ordered)]
     if page.repeat:
         paragraphs.append(_REPEAT)
     paragraphs += [
-        _details(alert, number if len(ordered) > 1 else None)
+        _details(words.details(alert), alert, number if len(ordered) > 1 else None)
         for number, alert in enumerate(listed, start=1)
     ]
     if unlisted:
-        paragraphs.append(f"And {len(unlisted)} more, not listed here: {_totals(unlisted)}.")
-    paragraphs.append(WHAT_TO_DO)
+        rest = words.totals(unlisted, None)
+        paragraphs.append(f"And {len(unlisted)} more, not listed here: {rest}.")
+    steps = [f"{n}. {step}" for n, step in enumerate(words.what_to_do(ordered), start=1)]
+    paragraphs.append("\n".join([WHAT_TO_DO, *steps]))
     paragraphs += _notes(page, policy)
-    paragraphs.append(f"Page: {page.page_id}\nAlerts in this page: {len(ordered)}")
+    return _message(page, _subject(page, ordered), [*paragraphs, _footer(page, ordered)])
+
+
+def compose_short(page: Page, alerts: Sequence[PagedAlert]) -> PageMessage:
+    """Write what a channel takes that refused the page in full: nothing in it comes from outside.
+
+    It accounts for the same alerts.
+    """
+    subject = f"{phrases.counted(len(alerts), 'alert')}: page {page.page_id} in short"
+    if page.repeat:
+        subject = f"May be a repeat: {subject}"
+    paragraphs = [subject, *([_REPEAT] if page.repeat else []), _SHORT, _footer(page, alerts)]
+    return _message(page, subject, paragraphs)
+
+
+def _message(page: Page, subject: str, paragraphs: Sequence[str]) -> PageMessage:
     return PageMessage(
         page_id=page.page_id,
-        subject=_subject(page, ordered),
+        subject=subject,
         text="\n\n".join(paragraphs) + "\n",
         alert_ids=page.alert_ids,
         repeat=page.repeat,
     )
 
 
+def _footer(page: Page, alerts: Sequence[PagedAlert]) -> str:
+    return f"Page: {page.page_id}\nAlerts in this page: {len(alerts)}"
+
+
 def _subject(page: Page, alerts: Sequence[PagedAlert]) -> str:
+    words = words_of(alerts[0].rule)
     if len(alerts) == 1:
-        alert = alerts[0]
-        place = ", ".join(part for part in (alert.city, alert.country) if part)
-        amount = _amount(alert) or "amount unknown"
-        what = ", ".join(part for part in (amount, place) if part)
-        text = f"Stolen card {alert.card}: {what}"
+        text = words.subject(alerts[0])
     else:
-        text = f"{_headline(alerts)}: {_totals(alerts, at_most=_TOTALS_IN_SUBJECT)}"
+        text = f"{words.headline(alerts)}: {words.totals(alerts, _TOTALS_IN_SUBJECT)}"
     text = f"May be a repeat: {text}" if page.repeat else text
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     plain = " ".join(plain.split())
     return plain if len(plain) <= MAX_SUBJECT else plain[: MAX_SUBJECT - 3].rstrip() + "..."
 
 
-def _headline(alerts: Sequence[PagedAlert]) -> str:
-    cards = len({alert.card_token for alert in alerts})
-    if len(alerts) == 1:
-        return "A payment on a stolen card"
-    return f"{len(alerts)} payments on {cards} stolen card{'s' if cards > 1 else ''}"
-
-
-def _details(alert: PagedAlert, number: int | None) -> str:
-    place = ", ".join(part for part in (alert.city, alert.country) if part)
-    delay = alert.detected_at - alert.happened_at
-    payment = alert.payment_id or "unknown"
-    lines = [
-        f"{number}. Card {alert.card}" if number else f"Card: {alert.card}",
-        f"Amount: {_amount(alert) or 'unknown'}",
-        f"Merchant: {alert.merchant or 'unknown'}",
-        f"Place: {place or 'unknown'}",
-        f"Happened: {_time(alert.happened_at)}",
-        f"Detected: {_time(alert.detected_at)}, {_span(delay)} later",
-        f"Why: {alert.reason or 'no reason given'}",
-        f"Payment: {payment}" + (f", account {alert.account_id}" if alert.account_id else ""),
-        f"Alert: {alert.alert_id}",
-    ]
-    return "\n".join(lines)
+def _details(lines: Sequence[Line], alert: PagedAlert, number: int | None) -> str:
+    (entity, name), *others = lines
+    first = f"{number}. {entity} {name}" if number else f"{entity}: {name}"
+    said = [f"{label}: {value}" for label, value in [*others, ("Alert", alert.alert_id)]]
+    return "\n".join([first, *said])
 
 
 def _notes(page: Page, policy: Policy) -> Iterable[str]:
@@ -99,42 +100,6 @@ def _notes(page: Page, policy: Policy) -> Iterable[str]:
     expired = len(page.expired_ids) + page.earlier_expired
     if expired:
         verb = "alert was" if expired == 1 else "alerts were"
-        age = _span(policy.max_age)
-        yield f"{expired} {verb} older than {age} and not paged, only recorded as EXPIRED."
-
-
-def _amount(alert: PagedAlert) -> str | None:
-    if alert.amount is None:
-        return None
-    return f"{alert.amount:f} {alert.currency or '(currency unknown)'}"
-
-
-def _totals(alerts: Iterable[PagedAlert], at_most: int | None = None) -> str:
-    """Add up per currency; currencies are never added together."""
-    sums: dict[str, Decimal] = {}
-    unknown = 0
-    for alert in alerts:
-        if alert.amount is None:
-            unknown += 1
-        else:
-            currency = alert.currency or "(currency unknown)"
-            sums[currency] = sums.get(currency, Decimal(0)) + alert.amount
-    parts = [f"{amount:f} {currency}" for currency, amount in sorted(sums.items())]
-    if unknown:
-        parts.append(f"{unknown} with amount unknown")
-    if at_most is not None and len(parts) > at_most:
-        parts = [*parts[:at_most], "more"]
-    return " + ".join(parts) if at_most is not None else ", ".join(parts)
-
-
-def _time(instant: datetime) -> str:
-    return f"{instant:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _span(span: timedelta) -> str:
-    """Say a length of time in the largest unit that leaves no fraction worth reading."""
-    seconds = max(0, round(span.total_seconds()))
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{round(seconds / size)} {unit}"
-    return f"{seconds} s"
+        age = phrases.span(policy.max_age)
+        why = f"older than {age}, or refused by the channel until then"
+        yield f"{expired} {verb} not paged, only recorded as EXPIRED: {why}."

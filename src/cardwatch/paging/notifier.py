@@ -9,15 +9,23 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from cardwatch.backoff import Backoff
 from cardwatch.contract.alert import PaymentAlert
-from cardwatch.contract.page import PageEvent
+from cardwatch.contract.page import ExpiredReason, PageEvent
 from cardwatch.contract.page import PageState as PageEventState
+from cardwatch.contract.rule_alert import RuleAlert
 from cardwatch.contract.streams import Envelope, RejectedRecord, read_event
 from cardwatch.paging.alerts import PagedAlert
-from cardwatch.paging.grouping import MAX_MENTIONS, Policy, enter, fitting, plan
+from cardwatch.paging.grouping import MAX_MENTIONS, Policy, by_rule, enter, fitting, plan
 from cardwatch.paging.ledger import Known, Ledger
-from cardwatch.paging.message import compose
-from cardwatch.paging.ports import PageLedger, PageMayBeSentError, PageNotSentError, Pager
+from cardwatch.paging.message import compose, compose_short
+from cardwatch.paging.ports import (
+    PageLedger,
+    PageMayBeSentError,
+    PageNotSentError,
+    Pager,
+    PageRefusedError,
+)
 from cardwatch.paging.records import Entry, EntryState, Page, PageState, Work
 from cardwatch.ports import Clock, DeadLetters, EventStream, NotKeptError, StreamEntry
 
@@ -25,9 +33,9 @@ SOURCE: Final = "notifier"
 """Under which name poison is kept."""
 NOT_AN_ALERT: Final = "not_an_alert"
 
-_TRIES: Final = 6
-"""How often a write is tried when concurrent attempts change the same items."""
-_PAUSE_SECONDS: Final = 0.02
+_TRIES: Final = Backoff(tries=10, first_seconds=0.04, longest_seconds=0.5, patience_seconds=4.0)
+"""How often a write is tried when concurrent attempts change the same items: the bucket is one for
+all shards, and attempts that waited equally long would meet there again and again."""
 _LOOK_AHEAD: Final = 100
 """How many waiting items one look brings."""
 _CLOCK_TOLERANCE: Final = timedelta(days=1)
@@ -54,6 +62,8 @@ class Outcome:
     expired: int = 0
     pages_sent: int = 0
     pages_repeated: int = 0
+    pages_refused: int = 0
+    """Pages that the channel refuses for what they are, each time that it does."""
     poison: Counter[str] = field(default_factory=Counter)
     """Poison records by reason."""
     detection_lags_ms: list[float] = field(default_factory=list)
@@ -115,15 +125,17 @@ class Notifier:
         run = Outcome()
         now = self._clock.now()
         late = self._ledger.waiting_pages(Work.EVENT, limit=_LOOK_AHEAD)
-        run.ended += [page for page in late if page.lease_until <= now]
-        for page in self._ledger.waiting_pages(Work.PAGE, limit=_LOOK_AHEAD):
-            if page.lease_until <= now:
-                self._retry(page, run)
+        run.ended += [page for page in late if self._policy.is_over(page.lease_until, now)]
+        for work in (Work.PAGE, Work.PAGE_OTHER):
+            for page in self._ledger.waiting_pages(work, limit=_LOOK_AHEAD):
+                if self._policy.is_over(page.lease_until, now):
+                    self._retry(page, run)
         orphans = self._ledger.waiting_entries(Work.RECEIVED, limit=_LOOK_AHEAD)
         taken = [mine for entry in orphans if (mine := self._take_over(entry))]
         self._page_all(taken, run)
         while not run.channel_down and self._page((), run):
             pass
+        self._retry_refused(run)
         self._announce(run)
         return run
 
@@ -136,20 +148,21 @@ class Notifier:
             poison.setdefault(rejected.reason, []).append(record)
             return None
         alert = event.event_json_data
-        if not isinstance(alert, PaymentAlert):
+        if not isinstance(alert, PaymentAlert | RuleAlert):
             poison.setdefault(NOT_AN_ALERT, []).append(record)
             return None
-        if not alert.late:
+        paged = PagedAlert.of(event)
+        if isinstance(alert, PaymentAlert) and not alert.late and paged.found_by == "stream":
             run.detection_lags_ms.append(_milliseconds(alert.window_end, alert.detected_at))
-        return PagedAlert.of(event)
+        return paged
 
     def _settle(self, alerts: Mapping[str, PagedAlert], run: Outcome) -> set[str]:
         """Bring these alerts to a durable end; give the ids of those that are not there yet."""
         known = self._ledger.known(list(alerts))
         new = {i: alert for i, alert in alerts.items() if i not in known.entry_by_alert}
         mine, unsettled = self._resolve(known, run)
-        for _ in range(_TRIES):
-            if not new or run.channel_down:
+        for _ in _TRIES.attempts(self._clock) if new else ():
+            if run.channel_down:
                 break
             collided = self._enter(new, mine, run)
             known = self._ledger.known(list(collided)) if collided else Known({}, {})
@@ -157,6 +170,8 @@ class Notifier:
             more, busy = self._resolve(known, run)
             mine += more
             unsettled |= busy
+            if not new:
+                break
         unsettled |= set(new)
         return unsettled | self._page_all(mine, run)
 
@@ -191,9 +206,10 @@ class Notifier:
                 settled = mine is not None
             elif entry.state is EntryState.PENDING:
                 page = known.page(entry)
-                if page is not None and page.state is PageState.PENDING:
+                # One that the channel refuses is the schedule's, or it would stop the shard.
+                if page is not None and page.state is PageState.PENDING and not page.refused:
                     if page.page_id not in retried:
-                        expired = page.lease_until <= self._clock.now()
+                        expired = self._policy.is_over(page.lease_until, self._clock.now())
                         retried[page.page_id] = expired and self._retry(page, run)
                     settled = retried[page.page_id]
             if not settled:
@@ -202,7 +218,7 @@ class Notifier:
 
     def _take_over(self, entry: Entry) -> Entry | None:
         now = self._clock.now()
-        if now < entry.lease_until:
+        if not self._policy.is_over(entry.lease_until, now):
             return None
         leased = entry.leased(now + self._policy.lease)
         return leased.written() if self._ledger.commit([leased.item()]) else None
@@ -210,25 +226,25 @@ class Notifier:
     def _page_all(self, entries: Sequence[Entry], run: Outcome) -> set[str]:
         """Page one's own entries; give the ids of the alerts that are not settled by it."""
         unsettled: set[str] = set()
-        left = list(entries)
-        while left:
-            group = fitting(left)
-            left = left[len(group) :]
-            settled = self._hold(group, run) if run.channel_down else self._page(group, run)
-            if not settled:
-                unsettled.update(alert.alert_id for entry in group for alert in entry.alerts)
+        for left in by_rule(entries):
+            while left:
+                group = fitting(left)
+                left = left[len(group) :]  # noqa: PLW2901  what is left of this rule's
+                settled = self._hold(group, run) if run.channel_down else self._page(group, run)
+                if not settled:
+                    unsettled.update(alert.alert_id for entry in group for alert in entry.alerts)
         return unsettled
 
     def _page(self, own: Sequence[Entry], run: Outcome) -> bool:
         """Make one page of one's own entries and what waits; say whether it came to an end.
 
+        One's own are of one rule, and what waits of the same.
         Without entries of one's own, it also says no when there is nothing to do or no token.
         """
-        for attempt in range(_TRIES):
-            self._clock.sleep(attempt * _PAUSE_SECONDS)
+        for attempt in _TRIES.attempts(self._clock):
             now = self._clock.now()
             # Another attempt may be carrying the same ones: then one's own go alone.
-            carry = attempt == 0 or not own
+            carry = attempt == 1 or not own
             held = self._waiting_beside(own) if carry else []
             if not own and not held:
                 return False
@@ -248,8 +264,13 @@ class Notifier:
         return self._hold(own, run) if own else False
 
     def _waiting_beside(self, own: Sequence[Entry]) -> list[Entry]:
-        held = self._ledger.waiting_entries(Work.HELD, limit=_LOOK_AHEAD)
-        return fitting(held, beside=own)
+        """Find held entries of one's own rule, or without any of one rule, an urgent one first."""
+        for work in (Work.HELD, Work.HELD_OTHER):
+            held = self._ledger.waiting_entries(work, limit=_LOOK_AHEAD)
+            rule = own[0].rule if own else held[0].rule if held else None
+            if same := [entry for entry in held if entry.rule == rule]:
+                return fitting(same, beside=own)
+        return []
 
     def _hold(self, entries: Sequence[Entry], run: Outcome) -> bool:
         if not self._ledger.commit([entry.held().item() for entry in entries]):
@@ -267,15 +288,18 @@ class Notifier:
         entries = list(self._ledger.entries(page.entry_ids).values())
         told = set(page.alert_ids)
         alerts = [a for entry in entries for a in entry.alerts if a.alert_id in told]
-        for attempt in range(_TRIES):
-            self._clock.sleep(attempt * _PAUSE_SECONDS)
+        for _ in _TRIES.attempts(self._clock):
             now = self._clock.now()
-            if all(self._policy.too_old(alert, now) for alert in alerts):
+            # What may have reached people is not to be recorded as never paged: it is sent again,
+            # marked, until the channel answers.
+            too_old = all(self._policy.too_old(alert, now) for alert in alerts)
+            if not alerts or (too_old and not page.may_be_out):
                 ended = page.expired(now)
                 return self._ledger.commit([ended.item()]) and self._end(ended.written(), run)
             per_minute = self._policy.pages_per_minute
             bucket = self._ledger.bucket(pages_per_minute=per_minute, now=now)
-            rest = bucket.bucket.take(per_minute, now)
+            kept = self._policy.reserved_from(alerts[0].rule)
+            rest = bucket.bucket.take(per_minute, now, reserved=kept)
             if rest is None:
                 return True
             retried = page.retried(now + self._policy.lease)
@@ -293,7 +317,10 @@ class Notifier:
         told = set(page.alert_ids)
         alerts = [a for entry in entries for a in entry.alerts if a.alert_id in told]
         try:
-            self._pager.send(compose(page, alerts, self._policy))
+            self._send(page, alerts, run)
+        except PageRefusedError as error:
+            run.problems.append(str(error))
+            return self._ledger.commit([page.set_aside(self._clock.now()).item()])
         except (PageNotSentError, PageMayBeSentError) as error:
             run.channel_down = True
             run.problems.append(str(error))
@@ -303,16 +330,35 @@ class Notifier:
             return False
         return self._record_sent(page, alerts, run)
 
+    def _send(self, page: Page, alerts: Sequence[PagedAlert], run: Outcome) -> None:
+        try:
+            self._pager.send(compose(page, alerts, self._policy))
+        except PageRefusedError as error:
+            run.pages_refused += 1
+            run.problems.append(f"{error}; the short one goes instead of page {page.page_id}")
+            self._pager.send(compose_short(page, alerts))
+
+    def _retry_refused(self, run: Outcome) -> None:
+        """Try what the channel refused: one page, and as long as it takes them the next ones."""
+        refused = run.pages_refused
+        now = self._clock.now()
+        for page in self._ledger.waiting_pages(Work.REFUSED, limit=_LOOK_AHEAD):
+            if self._policy.is_over(page.lease_until, now):
+                self._retry(page, run)
+            if run.channel_down or run.pages_refused > refused:
+                break
+
     def _record_sent(self, page: Page, alerts: Sequence[PagedAlert], run: Outcome) -> bool:
-        for attempt in range(_TRIES):
-            self._clock.sleep(attempt * _PAUSE_SECONDS)
+        for _ in _TRIES.attempts(self._clock):
             now = self._clock.now()
             sent = page.sent(now)
             if self._ledger.commit([sent.item()]):
                 run.paged += len(alerts)
                 run.pages_sent += 1
                 run.pages_repeated += sent.repeat
-                run.latencies_ms += [_milliseconds(alert.happened_at, now) for alert in alerts]
+                # What was found later by another path says nothing of how fast this one is.
+                live = [alert for alert in alerts if alert.found_by == "stream"]
+                run.latencies_ms += [_milliseconds(alert.happened_at, now) for alert in live]
                 return self._end(sent.written(), run)
             if (end := self._end_by_another(page)) is not None:
                 return end
@@ -362,11 +408,12 @@ def page_events(page: Page, channel: str) -> Iterator[Envelope]:
     """Give the PAGE_EVENTs of a page that ended; the same ones on every try."""
     if page.ended_at is None:
         return
-    steps: list[tuple[PageEventState, tuple[str, ...]]] = [
-        ("SENT", page.alert_ids),
-        ("EXPIRED", page.expired_ids),
+    why: ExpiredReason = "refused" if page.refused else "too_old"
+    steps: list[tuple[PageEventState, tuple[str, ...], dict[str, ExpiredReason]]] = [
+        ("SENT", page.alert_ids, {}),
+        ("EXPIRED", page.expired_ids, {"reason": why}),
     ]
-    for state, alert_ids in steps:
+    for state, alert_ids, reason in steps:
         if alert_ids:
             yield Envelope(
                 type="PAGE_EVENT",
@@ -379,6 +426,7 @@ def page_events(page: Page, channel: str) -> Iterator[Envelope]:
                     alert_ids=alert_ids,
                     channel=channel,
                     repeat=page.repeat and state == "SENT",
+                    **reason,
                 ),
             )
 

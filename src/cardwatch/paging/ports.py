@@ -67,6 +67,10 @@ class PageNotSentError(Exception):
     """The channel refused the page or was not reached: nobody has received it."""
 
 
+class PageRefusedError(PageNotSentError):
+    """The channel refuses this page for what it is, and will refuse it again; others may pass."""
+
+
 class PageMayBeSentError(Exception):
     """The channel did not answer: the page may have gone out."""
 
@@ -80,5 +84,5 @@ class Pager(Protocol):
         ...
 
     def send(self, message: PageMessage) -> None:
-        """Send one page, once; raises PageNotSentError or PageMayBeSentError."""
+        """Send one page, once; raises PageNotSentError, PageRefusedError or PageMayBeSentError."""
         ...

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cardwatch.contract.fields import EventTime
 from cardwatch.paging.alerts import PagedAlert
 from cardwatch.paging.ports import LedgerItem
+from cardwatch.paging.rules import words_of
 from cardwatch.paging.throttle import TokenBucket
 
 MAX_ALERTS_PER_ENTRY: Final = 90
@@ -50,9 +51,15 @@ class Work(StrEnum):
     RECEIVED = "received"
     """An entry whose attempt may have died."""
     HELD = "held"
-    """An entry that waits for a page."""
+    """An entry that waits for a page, of an urgent rule."""
+    HELD_OTHER = "held_other"
+    """The same of another rule, so that however many wait, they hide no urgent one."""
     PAGE = "page"
-    """A page that is not sent yet."""
+    """A page that is not sent yet, of an urgent rule."""
+    PAGE_OTHER = "page_other"
+    """The same of another rule."""
+    REFUSED = "refused"
+    """A page that the channel refuses for what it is; it is tried after everything else."""
     EVENT = "event"
     """A page whose PAGE_EVENT is not on the stream yet."""
     MENTION = "mention"
@@ -133,6 +140,11 @@ class Entry(_Record):
             lease_until=lease_until,
         )
 
+    @property
+    def rule(self) -> str:
+        """Name the rule of its alerts; all of an entry's are of one."""
+        return self.alerts[0].rule
+
     def markers(self) -> list[Marker]:
         """Give the markers that are written with the entry."""
         return [
@@ -154,7 +166,8 @@ class Entry(_Record):
 
     def item(self) -> LedgerItem:
         """Give the item to write."""
-        work = {EntryState.RECEIVED: Work.RECEIVED, EntryState.HELD: Work.HELD}
+        held = Work.HELD if words_of(self.rule).urgent else Work.HELD_OTHER
+        work = {EntryState.RECEIVED: Work.RECEIVED, EntryState.HELD: held}
         return self._item(self.key(self.entry_id), self.state, work.get(self.state))
 
 
@@ -173,6 +186,10 @@ class Page(_Record):
     earlier_expired: int = 0
     """How many alerts expired since the page before."""
     lease_until: EventTime
+    urgent: bool = True
+    """Whether its rule is."""
+    refused: bool = False
+    """The channel refused it for what it is."""
     may_be_sent: bool = True
     """Whether an attempt may have handed it to the channel; no only when the channel refused."""
     repeat: bool = False
@@ -195,6 +212,15 @@ class Page(_Record):
             lease_until=lease_until, repeat=self.repeat or self.may_be_sent, may_be_sent=True
         )
 
+    @property
+    def may_be_out(self) -> bool:
+        """Say whether some attempt may have handed it to the channel; then it never expires."""
+        return self.may_be_sent or self.repeat
+
+    def set_aside(self, now: datetime) -> Self:
+        """Give up the lease of a page that the channel refuses; the schedule tries it again."""
+        return self._next(lease_until=now, may_be_sent=False, refused=True)
+
     def released(self, now: datetime, *, may_be_sent: bool) -> Self:
         """Give up the lease after the channel failed."""
         return self._next(lease_until=now, may_be_sent=may_be_sent)
@@ -204,7 +230,7 @@ class Page(_Record):
         return self._next(state=PageState.SENT, ended_at=now)
 
     def expired(self, now: datetime) -> Self:
-        """Record that its alerts became too old before the channel took it."""
+        """Record that its alerts became too old before the channel took it, or took it at all."""
         return self._next(
             state=PageState.EXPIRED,
             alert_ids=(),
@@ -226,7 +252,9 @@ class Page(_Record):
 
     def _work(self) -> Work | None:
         if self.state is PageState.PENDING:
-            return Work.PAGE
+            if self.refused:
+                return Work.REFUSED
+            return Work.PAGE if self.urgent else Work.PAGE_OTHER
         if not self.announced:
             return Work.EVENT
         if self.state is PageState.EXPIRED and not self.mentioned:

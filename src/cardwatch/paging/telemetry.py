@@ -58,6 +58,7 @@ class MeasuredNotifier:
         count(self.metrics, "AlertsExpired", outcome.expired)
         count(self.metrics, "PagesSent", outcome.pages_sent)
         count(self.metrics, "PagesRepeated", outcome.pages_repeated)
+        count(self.metrics, "PagesRefused", outcome.pages_refused)
         count(self.metrics, "PageProblems", len(outcome.problems))
         count(self.metrics, "PoisonRecords", outcome.poison.total())
         for lag in outcome.detection_lags_ms:

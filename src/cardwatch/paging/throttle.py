@@ -1,6 +1,6 @@
 """The token bucket: how many pages may go out."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
@@ -9,6 +9,16 @@ from cardwatch.contract.fields import EventTime
 
 MAX_PAGES_PER_SECOND: Final = 9
 """SNS deactivates an e-mail subscription at 10 messages a second."""
+
+
+MAX_CLOCK_DIFFERENCE: Final = timedelta(seconds=60)
+"""How far ahead another host's clock is believed to be: one that is hours ahead, as a laptop's is
+that has slept, must not stop paging until the others have caught up."""
+
+
+def reserved(pages_per_minute: int) -> int:
+    """Give how many tokens only urgent rules may take: half of what may go out at once."""
+    return burst(pages_per_minute) // 2
 
 
 def burst(pages_per_minute: int) -> int:
@@ -30,12 +40,20 @@ class TokenBucket(BaseModel):
         """Give the bucket nobody has taken from yet."""
         return cls(tokens=burst(pages_per_minute), at=now)
 
-    def take(self, pages_per_minute: int, now: datetime) -> "TokenBucket | None":
-        """Give the bucket with one token less, or None when there is no whole one.
+    def take(
+        self, pages_per_minute: int, now: datetime, *, reserved: int = 0
+    ) -> "TokenBucket | None":
+        """Give the bucket with one token less, or None when it has no whole one beside `reserved`.
 
-        Time never runs backwards for it, whatever the hosts' clocks do.
+        Its time does not run backwards. Where it was set by a clock that is too far ahead to be
+        believed, it starts anew: a bucket from which nothing can be taken is never written, so it
+        could not be set right in steps.
         """
+        if self.at > now + MAX_CLOCK_DIFFERENCE:
+            return TokenBucket.full(pages_per_minute, now).take(
+                pages_per_minute, now, reserved=reserved
+            )
         at = max(now, self.at)
         gained = (at - self.at).total_seconds() * pages_per_minute / 60
         tokens = min(float(burst(pages_per_minute)), self.tokens + gained)
-        return TokenBucket(tokens=tokens - 1, at=at) if tokens >= 1 else None
+        return TokenBucket(tokens=tokens - 1, at=at) if tokens >= 1 + reserved else None

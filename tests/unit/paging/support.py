@@ -11,6 +11,7 @@ from tests.fakes import NOON, FakeClock, FakeDeadLetters, FakeEventStream, FakeP
 
 from cardwatch.contract.alert import PaymentAlert, alert_id
 from cardwatch.contract.page import PageEvent
+from cardwatch.contract.rule_alert import RuleAlert, rule_alert_id
 from cardwatch.contract.streams import Envelope, read_event
 from cardwatch.paging.grouping import Policy
 from cardwatch.paging.notifier import AlertRecord, Notifier, Outcome
@@ -50,6 +51,49 @@ def alert_event(number: int = 1, *, at: datetime = NOON, **fields: Any) -> Envel
     alert = PaymentAlert.model_validate(data)
     return Envelope(
         type="PAYMENT_ALERT",
+        event_id=alert.alert_id,
+        schema_version=1,
+        event_date_origin=at,
+        event_json_data=alert,
+    )
+
+
+def rule_alert_event(
+    number: int = 1,
+    *,
+    at: datetime = NOON,
+    **fields: Any,  # noqa: ANN401  any field of the data
+) -> Envelope:
+    """One alert of another rule by the contract; `fields` replace those of its data."""
+    data = {
+        "rule": "large_amount",
+        "rule_version": 1,
+        "severity": "high",
+        "entity_kind": "card",
+        "entity_id": TOKEN,
+        "card_last4": "4242",
+        "currency": "EUR",
+        "observed": "12500.00",
+        "threshold": "10000",
+        "explanation": "a payment of 12500.00 EUR, above the limit of 10000 EUR",
+        "window_start": None,
+        "window_end": None,
+        "detected_at": at + timedelta(seconds=3),
+        "payment_ids": [f"pay_{number:04d}"],
+        "payment_count": 1,
+        **fields,
+    }
+    identity = rule_alert_id(
+        data["rule"],
+        data["rule_version"],
+        data["entity_kind"],
+        data["entity_id"],
+        currency=data["currency"],
+        first_payment_id=data["payment_ids"][0],
+    )
+    alert = RuleAlert.model_validate({"alert_id": identity, **data})
+    return Envelope(
+        type="RULE_ALERT",
         event_id=alert.alert_id,
         schema_version=1,
         event_date_origin=at,

@@ -29,7 +29,7 @@ GROUPS = [NUMBER[i : i + 4] for i in range(0, 16, 4)]
 )
 def test_an_id_that_is_no_card_number_is_shown_as_it_is(payment_id: str) -> None:
     paged = PagedAlert.of(alert_event(payment_id=payment_id, account_id=payment_id))
-    assert (paged.payment_id, paged.account_id) == (payment_id, payment_id)
+    assert (paged.payment_ids, paged.account_id) == ((payment_id,), payment_id)
 
 
 @given(st.uuids(), st.integers(0, 2**96 - 1))
@@ -37,7 +37,7 @@ def test_the_ids_that_shops_and_the_simulator_make_are_shown_as_they_are(
     shop: uuid.UUID, simulated: int
 ) -> None:
     paged = PagedAlert.of(alert_event(payment_id=str(shop), account_id=f"pay_{simulated:024x}"))
-    assert (paged.payment_id, paged.account_id) == (str(shop), f"pay_{simulated:024x}")
+    assert (paged.payment_ids, paged.account_id) == ((str(shop),), f"pay_{simulated:024x}")
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,12 @@ def test_a_card_number_is_shown_by_its_last_four_digits_in_any_field(
 ) -> None:
     fields: dict[str, Any] = {field: f"at {separator.join(GROUPS)}"}
     paged = PagedAlert.of(alert_event(**fields))
-    shown = paged.model_dump()["merchant" if field == "merchant_id" else field]
-    assert shown == f"at *{NUMBER[-4:]}"
+    shown = {
+        **paged.model_dump(),
+        "merchant_id": paged.merchant,
+        "payment_id": paged.payment_ids[0],
+    }
+    assert shown[field] == f"at *{NUMBER[-4:]}"
 
 
 def test_a_number_that_ends_where_a_field_is_cut_is_masked_before() -> None:
@@ -79,4 +83,4 @@ def test_an_amount_of_a_card_numbers_digits_is_not_shown() -> None:
 def test_a_card_is_shown_by_six_first_digits_at_most_however_many_are_known(
     card_bin: str | None, card: str
 ) -> None:
-    assert PagedAlert.of(alert_event(card_bin=card_bin)).card == card
+    assert PagedAlert.of(alert_event(card_bin=card_bin)).entity == card

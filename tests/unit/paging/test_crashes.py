@@ -10,7 +10,14 @@ from datetime import timedelta
 
 import pytest
 from tests.fakes import NOON
-from tests.unit.paging.support import CrashError, World, alert_event, ids, records
+from tests.unit.paging.support import (
+    CrashError,
+    World,
+    alert_event,
+    ids,
+    records,
+    rule_alert_event,
+)
 
 from cardwatch.contract.streams import Envelope
 from cardwatch.paging.notifier import AlertRecord, Notifier
@@ -92,6 +99,26 @@ def a_redelivery_after_the_channel_timed_out_once() -> Scenario:
     return Scenario(world, [*batch, *records(more)], ids(*events, more))
 
 
+def alerts_of_several_rules() -> Scenario:
+    events = [alert_event(1), rule_alert_event(1), rule_alert_event(2, rule="other")]
+    return Scenario(World(), records(*events), ids(*events))
+
+
+def the_schedule_with_held_alerts_of_several_rules() -> Scenario:
+    scenario = alerts_of_several_rules()
+    scenario.world.spend_all_tokens()
+    scenario.world.page_batch(scenario.batch)
+    scenario.world.clock.advance(60)
+    return Scenario(scenario.world, (), scenario.expected)
+
+
+def a_page_that_is_refused_in_full() -> Scenario:
+    world = World()
+    world.pager.refuses = lambda message: "What to do" in message.text
+    events = [alert_event(n) for n in range(2)]
+    return Scenario(world, records(*events), ids(*events))
+
+
 SCENARIOS: list[Callable[[], Scenario]] = [
     new_alerts,
     new_alerts_that_carry_held_ones,
@@ -101,6 +128,9 @@ SCENARIOS: list[Callable[[], Scenario]] = [
     the_schedule_with_held_alerts,
     more_alerts_than_one_entry_holds,
     a_redelivery_after_the_channel_timed_out_once,
+    alerts_of_several_rules,
+    the_schedule_with_held_alerts_of_several_rules,
+    a_page_that_is_refused_in_full,
 ]
 every_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.__name__)
 

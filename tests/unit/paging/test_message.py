@@ -113,7 +113,8 @@ What to do
 
 1 alert of this page waited: at most 30 pages a minute go out.
 
-3 alerts were older than 24 h and not paged, only recorded as EXPIRED.
+3 alerts were not paged, only recorded as EXPIRED: older than 24 h, \
+or refused by the channel until then.
 
 Page: page_a3c48eedc9aafb211702efc40455859d
 Alerts in this page: 2

@@ -1,5 +1,7 @@
 """What the notifier does with batches and on its schedule, when nothing crashes."""
 
+import itertools
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -8,7 +10,7 @@ from tests.unit.paging.support import World, alert_event, ids, records
 
 from cardwatch.paging.grouping import MAX_ALERTS_PER_PAGE, Policy
 from cardwatch.paging.ports import PageMayBeSentError, PageNotSentError
-from cardwatch.paging.records import PageState
+from cardwatch.paging.records import BUCKET_KEY, Bucket, PageState
 
 
 @pytest.fixture
@@ -146,7 +148,7 @@ def test_an_alert_older_than_the_maximum_age_expires_and_the_next_page_says_so(
     assert [(e.state, e.alert_ids) for e in world.page_events()] == [("EXPIRED", (old.event_id,))]
     world.page_batch(records(alert_event(2)))
     world.page_batch(records(alert_event(3)))
-    says = ["1 alert was older than 24 h" in message.text for message in world.pager.sent]
+    says = ["1 alert was not paged" in message.text for message in world.pager.sent]
     assert says == [True, False]
 
 
@@ -245,3 +247,80 @@ def test_a_page_event_the_stream_refused_is_put_by_the_schedule_and_repeats_no_p
     assert sent_at.isoformat()[:19].encode() in world.stream.entries[0].data
     world.page_waiting()
     assert len(world.stream.entries) == 1
+
+
+def test_what_may_have_reached_people_is_never_recorded_as_not_paged(world: World) -> None:
+    batch = records(alert_event())
+    world.pager.lost_answers = [PageMayBeSentError("timed out")]
+    world.page_batch(batch)
+    assert len(world.pager.sent) == 1, "it went out, and nobody knows"
+    world.clock.advance(86_401)
+    assert world.page_batch(batch).failed == set()
+    assert [(m.page_id, m.repeat) for m in world.pager.sent] == [
+        (world.pager.sent[0].page_id, False),
+        (world.pager.sent[0].page_id, True),
+    ]
+    assert [(e.state, e.repeat) for e in world.page_events()] == [("SENT", True)]
+    world.check_promise(ids(alert_event()))
+
+
+def test_a_refusal_after_a_lost_answer_does_not_make_it_unsent(world: World) -> None:
+    batch = records(alert_event())
+    world.pager.lost_answers = [PageMayBeSentError("timed out")]
+    world.page_batch(batch)
+    world.pager.failures = [PageNotSentError("throttled")]
+    world.page_batch(batch)
+    world.clock.advance(86_401)
+    world.page_batch(batch)
+    assert [m.repeat for m in world.pager.sent] == [False, True]
+    assert world.expired_ids() == set()
+
+
+def test_a_lease_given_by_a_clock_that_is_hours_ahead_delays_nobody(world: World) -> None:
+    batch = records(alert_event())
+    world.clock.advance(3600)
+    world.pager.failures = [RuntimeError("killed")]
+    with pytest.raises(RuntimeError):
+        world.page_batch(batch)
+    world.clock.advance(-3600)
+    assert world.page_batch(batch).failed == set()
+    assert len(world.pager.sent) == 1
+
+
+def test_attempts_that_meet_at_the_bucket_wait_differently_long_and_all_page(world: World) -> None:
+    """Eight shards at once, each of whose writes is overtaken several times."""
+    waits = []
+    for shard in range(6):
+        begun = len(world.clock.slept)
+        overtaken = itertools.count()
+
+        def overtake(step: str, overtaken: Iterator[int] = overtaken) -> None:
+            if step == "before commit" and 1 <= next(overtaken) <= 7:
+                bucket = Bucket.of(world.ledger.items[BUCKET_KEY])
+                world.ledger.commit([bucket.item()])
+
+        world.page_batch(records(alert_event(100 + shard, at=world.clock.now())))
+        outcome = world.notifier(overtake).page_batch(
+            records(alert_event(shard, at=world.clock.now()))
+        )
+        assert (outcome.paged, outcome.held) == (1, 0)
+        waits.append(tuple(world.clock.slept[begun:]))
+        world.clock.advance(10)
+    assert len(set(waits)) == len(waits)
+    assert all(len(each) >= 7 for each in waits)
+
+
+@pytest.mark.parametrize("behind", [1, 2, 5])
+def test_an_index_that_is_behind_loses_and_doubles_nothing(world: World, behind: int) -> None:
+    world.ledger.behind = behind
+    events = [alert_event(n, at=world.clock.now()) for n in range(40)]
+    for number, event in enumerate(events):
+        if number % 3 == 0:
+            world.spend_all_tokens()
+        assert world.page_batch(records(event)).failed == set()
+        world.page_waiting()
+        world.clock.advance(3)
+    world.ledger.behind = 0
+    world.settle(())
+    world.check_promise(ids(*events))
+    assert not any(m.repeat for m in world.pager.sent)

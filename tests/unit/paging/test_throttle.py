@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes import NOON
 
-from cardwatch.paging.throttle import TokenBucket, burst
+from cardwatch.paging.throttle import MAX_CLOCK_DIFFERENCE, TokenBucket, burst, reserved
 
 
 def granted(per_minute: int, gaps: list[float]) -> list[float]:
@@ -39,7 +39,34 @@ def test_over_time_it_grants_the_pages_per_minute(per_minute: int) -> None:
 
 def test_a_clock_that_goes_back_neither_grants_nor_takes_tokens() -> None:
     empty = TokenBucket(tokens=0, at=NOON)
-    assert empty.take(30, NOON - timedelta(hours=1)) is None
+    assert empty.take(30, NOON - MAX_CLOCK_DIFFERENCE) is None
     rest = empty.take(30, NOON + timedelta(seconds=2))
     assert rest is not None
-    assert rest.take(30, NOON - timedelta(hours=1)) is None
+    assert rest.take(30, NOON - MAX_CLOCK_DIFFERENCE / 2) is None
+
+
+def test_a_clock_that_was_hours_ahead_stops_paging_for_no_time() -> None:
+    spent = TokenBucket(tokens=0, at=NOON + timedelta(hours=1))
+    now, granted_at = NOON, []
+    bucket = spent
+    for second in range(3600):
+        now = NOON + timedelta(seconds=second)
+        rest = bucket.take(30, now)
+        if rest is not None:
+            bucket = rest
+            granted_at.append(second)
+    assert granted_at[0] == 0
+    assert len(granted_at) == pytest.approx(1800 + burst(30), abs=2)
+
+
+@given(st.lists(st.tuples(st.floats(0, 3), st.booleans()), max_size=200))
+def test_what_is_not_urgent_leaves_half_of_what_may_go_out_at_once(
+    asks: list[tuple[float, bool]],
+) -> None:
+    bucket, now = TokenBucket.full(30, NOON), NOON
+    for gap, urgent in asks:
+        now += timedelta(milliseconds=int(gap * 1000))
+        rest = bucket.take(30, now, reserved=0 if urgent else reserved(30))
+        if rest is not None:
+            assert urgent or rest.tokens >= reserved(30)
+            bucket = rest

@@ -14,7 +14,8 @@ INSERT INTO typed.page_event (
     state,
     alert_ids,
     channel,
-    repeat
+    repeat,
+    reason
 )
 SELECT
     copies.event_id,
@@ -25,7 +26,8 @@ SELECT
     NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'state'), '') AS state,
     NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'alert_ids'), '') AS alert_ids,
     NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'channel'), '') AS channel,
-    NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'repeat'), '') = 'true' AS repeat
+    NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'repeat'), '') = 'true' AS repeat,
+    NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'reason'), '') AS reason
 FROM (
     SELECT
         event_id,

@@ -1,0 +1,71 @@
+"""How a page says an amount, a place, a time: what the words of every rule are made of."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from cardwatch.paging.alerts import PagedAlert
+
+NO_CURRENCY: Final = "(currency unknown)"
+
+
+def amount(alert: PagedAlert) -> str | None:
+    """Say what was paid or observed; None where it could not be read."""
+    if alert.amount is None:
+        return None
+    return f"{alert.amount:f} {alert.currency or NO_CURRENCY}"
+
+
+def place(alert: PagedAlert) -> str | None:
+    """Say where; None where nothing is known."""
+    return ", ".join(part for part in (alert.city, alert.country) if part) or None
+
+
+def totals(alerts: Iterable[PagedAlert], at_most: int | None = None) -> str:
+    """Add up per currency; currencies are never added together."""
+    sums: dict[str, Decimal] = {}
+    unknown = 0
+    for alert in alerts:
+        if alert.amount is None:
+            unknown += 1
+        else:
+            currency = alert.currency or NO_CURRENCY
+            sums[currency] = sums.get(currency, Decimal(0)) + alert.amount
+    parts = [f"{total:f} {currency}" for currency, total in sorted(sums.items())]
+    if unknown:
+        parts.append(f"{unknown} with amount unknown")
+    if at_most is not None and len(parts) > at_most:
+        parts = [*parts[:at_most], "more"]
+    return " + ".join(parts) if at_most is not None else ", ".join(parts)
+
+
+def counted(number: int, singular: str, plural: str | None = None) -> str:
+    """Say a number of things."""
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"
+
+
+def instant(value: datetime) -> str:
+    """Say when."""
+    return f"{value:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def span(value: timedelta) -> str:
+    """Say a length of time in the largest unit that leaves no fraction worth reading."""
+    seconds = max(0, round(value.total_seconds()))
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{round(seconds / size)} {unit}"
+    return f"{seconds} s"
+
+
+def detected(alert: PagedAlert) -> str:
+    """Say when it was detected, and how long after it happened."""
+    return f"{instant(alert.detected_at)}, {span(alert.detected_at - alert.happened_at)} later"
+
+
+def payments(alert: PagedAlert) -> str:
+    """Name the payments, and count those that are not named."""
+    named = ", ".join(alert.payment_ids) or "unknown"
+    more = alert.payment_count - len(alert.payment_ids)
+    return f"{named} and {more} more" if alert.payment_ids and more > 0 else named
