@@ -385,13 +385,16 @@ def _show_loaded(report: "BackfillReport", *, dry_run: bool) -> bool:
 @app.command(
     epilog=_examples(
         "cardwatch replay payments.jsonl --out replayed",
-        "cardwatch replay archive.jsonl.gz --out replayed",
+        "cardwatch replay backup/2026/11/21 --out replayed",
     )
 )
 def replay(
     input_file: Annotated[
         Path,
-        typer.Argument(metavar="INPUT", help="Envelopes, one a line, plain or .gz."),
+        typer.Argument(
+            metavar="INPUT",
+            help="A file or folder of envelopes, on lines or end to end, plain or .gz.",
+        ),
     ],
     *,
     out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],

@@ -74,16 +74,10 @@ def test_the_objects_of_an_array_are_events_of_their_own(count: int) -> None:
     assert reason(raw) == "several_events"
 
 
-@given(st.binary(max_size=200), st.integers(0, 60))
-def test_a_damaged_aggregated_record_is_one_record(noise: bytes, cut: int) -> None:
-    raw = aggregated(payment(1), payment(2))
-    for damaged in (
-        raw[: -cut - 1],
-        raw[:4] + noise,
-        raw[:30] + noise + raw[30 + len(noise) + 1 :],
-    ):
-        assert split_record(damaged) == (damaged,)
-        assert reason(damaged) == "not_utf8"
+@given(st.integers(1, 16))
+def test_of_an_aggregated_record_with_a_damaged_digest_the_events_are_still_found(cut: int) -> None:
+    parts = split_record(aggregated(payment(1), payment(2))[:-cut])
+    assert [part for part in parts if part in {payment(1), payment(2)}] == [payment(1), payment(2)]
 
 
 @given(st.binary(max_size=100))

@@ -22,6 +22,9 @@ _MD5_BYTES: Final = 16
 _RECORDS: Final = 3
 _DATA: Final = 3
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_NEXT: Final = re.compile(r'\n|\{"type"')
+_KEEP_BYTES: Final = "surrogateescape"
+"""Bytes that are not UTF-8 come through as they were."""
 _BLANKS: Final = re.compile(r"[ \t\r\n]*")
 
 
@@ -32,18 +35,16 @@ def refuse_constant(name: str) -> NoReturn:
 
 
 def split_record(raw: bytes) -> tuple[bytes, ...]:
-    """Give the events that a record holds, as bytes: itself where it holds one, or is not UTF-8.
+    """Give the events that a record holds, as bytes: itself where it holds one.
 
-    What is no document reaches to the end of its line and is a part too, so that nothing is lost.
+    What is no document reaches to the end of its line, or to what looks like the next event, and is
+    a part too, so that nothing is lost.
     """
     records = _deaggregated(raw)
     if records is not None:
         return tuple(part for record in records for part in split_record(record))
-    try:
-        text = raw.removeprefix(BYTE_ORDER_MARK).decode()
-    except UnicodeDecodeError:
-        return (raw,)
-    parts = tuple(part.encode() for part, _ in _documents(text))
+    text = raw.removeprefix(BYTE_ORDER_MARK).decode(errors=_KEEP_BYTES)
+    parts = tuple(part.encode(errors=_KEEP_BYTES) for part, _ in _documents(text))
     return parts if len(parts) > 1 else (raw,)
 
 
@@ -51,10 +52,7 @@ def holds_several(raw: bytes) -> bool:
     """Say whether a record holds more than one event, or packs them as the KPL does."""
     if _deaggregated(raw) is not None:
         return True
-    try:
-        text = raw.removeprefix(BYTE_ORDER_MARK).decode()
-    except UnicodeDecodeError:
-        return False
+    text = raw.removeprefix(BYTE_ORDER_MARK).decode(errors=_KEEP_BYTES)
     return sum(is_object for _, is_object in _documents(text)) > 1
 
 
@@ -70,8 +68,8 @@ def _documents(text: str) -> Iterator[tuple[str, bool]]:
             value, end = _DECODER.raw_decode(text, place)
         except (ValueError, RecursionError):
             broken += 1
-            line = text.find("\n", place)
-            end = len(text) if line < 0 or broken > MAX_BROKEN else line
+            found = None if broken > MAX_BROKEN else _NEXT.search(text, place + 1)
+            end = found.start() if found else len(text)
             yield text[place:end], False
         else:
             if isinstance(value, list) and value and all(isinstance(e, dict) for e in value):

@@ -126,6 +126,8 @@ def _check(block: bytes, now: datetime) -> tuple[int, list[Rejection]]:
         del lines[-1]
     rejections = []
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue  # a blank line is no event
         try:
             read_event(line, now=now)
         except RejectedRecord as error:

@@ -1,4 +1,4 @@
-"""Replays a file of envelopes through the Flink job, for the same detections as the live job's.
+"""Replays envelopes through the Flink job, for the same detections as the live job's.
 
 The job runs in an embedded Flink with one thread per step, so that the order of the file is the
 order of arrival. What comes out depends on the file alone: the same file gives the same bytes.
@@ -12,7 +12,6 @@ import sqlite3
 import subprocess
 import tempfile
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, suppress
@@ -20,7 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from cardwatch.local.line_check import UnreadableError, check_lines, opened
+from cardwatch.local.line_check import UnreadableError, check_lines
+from cardwatch.local.replay_input import InputError, one_event_per_line
 from cardwatch.local.services.java import java_home
 from cardwatch.settings import program_environment
 
@@ -61,23 +61,30 @@ class ReplayReport:
 def replay(
     input_path: Path, out_dir: Path, *, progress: Callable[[str], None], root: Path = ROOT
 ) -> ReplayReport:
-    """Run the detections over a .jsonl or .jsonl.gz file of envelopes, one per line.
+    """Run the detections over a file or folder of envelopes, plain or gzip, whatever its names.
 
-    Writes to `out_dir`, each file whole or not at all: alerts.jsonl and summaries.jsonl (envelopes,
-    one per event_id, by window end, then id, without detected_at and late) and rejected.jsonl (the
-    lines that break the contract: line from 1, reason, detail). Raises ReplayError.
+    One per line or end to end. Writes to `out_dir`, each file whole or not at all: alerts.jsonl and
+    summaries.jsonl (envelopes, one per event_id, by window end, then id, without detected_at and
+    late) and rejected.jsonl (what breaks the contract: line from 1, reason, detail; the line is the
+    event's number where the input is no file of lines). Raises ReplayError.
     """
     started = time.monotonic()
-    _check_input(input_path, root)
+    if not _python(root).exists():
+        msg = f"the Flink environment {_python(root)} is missing: run `make setup`"
+        raise ReplayError(msg)
     work = _work_folder(out_dir)
     try:
-        with _Detection(input_path, work, root) as detection:
+        try:
+            events = one_event_per_line(input_path, work)
+        except InputError as error:
+            raise ReplayError(str(error)) from None
+        with _Detection(events, work, root) as detection:
 
             def checked(text: str) -> None:
                 detection.check()
                 progress(text)
 
-            lines, rejected = _validate(input_path, work / "rejected.jsonl", checked)
+            lines, rejected = _validate(events, input_path, work / "rejected.jsonl", checked)
             validation_seconds = time.monotonic() - started
             while detection.running():
                 progress(f"detecting: {detection.written() / 1e6:,.0f} MB of detections so far")
@@ -97,22 +104,6 @@ def replay(
     )
 
 
-def _check_input(input_path: Path, root: Path) -> None:
-    if not input_path.name.endswith((".jsonl", ".jsonl.gz")):
-        msg = f"{input_path} is not a .jsonl or .jsonl.gz file: give one envelope per line"
-        raise ReplayError(msg)
-    try:
-        with opened(input_path) as lines:
-            lines.readline()
-    except (OSError, EOFError, zlib.error) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        msg = f"cannot read {input_path}: {reason}; give the path of a readable file"
-        raise ReplayError(msg) from None
-    if not _python(root).exists():
-        msg = f"the Flink environment {_python(root)} is missing: run `make setup`"
-        raise ReplayError(msg)
-
-
 def _work_folder(out_dir: Path) -> Path:
     """Make a folder beside the results, so that moving a finished file there is one step."""
     try:
@@ -127,12 +118,14 @@ def _python(root: Path) -> Path:
     return root / ".venvs" / "flink" / "bin" / "python"
 
 
-def _validate(input_path: Path, out: Path, progress: Callable[[str], None]) -> tuple[int, int]:
+def _validate(
+    events: Path, input_path: Path, out: Path, progress: Callable[[str], None]
+) -> tuple[int, int]:
     """Write what the contract rejects, as the stager would; give the lines read and rejected."""
     number = rejected = 0
     next_report = time.monotonic() + PROGRESS_SECONDS
     try:
-        with closing(check_lines(input_path)) as blocks, out.open("w", encoding="utf-8") as file:
+        with closing(check_lines(events)) as blocks, out.open("w", encoding="utf-8") as file:
             for block in blocks:
                 number += block.lines
                 rejected += len(block.rejections)
@@ -156,13 +149,9 @@ def _validate(input_path: Path, out: Path, progress: Callable[[str], None]) -> t
 class _Detection:
     """The Flink process, from start to end; leaving the context ends it whatever happens."""
 
-    def __init__(self, input_path: Path, work: Path, root: Path) -> None:
+    def __init__(self, events: Path, work: Path, root: Path) -> None:
         self.outputs = work / "outputs"
         self.log = work / "flink.log"
-        # A link of our own: Flink skips files whose names begin with a dot or an underscore.
-        suffix = ".jsonl.gz" if input_path.name.endswith(".gz") else ".jsonl"
-        events = work / f"events{suffix}"
-        events.symlink_to(input_path.resolve())
         properties = work / "properties.json"
         groups = {
             "cardwatch.edge": {"events_path": str(events), "outputs_path": str(self.outputs)},

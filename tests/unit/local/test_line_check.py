@@ -28,6 +28,8 @@ def alone(content: bytes) -> tuple[int, list[Rejection]]:
     """Check the lines one after the other, as Python reads lines from a file."""
     number, found = 0, []
     for number, line in enumerate(io.BytesIO(content), start=1):
+        if not line.strip():
+            continue
         try:
             read_event(line.removesuffix(b"\n"), now=datetime.now(UTC))
         except RejectedRecord as error:
