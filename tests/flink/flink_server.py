@@ -87,6 +87,8 @@ def drain(job: Any, folder: str) -> None:  # noqa: ANN401  Java's JobClient
 
 def unbounded(request: dict[str, Any]) -> None:
     if "start" in request:
+        if "job" in RUNNING:  # what asked for it failed
+            RUNNING.pop("job").cancel().get()
         groups = json.dumps(request["groups"], sort_keys=True)
         RUNNING["job"] = execute_async(planned_between(request["start"], groups))
     else:

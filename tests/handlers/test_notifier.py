@@ -10,15 +10,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from moto import mock_aws
 from tests.adapters.test_ledger import create_table
+from tests.handlers.emf import metric_names
 from tests.unit.paging.support import alert_event
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.contract.streams import Envelope
+from cardwatch.observability import NotifierMetric
 from cardwatch.paging.records import BUCKET_KEY
 
 ROOT = Path(__file__).parents[2]
@@ -221,6 +223,15 @@ def test_the_schedule_sends_what_was_held_as_soon_as_there_are_tokens(
 def subscribed(deploy: Callable[..., Stack], *, emails: str) -> tuple[Stack, dict[str, Any]]:
     stack = deploy(EMAIL_SUBSCRIPTIONS=emails)
     return stack, json.loads((INVOCATIONS / "scheduled.json").read_text())
+
+
+def test_a_batch_and_the_schedule_put_every_metric_that_the_alarms_may_name(
+    deploy: Callable[..., Stack], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack, scheduled = subscribed(deploy, emails="1")
+    stack.invoke(kinesis_event(*alerts(1)))
+    stack.invoke(scheduled)
+    assert metric_names(capsys.readouterr().out) == set(get_args(NotifierMetric))
 
 
 def test_each_minute_a_missing_e_mail_subscription_is_counted(

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from moto import mock_aws
+from tests.handlers.emf import metric_names
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.token_keys import TokenKeyError
 from cardwatch.cards.card_file import CardFileError, read_card_file
 from cardwatch.clock import SystemClock
 from cardwatch.contract.streams import Envelope, read_event
+from cardwatch.observability import SimulatorMetric
 from cardwatch.settings import SettingsError
 
 ROOT = Path(__file__).parents[2]
@@ -131,7 +133,9 @@ def test_the_first_invocation_sends_the_registry_payments_and_heartbeats_to_each
     assert len({e.event_id for e in events if e.type == "CARD_STATUS"}) == 1000
     assert 40 <= kinds.count("PAYMENT_EVENT") <= 80
     assert kinds.count("HEARTBEAT") in {2, 4}
-    metrics = [json.loads(x) for x in capsys.readouterr().out.splitlines() if '"_aws"' in x]
+    printed = capsys.readouterr().out
+    assert metric_names(printed) == set(get_args(SimulatorMetric))
+    metrics = [json.loads(x) for x in printed.splitlines() if '"_aws"' in x]
     for name, value in (
         ("EventsSent", len(events)),
         ("PaymentsSent", answer["payments"]),

@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from moto import mock_aws
+from tests.handlers.emf import metric_names
 from tests.handlers.test_notifier import metrics
 from tests.slack_server import SlackServer, slack_server
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.pager import SnsPager
+from cardwatch.observability import SlackMetric
 from cardwatch.paging.ports import PageMessage
 
 ROOT = Path(__file__).parents[2]
@@ -155,8 +157,10 @@ def test_what_slack_refused_is_posted_with_the_next_delivery_and_the_rest_not_ag
     [again] = stack.invoke(records)
     assert again == records[1]["messageId"]
     assert len(stack.posted()) == 2
-    counted = metrics(capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    counted = metrics(printed)
     assert (counted["PagesPosted"], counted["PagesNotPosted"]) == ([2], [1])
+    assert metric_names(printed) == set(get_args(SlackMetric))
     # Five seconds later the queue delivers it, and it alone.
     assert stack.waiting() == []
     _pass_time(stack, records[1])

@@ -8,14 +8,16 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from moto import mock_aws
+from tests.handlers.emf import metric_names
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.clock import SystemClock
 from cardwatch.contract.streams import RejectedRecord, read_event
+from cardwatch.observability import StagerMetric
 
 ROOT = Path(__file__).parents[2]
 INVOCATION: dict[str, Any] = json.loads((ROOT / "events/invocations/firehose.json").read_bytes())
@@ -109,6 +111,7 @@ def test_the_handler_logs_and_counts_numbers_and_no_data(
     finally:
         module.logger._logger.removeHandler(listener)  # noqa: SLF001 - Powertools offers no other way
     output = capsys.readouterr().out
+    assert metric_names(output) == set(get_args(StagerMetric))
     metrics = metrics_of(output)
     count = len(INVOCATION["records"])
     assert metrics["EventsStaged"][0] + metrics["EventsQuarantined"][0] == count

@@ -1,14 +1,13 @@
 """What the documents say exists."""
 
 import re
+import subprocess
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import typer.main
 
 from cardwatch.cli import app
-from cardwatch.observability import MetricName
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -35,16 +34,7 @@ def test_every_command_that_is_told_exists(document: Path) -> None:
     assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)) - TARGETS == set()
 
 
-def test_every_public_make_target_is_explained_by_help() -> None:
-    explained = set(re.findall(r"^([a-z-]+):.*## \S", MAKEFILE, re.MULTILINE))
-    assert explained >= {"setup", "run", "down", "test", "check", "contract", "bench"}
+def test_make_help_explains_every_target_that_people_call() -> None:
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    explained = set(re.findall(r"^  make ([a-z-]+) +\S", shown.stdout, re.MULTILINE))
     assert TARGETS - explained == {"setup-dev"}
-
-
-def test_every_metric_is_counted_somewhere() -> None:
-    code = "".join(
-        path.read_text(encoding="utf-8")
-        for path in ROOT.glob("src/cardwatch/**/*.py")
-        if path.name != "observability.py"
-    )
-    assert [name for name in get_args(MetricName) if f'"{name}"' not in code] == []
