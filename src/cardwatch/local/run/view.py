@@ -120,6 +120,7 @@ def final_table(verdict: Verdict, *, quarantined_on_stolen_cards: int = 0) -> Ta
         ("stolen payments", verdict.stolen_payments),
         ("alerts", verdict.alerts),
         ("  of these late", verdict.late_alerts),
+        *((f"alerts of {rule}", count) for rule, count in verdict.rule_alerts.items()),
         ("summaries", verdict.summaries),
         ("alerts paged", verdict.alerts_paged),
         ("pages", verdict.pages),

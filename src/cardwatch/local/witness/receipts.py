@@ -103,7 +103,7 @@ class StatusSeen(Fact):
 
 @dataclass(frozen=True, slots=True)
 class AlertSeen(Fact):
-    """An alert as it arrived on the stream; `origin` is the payment's event_date_origin."""
+    """A stolen card's alert as it arrived on the stream; `origin` is the payment's time."""
 
     file: ClassVar[str] = "alerts.jsonl"
     arrived: datetime
@@ -113,6 +113,17 @@ class AlertSeen(Fact):
     origin: datetime
     window_end: datetime
     late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RuleAlertSeen(Fact):
+    """An alert of another rule as it arrived; `origin` is its first payment's time."""
+
+    file: ClassVar[str] = "rule_alerts.jsonl"
+    arrived: datetime
+    alert_id: str
+    rule: str
+    origin: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +174,7 @@ FACTS: tuple[type[Fact], ...] = (
     PaymentSeen,
     StatusSeen,
     AlertSeen,
+    RuleAlertSeen,
     SummarySeen,
     PageEventSeen,
     PageReceived,
@@ -225,6 +237,15 @@ def _alert(envelope: dict[str, Any], data: dict[str, Any], arrived: datetime, _:
     )
 
 
+def _rule_alert(envelope: dict[str, Any], data: dict[str, Any], arrived: datetime, _: str) -> Fact:
+    return RuleAlertSeen(
+        arrived,
+        alert_id=_text(data["alert_id"]),
+        rule=_text(data["rule"]),
+        origin=parse_time(envelope["event_date_origin"]),
+    )
+
+
 def _summary(envelope: dict[str, Any], data: dict[str, Any], arrived: datetime, _: str) -> Fact:
     return SummarySeen(
         arrived,
@@ -249,6 +270,7 @@ _TOLD_BY: dict[str, Callable[[dict[str, Any], dict[str, Any], datetime, str], Fa
     "PAYMENT_EVENT": _payment,
     "CARD_STATUS": _card_status,
     "PAYMENT_ALERT": _alert,
+    "RULE_ALERT": _rule_alert,
     "PAYMENT_ALERT_SUMMARY": _summary,
     "PAGE_EVENT": _page_event,
 }

@@ -3,6 +3,7 @@
 Which payments had to alert is judgement.py's to say, apart from the Flink job.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,6 +19,7 @@ from cardwatch.local.witness.receipts import (
     PageReceived,
     PaymentSeen,
     RejectedSeen,
+    RuleAlertSeen,
     StatusSeen,
     SummarySeen,
     read_receipts,
@@ -34,6 +36,7 @@ class Evidence:
     payments: Sequence[PaymentSeen] = ()
     statuses: Sequence[StatusSeen] = ()
     alerts: Sequence[AlertSeen] = ()
+    rule_alerts: Sequence[RuleAlertSeen] = ()
     summaries: Sequence[SummarySeen] = ()
     page_events: Sequence[PageEventSeen] = ()
     pages: Sequence[PageReceived] = ()
@@ -53,6 +56,7 @@ class Evidence:
             payments=read_receipts(folder, PaymentSeen),
             statuses=read_receipts(folder, StatusSeen),
             alerts=read_receipts(folder, AlertSeen),
+            rule_alerts=read_receipts(folder, RuleAlertSeen),
             summaries=read_receipts(folder, SummarySeen),
             page_events=read_receipts(folder, PageEventSeen),
             pages=read_receipts(folder, PageReceived),
@@ -86,9 +90,12 @@ class Verdict:
     stolen_payments: int
     """Of these, on a card that had been reported stolen."""
     alerts: int
-    """Distinct alerts."""
+    """Distinct alerts of stolen cards."""
     late_alerts: int
     """Of these, for a payment that came after its window had closed; not in the latencies."""
+    rule_alerts: Mapping[str, int]
+    """Distinct alerts of every other rule, by rule. They have to be paged; whether they are right
+    is their own cases' to say."""
     summaries: int
     """Distinct summaries."""
     alerts_paged: int
@@ -137,6 +144,7 @@ def unfinished(evidence: Evidence) -> list[str]:
     return [
         *_stolen_without_alert(judged, first),
         *_alerts_without_page(first, paging),
+        *_alerts_without_page(_rules(evidence), paging),
     ]
 
 
@@ -150,6 +158,7 @@ def reach_verdict(evidence: Evidence) -> Verdict:
         for alert, pages in paging.by_alert.items()
         if sum(not page.repeat for page in pages) > 1
     ]
+    by_rule = _rules(evidence)
     on_time = [alert for alert in first.values() if not alert.late]
     paged = [alert for alert in first if alert in paging.by_alert]
     return Verdict(
@@ -157,6 +166,7 @@ def reach_verdict(evidence: Evidence) -> Verdict:
         stolen_payments=sum(stolen for _, stolen in judged.values()),
         alerts=len(first),
         late_alerts=len(first) - len(on_time),
+        rule_alerts=dict(sorted(Counter(by_rule.values()).items())),
         summaries=len({s.event_id for s in evidence.summaries}),
         alerts_paged=len(paged),
         alerts_expired=len(paging.expired & first.keys()),
@@ -176,6 +186,7 @@ def reach_verdict(evidence: Evidence) -> Verdict:
             *_stolen_without_alert(judged, first),
             *_alerts_without_reason(judged, first),
             *_alerts_without_page(first, paging),
+            *_alerts_without_page(by_rule, paging),
             *_complaint(doubled, "{} in two pages that are not marked as repeats", "alert"),
             *_not_staged(evidence),
         ),
@@ -212,7 +223,12 @@ def _alerts_without_reason(
     )
 
 
-def _alerts_without_page(alerts: Mapping[str, AlertSeen], paging: Paging) -> list[str]:
+def _rules(evidence: Evidence) -> dict[str, str]:
+    """Give the rule of each alert that is not a stolen card's, by its id."""
+    return {alert.alert_id: alert.rule for alert in evidence.rule_alerts}
+
+
+def _alerts_without_page(alerts: Collection[str], paging: Paging) -> list[str]:
     missing = [a for a in alerts if a not in paging.by_alert and a not in paging.expired]
     return _complaint(missing, "{} not accounted for in a page that was received", "alert")
 

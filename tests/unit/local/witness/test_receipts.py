@@ -4,6 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.fakes import NOON
+from tests.unit.paging.support import rule_alert_event
+
 from cardwatch.local.witness.receipts import (
     EventSeen,
     Fact,
@@ -11,6 +14,7 @@ from cardwatch.local.witness.receipts import (
     PaymentSeen,
     Receipts,
     RejectedSeen,
+    RuleAlertSeen,
     facts_after,
     facts_of,
     read_receipts,
@@ -79,6 +83,12 @@ def test_poison_is_counted_by_its_reason_and_raises_nothing() -> None:
     for raw in (b"", b"\xff\xfe", b"[]", b"null", b"{", b'{"type": []}', b"[" * 100_000):
         (fact,) = seen(raw)
         assert isinstance(fact, RejectedSeen)
+
+
+def test_an_alert_of_any_rule_is_seen_with_its_rule() -> None:
+    event = rule_alert_event(rule="never_heard_of", at=ORIGIN)
+    told = facts_of(event.to_bytes(), arrived=NOON, shard="s", sequence="1")
+    assert list(told)[1:] == [RuleAlertSeen(NOON, event.event_id, "never_heard_of", ORIGIN)]
 
 
 def test_receipts_read_back_as_they_were_written(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from cardwatch.local.witness.receipts import (
     PageEventSeen,
     PageReceived,
     PaymentSeen,
+    RuleAlertSeen,
     StatusSeen,
 )
 from cardwatch.local.witness.verdict import (
@@ -184,3 +185,27 @@ def test_percentiles_are_nearest_rank() -> None:
     assert Percentiles.of(values) == Percentiles(50, 99)
     assert Percentiles.of(values[:1]) == Percentiles(1, 1)
     assert Percentiles.of([]) == Percentiles(None, None)
+
+
+def rule_alert(number: int, rule: str = "large_amount") -> RuleAlertSeen:
+    return RuleAlertSeen(at(6), f"{number:064x}", rule, at(1))
+
+
+def test_alerts_of_other_rules_are_counted_by_rule_and_no_stolen_card_s() -> None:
+    alerts = [rule_alert(1), rule_alert(1), rule_alert(2), rule_alert(3, "spend_over_limit")]
+    pages = [received("page_2", *{alert.alert_id for alert in alerts}, message="m2")]
+    verdict = reach_verdict(replace(KEPT, rule_alerts=alerts, pages=[*KEPT.pages, *pages]))
+    assert verdict.failures == ()
+    assert verdict.rule_alerts == {"large_amount": 2, "spend_over_limit": 1}
+    assert (verdict.alerts, verdict.alerts_paged) == (1, 1)
+
+
+def test_an_alert_of_another_rule_that_no_page_carries_fails_and_is_waited_for() -> None:
+    evidence = replace(KEPT, rule_alerts=[rule_alert(1)])
+    (failure,) = reach_verdict(evidence).failures
+    assert failure == (
+        f"1 alert not accounted for in a page that was received: {rule_alert(1).alert_id}"
+    )
+    assert unfinished(evidence) == [failure]
+    expired = PageEventSeen(at(7), "page_2", "EXPIRED", (rule_alert(1).alert_id,), repeat=False)
+    assert reach_verdict(replace(evidence, page_events=[expired])).failures == ()
