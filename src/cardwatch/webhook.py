@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import IO, Final
 from urllib.parse import urlsplit
 
-from cardwatch.paging.slack import WebhookBusyError, WebhookFailedError
+from cardwatch.paging.slack import WebhookBusyError, WebhookFailedError, WebhookRefusedError
 
 ANSWER_SECONDS: Final = 4.0
 """How long to wait for a connection, and again for an answer."""
@@ -17,6 +17,9 @@ DEFAULT_RETRY_AFTER_SECONDS: Final = 30.0
 """Where Slack does not say how long to wait."""
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _MAX_REASON: Final = 60
+_REFUSES_THE_MESSAGE: Final = frozenset(
+    {http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
+)
 _REMEDIES: Final = {
     400: "Slack does not take the message; its answer says why",
     403: "the workspace does not allow it; make a new webhook and store its address",
@@ -107,4 +110,5 @@ def _refusal(refused: urllib.error.HTTPError) -> Exception:
         word = ""
     said = f" {word}" if word.replace("_", "").isalnum() and len(word) <= _MAX_REASON else ""
     remedy = _REMEDIES.get(refused.code, "it is tried again")
-    return WebhookFailedError(f"Slack answered {refused.code}{said}: {remedy}")
+    kind = WebhookRefusedError if refused.code in _REFUSES_THE_MESSAGE else WebhookFailedError
+    return kind(f"Slack answered {refused.code}{said}: {remedy}")

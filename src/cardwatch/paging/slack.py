@@ -10,18 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, Self
 
+from cardwatch.backoff import Backoff
 from cardwatch.paging.message import WHAT_TO_DO
 from cardwatch.ports import Clock
 
 MAX_TEXT: Final = 4_000
 """Characters, as escaped. Slack breaks a longer text into messages and cuts it off at 40,000."""
-MAX_PAUSE_SECONDS: Final = 900
 MAX_RETRY_AFTER_SECONDS: Final = 3_600
 """However long Slack asks for; its windows of rate limits are seconds to minutes."""
-FIRST_PAUSE_SECONDS: Final = 5
+_PAUSES: Final = Backoff(first_seconds=5.0, longest_seconds=900.0)
 NO_TIME_PAUSE_SECONDS: Final = 1
 
 _CUT: Final = "[… this page is too long for Slack; the e-mail has all of it …]"
+_REFUSED: Final = "[Slack refused this page in full; the e-mail has all of it]"
 
 
 class NotAPageError(Exception):
@@ -41,11 +42,15 @@ class WebhookFailedError(Exception):
     """A message was not posted, or nobody knows; the text says why, never the address."""
 
 
+class WebhookRefusedError(WebhookFailedError):
+    """Slack does not take this message for what it is, and will not; others it may."""
+
+
 class Webhook(Protocol):
     """Where messages are posted."""
 
     def post(self, body: bytes) -> None:
-        """Post one message; raises WebhookBusyError or WebhookFailedError."""
+        """Post one message; raises WebhookBusyError, WebhookFailedError, WebhookRefusedError."""
         ...
 
 
@@ -79,6 +84,19 @@ class Delivered:
 
 def message(body: str) -> bytes:
     """Give what is posted for one message of the queue; raises NotAPageError."""
+    subject, text = _page(body)
+    return _content(fit(f"{escape(subject)}\n\n{escape(text.strip())}"))
+
+
+def short_message(body: str) -> bytes:
+    """Give what is posted where Slack refuses the page: its subject and the page's id."""
+    subject, text = _page(body)
+    last = text.strip().rsplit("\n\n", 1)[-1]
+    return _content(fit(f"{escape(subject)}\n\n{_REFUSED}\n\n{escape(last)}"))
+
+
+def _page(body: str) -> tuple[str, str]:
+    """Give subject and text of SNS's envelope; raises NotAPageError."""
     try:
         envelope = json.loads(body)
         subject, text = envelope["Subject"], envelope["Message"]
@@ -87,8 +105,12 @@ def message(body: str) -> bytes:
     if not isinstance(subject, str) or not isinstance(text, str):
         msg = "a message of the queue is not from SNS, or without Subject and Message"
         raise NotAPageError(msg)
+    return subject, text
+
+
+def _content(text: str) -> bytes:
     content = {
-        "text": fit(f"{escape(subject)}\n\n{escape(text.strip())}"),
+        "text": text,
         # A masked card is full of asterisks; and no merchant's name may become a link or a preview.
         "mrkdwn": False,
         "unfurl_links": False,
@@ -125,7 +147,7 @@ def fit(text: str, limit: int = MAX_TEXT) -> str:
 
 def pause(received: int) -> int:
     """Give the seconds before the next try of what failed for the n-th time."""
-    return int(min(MAX_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(received - 1, 10)))
+    return int(_PAUSES.longest_wait(received))
 
 
 def deliver(
@@ -150,6 +172,17 @@ def deliver(
         try:
             webhook.post(message(page.body))
             posted += 1
+        except WebhookRefusedError as refused:
+            try:
+                if clock.monotonic() + patience > ends:
+                    raise  # no time for a short one
+                webhook.post(short_message(page.body))
+            except (WebhookBusyError, WebhookFailedError):
+                again[page] = pause(page.received)
+                problems.append(f"{refused}; try {page.received}, the next in {again[page]} s")
+            else:
+                posted += 1
+                problems.append(f"{refused}; the short one was posted instead")
         except WebhookBusyError as busy:
             waiting.append(page)
             if clock.monotonic() + busy.retry_after + patience <= ends:

@@ -11,12 +11,12 @@ from tests.fakes import FakeClock
 
 from cardwatch.paging.message import WHAT_TO_DO
 from cardwatch.paging.slack import (
-    MAX_PAUSE_SECONDS,
     MAX_TEXT,
     NotAPageError,
     QueuedPage,
     WebhookBusyError,
     WebhookFailedError,
+    WebhookRefusedError,
     deliver,
     escape,
     fit,
@@ -183,7 +183,7 @@ def test_pauses_grow_to_a_quarter_of_an_hour_and_bridge_hours() -> None:
     pauses = [pause(received) for received in range(1, 31)]
     assert pauses == sorted(pauses)
     assert pauses[0] == 5
-    assert pauses[-1] == MAX_PAUSE_SECONDS
+    assert pauses[-1] == 900
     assert sum(pauses) > 5 * 3600
 
 
@@ -208,3 +208,24 @@ def test_every_page_is_either_posted_or_delivered_again(
     assert posted.isdisjoint(again)
     assert posted | again == {str(n) for n in range(count)}
     assert clock.monotonic() - began <= 25
+
+
+def test_what_slack_refuses_in_full_is_posted_short_and_those_behind_it_as_they_are() -> None:
+    clock = FakeClock()
+    webhook = FakeWebhook(clock, answers=[WebhookRefusedError("Slack answered 400")])
+    refused = queued(1, body("1. Card\n\nPage: page_7\nAlerts in this page: 1"))
+    delivered = deliver([refused, queued(2)], webhook, clock, seconds=60, patience=PATIENCE)
+    assert (delivered.posted, delivered.again) == (2, {})
+    short, other = (text_of(posted) for posted in webhook.posted)
+    assert short.startswith("Stolen card\n")
+    assert short.endswith("Page: page_7\nAlerts in this page: 1")
+    assert "1. Card" not in short
+    assert "A payment on a stolen card" in other
+
+
+def test_what_slack_never_takes_is_given_back_to_the_queue_and_stops_nothing_behind_it() -> None:
+    clock = FakeClock()
+    no = WebhookRefusedError("Slack answered 400")
+    webhook = FakeWebhook(clock, answers=[no, no])
+    delivered = deliver([queued(1), queued(2)], webhook, clock, seconds=60, patience=PATIENCE)
+    assert (delivered.posted, list(delivered.again)) == (1, [queued(1)])
