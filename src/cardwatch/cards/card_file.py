@@ -1,11 +1,15 @@
 """The card file: a header line, then `card_number,status,effective_from,reason` per line.
 
-UTF-8, one card a line, each card once. The reason is the rest of the line and may hold commas.
-No error text holds a card number, or any part of a line.
+UTF-8, one card a line, each card once. What spreadsheets write is read as well: a byte order mark,
+semicolons or tabs in the place of the commas (the header says which), quotes (RFC 4180), any line
+ends, empty rows. The reason is the rest of the line and may hold commas without quotes. No error
+text holds a card number, or any part of a line.
 """
 
+import csv
+import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +25,10 @@ from cardwatch.contract.streams import EARLIEST_EVENT_TIME
 HEADER: Final = "card_number,status,effective_from,reason"
 MAX_PROBLEMS_SHOWN: Final = 10
 
+_SEPARATORS: Final = (",", ";", "\t")
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
+_CONTROL_Z: Final = b"\x1a"
+"""DOS ended texts with it, and some programs still do."""
 _STATUS: Final = TypeAdapter[Status](Annotated[Status, Field()])
 _REASON: Final = TypeAdapter[str](Reason)
 
@@ -64,13 +72,12 @@ def read_card_file(path: Path, *, now: datetime) -> tuple[Card, ...]:
     cards: list[Card] = []
     bad_lines: list[BadLine] = []
     line_of: dict[CardNumber, int] = {}
-    for line, raw in enumerate(_raw_lines(path), start=1):
+    for line, fields in _rows(path):
         try:
-            text = _decode(raw)
             if line == 1:
-                _check_header(text)
+                _check_header(fields)
                 continue
-            card = _parse_line(text, now)
+            card = _parse_line(fields, now)
             first = line_of.setdefault(card.number, line)
             if first != line:
                 msg = f"the same card as line {first}"
@@ -87,7 +94,8 @@ def read_card_file(path: Path, *, now: datetime) -> tuple[Card, ...]:
     return tuple(cards)
 
 
-def _raw_lines(path: Path) -> list[bytes]:
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Give the fields of each line that has any, with its number from 1; the header always."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -99,7 +107,23 @@ def _raw_lines(path: Path) -> list[bytes]:
     except OSError as error:
         msg = f"the card file {path} cannot be read: {error.strerror}"
         raise CardFileError(msg) from None
-    return content.removesuffix(b"\n").split(b"\n")
+    if content.startswith(_UTF_16):
+        msg = f"the card file {path} is in UTF-16: save it as CSV in UTF-8"
+        raise CardFileError(msg)
+    # Bytes that are not UTF-8 come through as halves of pairs, so that their line can be named.
+    text = content.removesuffix(_CONTROL_Z).decode("utf-8-sig", "surrogateescape")
+    header = text.splitlines()[0] if text.strip() else ""
+    separator = next((each for each in _SEPARATORS if each in header), _SEPARATORS[0])
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    line = 1
+    try:
+        for fields in reader:
+            if line == 1 or any(map(str.strip, fields)):
+                yield line, [*fields[:3], separator.join(fields[3:])] if fields[3:] else fields
+            line = reader.line_num + 1
+    except csv.Error:
+        msg = f"the card file {path} has a field without an end in line {line}: is a quote open?"
+        raise CardFileError(msg) from None
 
 
 def write_card_file(path: Path, cards: Iterable[Card]) -> None:
@@ -107,39 +131,36 @@ def write_card_file(path: Path, cards: Iterable[Card]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with part.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{line}\n" for line in _lines(cards))
+        with part.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(_lines(cards))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def _lines(cards: Iterable[Card]) -> Iterator[str]:
-    yield HEADER
+def _lines(cards: Iterable[Card]) -> Iterator[Sequence[str]]:
+    yield HEADER.split(",")
     for card in cards:
-        since = format_time(card.effective_from)
-        yield f"{card.number.reveal()},{card.status},{since},{card.reason}"
+        yield card.number.reveal(), card.status, format_time(card.effective_from), card.reason
 
 
-def _decode(raw: bytes) -> str:
-    try:
-        return raw.removesuffix(b"\r").decode()
-    except UnicodeDecodeError:
-        msg = "not UTF-8"
-        raise ValueError(msg) from None
-
-
-def _check_header(text: str) -> None:
-    if text.removeprefix("\ufeff") != HEADER:
+def _check_header(fields: list[str]) -> None:
+    if [field.strip().lower() for field in fields] != HEADER.split(","):
         msg = f"the header must be {HEADER}"
         raise ValueError(msg)
 
 
-def _parse_line(text: str, now: datetime) -> Card:
-    fields = text.split(",", 3)
+def _parse_line(fields: list[str], now: datetime) -> Card:
+    if not all(map(_is_utf8, fields)):
+        msg = "not UTF-8"
+        raise ValueError(msg)
     if len(fields) != len(HEADER.split(",")):
         msg = "must have four fields: " + HEADER
         raise ValueError(msg)
+    if any(line_end in field for field in fields for line_end in "\r\n"):
+        msg = "its quotes hold a line end: is one not closed?"
+        raise ValueError(msg)
+    fields = [field.strip(" ") for field in fields]
     number = CardNumber(fields[0])
     try:
         status = _STATUS.validate_python(fields[1])
@@ -159,14 +180,31 @@ def _parse_line(text: str, now: datetime) -> Card:
         raise ValueError(msg)
     try:
         reason = _REASON.validate_python(fields[3])
-    except ValidationError:
-        msg = "reason must be 1 to 200 characters and hold no run of 13 digits"
+    except ValidationError as error:
+        msg = f"reason {_told(error)}"
         raise ValueError(msg) from None
     return Card(number, status, since, reason)
+
+
+def _is_utf8(field: str) -> bool:
+    try:
+        field.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _told(error: ValidationError) -> str:
+    """Give what is wrong with a reason, which is not quoted."""
+    (wrong,) = error.errors(include_input=False, include_url=False)
+    if wrong["type"].startswith("string_too"):
+        return "must be 1 to 200 characters"
+    return wrong["msg"].removeprefix("Value error, ")
 
 
 def _summary(path: Path, bad_lines: list[BadLine]) -> str:
     shown = "; ".join(f"line {bad.line}: {bad.reason}" for bad in bad_lines[:MAX_PROBLEMS_SHOWN])
     more = len(bad_lines) - MAX_PROBLEMS_SHOWN
     rest = f"; and {more} more" if more > 0 else ""
-    return f"the card file {path} has {len(bad_lines)} bad lines: {shown}{rest}"
+    lines = "1 bad line" if len(bad_lines) == 1 else f"{len(bad_lines)} bad lines"
+    return f"the card file {path} has {lines}: {shown}{rest}"

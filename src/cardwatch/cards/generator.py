@@ -9,7 +9,7 @@ from typing import Final
 
 from cardwatch.cards.card_file import Card
 from cardwatch.cards.number import CardNumber
-from cardwatch.cards.schemes import SCHEMES
+from cardwatch.cards.schemes import SHARES
 from cardwatch.contract.card_numbers import luhn_check_digit
 
 MAX_CARDS: Final = 1_000_000
@@ -23,7 +23,7 @@ _STOLEN_WITHIN: Final = timedelta(days=31)
 
 Draw = Callable[[], float]
 
-_TOTAL_WEIGHT: Final = sum(scheme.weight for scheme in SCHEMES)
+_TOTAL_WEIGHT: Final = sum(share.weight for share in SHARES)
 
 _STOLEN_REASONS: Final = (
     "reported by holder: wallet stolen",
@@ -65,12 +65,12 @@ def generate_cards(count: int, stolen_percent: float | Decimal, seed: int) -> tu
 
 def _number(draw: Draw) -> CardNumber:
     ticket = draw() * _TOTAL_WEIGHT
-    for scheme in SCHEMES:
-        ticket -= scheme.weight
+    for share in SHARES:
+        ticket -= share.weight
         if ticket < 0:
             break
-    test_bin = scheme.test_bins[int(draw() * len(scheme.test_bins))]
-    account_digits = scheme.length - len(test_bin) - 1
+    test_bin = share.test_bins[int(draw() * len(share.test_bins))]
+    account_digits = share.length - len(test_bin) - 1
     digits = f"{test_bin}{int(draw() * 10**account_digits):0{account_digits}d}"
     return CardNumber(digits + luhn_check_digit(digits))
 

@@ -1,11 +1,14 @@
 """A card number (PAN) that does not leak: not into logs, errors, pickles or JSON."""
 
+import re
 from typing import Final, NoReturn, Self
 
 from cardwatch.cards.schemes import scheme_of
-from cardwatch.contract.card_numbers import luhn_check_digit
+from cardwatch.contract.card_numbers import MAX_DIGITS, MIN_DIGITS, luhn_check_digit
 
 _HIDDEN: Final = "CardNumber(hidden)"
+_EIGHT_FROM: Final = 16
+_SIX_FROM: Final = 15
 
 
 class CardNumber:
@@ -23,14 +26,21 @@ class CardNumber:
         in cardwatch at all.
         """
         if not (digits.isascii() and digits.isdigit()):
-            msg = "the card number must be digits only"
+            rounded = re.fullmatch(r"[0-9][.,]?[0-9]*E\+[0-9]+", digits, re.IGNORECASE)
+            hint = ": a spreadsheet rounded it; have its column be text" if rounded else ""
+            msg = f"the card number must be digits only{hint}"
+            raise ValueError(msg)
+        if not MIN_DIGITS <= len(digits) <= MAX_DIGITS:
+            msg = f"a card number has {MIN_DIGITS} to {MAX_DIGITS} digits"
             raise ValueError(msg)
         scheme = scheme_of(digits)
         if scheme is None:
-            msg = "the card number is not under a processor's published test BIN"
+            msg = "cardwatch does not know this test BIN: it takes those that processors publish"
             raise ValueError(msg)
-        if len(digits) != scheme.length:
-            msg = f"a {scheme.name} card number has {scheme.length} digits"
+        if len(digits) not in scheme.lengths:
+            *most, last = map(str, scheme.lengths)
+            lengths = f"{', '.join(most)} or {last}" if most else last
+            msg = f"a {scheme.name} card number has {lengths} digits"
             raise ValueError(msg)
         if luhn_check_digit(digits[:-1]) != digits[-1]:
             msg = "the card number's check digit is wrong (Luhn)"
@@ -38,9 +48,13 @@ class CardNumber:
         self.__digits = digits
 
     @property
-    def bin(self) -> str:
-        """Give the first six digits, which name the issuer and may be shown."""
-        return self.__digits[:6]
+    def bin(self) -> str | None:
+        """Give the first digits, which name the issuer and may be shown beside the last four.
+
+        Eight of 16 digits or more, six of 15, none of fewer (PCI SSC FAQ 1091).
+        """
+        length = len(self.__digits)
+        return self.__digits[: 8 if length >= _EIGHT_FROM else 6] if length >= _SIX_FROM else None
 
     @property
     def last4(self) -> str:

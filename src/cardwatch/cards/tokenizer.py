@@ -21,7 +21,8 @@ class TokenizedCard:
 
     token: str
     """32 lower-case hex digits."""
-    bin: str
+    bin: str | None
+    """The first digits as far as they may be shown."""
     last4: str
     status: Status
     effective_from: datetime

@@ -24,8 +24,8 @@ class PayingCard(Protocol):
         ...
 
     @property
-    def bin(self) -> str:
-        """Give the first six digits."""
+    def bin(self) -> str | None:
+        """Give the first digits as far as they may be shown."""
         ...
 
     @property
@@ -153,7 +153,7 @@ def _merchants(place: Place, place_index: int, draw: Callable[[], float]) -> lis
             if ticket < 0:
                 break
         currency = place.currency
-        fields = {
+        fields: dict[str, str | None] = {
             "currency": currency.code,
             "merchant_id": f"mer_{place_index * _MERCHANTS_PER_PLACE + index + 1:04d}",
             "country": place.country,
@@ -185,6 +185,6 @@ def _card_json(index: int, card: PayingCard) -> str:
     )
 
 
-def _inner_json(fields: dict[str, str]) -> str:
+def _inner_json(fields: dict[str, str | None]) -> str:
     """Give the fields as JSON without the braces, compact, ready to be joined."""
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))[1:-1]
