@@ -18,6 +18,7 @@ from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import sqlglot
+from pydantic.json_schema import JsonSchemaMode
 from sqlglot import exp
 
 from cardwatch.contract.streams import (
@@ -44,10 +45,16 @@ Generated = Iterator[tuple[Path, str]]
 
 
 def json_schemas() -> Generated:
-    """One JSON Schema per event type: the envelope with that type's data."""
+    """One JSON Schema per event type: the envelope with that type's data.
+
+    Of what producers write it says what is read, of what cardwatch writes how it is written.
+    """
     for name, event_type in EVENT_TYPES.items():
-        envelope = Envelope.model_json_schema()
-        data = event_type.data.model_json_schema()
+        mode: JsonSchemaMode = (
+            "validation" if event_type.written_by == "producers" else "serialization"
+        )
+        envelope = Envelope.model_json_schema(mode=mode)
+        data = event_type.data.model_json_schema(mode=mode)
         definitions = data.pop("$defs", {})
         properties = envelope["properties"]
         properties["type"] = {**properties["type"], "const": name}

@@ -24,6 +24,10 @@ TIME_PATTERN = (
     r"(Z|[+-]((0\d|1[0-3]):[0-5]\d|14:00))$"
 )
 """An instant as producers write it; the contract itself writes milliseconds and `Z`."""
+PUBLISHED_TIME_PATTERN = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$"
+"""The same as the schemas tell producers, its shape alone; `parse_time` looks closer."""
+WRITTEN_TIME_PATTERN = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"
+"""The one way in which the contract writes an instant, and says so to readers."""
 AMOUNT_PATTERN = r"^-?\d{1,15}(\.\d{1,4})?$"
 """At most DECIMAL(19,4): 15 digits before the point, 4 after it."""
 
@@ -115,7 +119,8 @@ EventTime = Annotated[
     datetime,
     BeforeValidator(parse_time),
     PlainSerializer(format_time, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": TIME_PATTERN}),
+    WithJsonSchema({"type": "string", "pattern": PUBLISHED_TIME_PATTERN}, mode="validation"),
+    WithJsonSchema({"type": "string", "pattern": WRITTEN_TIME_PATTERN}, mode="serialization"),
 ]
 Amount = Annotated[
     Decimal,

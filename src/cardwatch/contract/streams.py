@@ -54,14 +54,18 @@ class EventStreamType:
     partition_key: str
     event_time: str
     """Which field is event time in the Flink job, or "none": it takes no part in windows."""
+    written_by: Literal["producers", "cardwatch"] = "cardwatch"
+    """Whose schema it is: what producers may write, or what cardwatch promises to readers."""
 
 
 EVENT_TYPES: Final[dict[EventType, EventStreamType]] = {
     t.name: t
     for t in (
-        EventStreamType("PAYMENT_EVENT", Payment, "card_token", "event_date_origin"),
-        EventStreamType("CARD_STATUS", CardStatus, "card_token", "effective_from"),
-        EventStreamType("HEARTBEAT", Heartbeat, "explicit hash key", "event_date_origin"),
+        EventStreamType("PAYMENT_EVENT", Payment, "card_token", "event_date_origin", "producers"),
+        EventStreamType("CARD_STATUS", CardStatus, "card_token", "effective_from", "producers"),
+        EventStreamType(
+            "HEARTBEAT", Heartbeat, "explicit hash key", "event_date_origin", "producers"
+        ),
         EventStreamType("PAYMENT_ALERT", PaymentAlert, "random", "none"),
         EventStreamType("PAYMENT_ALERT_SUMMARY", AlertSummary, "random", "none"),
         EventStreamType("RULE_ALERT", RuleAlert, "entity_id", "none"),
