@@ -35,6 +35,7 @@ from cardwatch.settings import (
     SimulatorSettings,
     SlackSettings,
     StagerSettings,
+    WarehouseLoadSettings,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -411,6 +412,7 @@ def settings_document() -> Generated:
         NotifierSettings,
         SlackSettings,
         StagerSettings,
+        WarehouseLoadSettings,
         LocalSettings,
     ):
         prefix = model.model_config.get("env_prefix", "")

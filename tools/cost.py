@@ -11,7 +11,7 @@ import argparse
 import math
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from textwrap import wrap
@@ -20,7 +20,7 @@ from typing import Any, Final, get_args
 import yaml
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]  # has no stubs
 
-from cardwatch.observability import MetricName
+from cardwatch.observability import MetricName, WarehouseLoadMetric
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "cost.md"
@@ -43,9 +43,10 @@ STOLEN_SHARE: Final = 0.1
 # Estimated: nobody has measured these on AWS.
 NOTIFIER_SECONDS: Final = 0.3
 STAGER_SECONDS: Final = 0.5
+LOAD_SECONDS: Final = 10.0
 LOG_BYTES_PER_INVOCATION: Final = 1_500
 FLINK_LOG_GB: Final = 1.0
-EVENTS_KEPT_DAYS: Final = 90
+EVENTS_KEPT_DAYS: Final = 400
 REGISTRY_PERIOD_SECONDS: Final = 900.0
 
 
@@ -109,7 +110,7 @@ class Deployed:
 
     @classmethod
     def read(cls) -> "Deployed":
-        """Read template.yaml and infra/observability.yaml."""
+        """Read the templates."""
         root = cfn_yaml.load(str(ROOT / "template.yaml"))
         watch = cfn_yaml.load(str(ROOT / "infra" / "observability.yaml"))
         default = {name: p.get("Default") for name, p in root["Parameters"].items()}
@@ -131,8 +132,11 @@ class Deployed:
             rpus=float(default["WarehouseRpus"]),
             memory_gb={
                 name: resource["Properties"]["MemorySize"] / 1024
-                for name, resource in root["Resources"].items()
-                if resource["Type"] == "AWS::Serverless::Function"
+                for template in ("template", "infra/paging", "infra/delivery", "infra/warehouse")
+                for name, resource in cfn_yaml.load(str(ROOT / f"{template}.yaml"))[
+                    "Resources"
+                ].items()
+                if resource["Type"] in {"AWS::Serverless::Function", "AWS::Lambda::Function"}
             },
             alarm_metrics=sum(
                 sum("MetricStat" in query for query in alarm.get("Metrics", [])) or 1
@@ -191,7 +195,9 @@ def bill(scenario: Scenario, deployed: Deployed, hours: float) -> Iterator[Line]
     yield Line("paging", "e-mails", "sns_thousand_emails", pages * month / 1_000)
     yield Line("paging", "pages published", "sns_million_publishes", pages * month / MILLION)
 
-    yield Line("watching", "own metrics", "cloudwatch_metric", len(get_args(MetricName)))
+    own = set(get_args(MetricName))
+    own -= set(get_args(WarehouseLoadMetric)) if deployed.warehouse == "none" else set()
+    yield Line("watching", "own metrics", "cloudwatch_metric", len(own))
     yield Line("watching", "metrics in alarms", "cloudwatch_alarm_metric", deployed.alarm_metrics)
     yield Line("watching", "dashboard", "cloudwatch_dashboard", 1)
     yield Line("watching", "key", "kms_key_month", 1)
@@ -206,13 +212,15 @@ def _functions(
     stager = max(minutes * scenario.shards, volume * month / 1e6)
     notifier = minutes + batches * month
     memory = deployed.memory_gb
+    loads = 0.0 if deployed.warehouse == "none" else month / max(60.0, deployed.buffer_seconds)
     gb_seconds = (
         # It runs all the time, and twice for the 4 s of a hand-over.
         minutes * 64 * memory["SimulatorFunction"]
         + notifier * NOTIFIER_SECONDS * memory["NotifierFunction"]
         + stager * STAGER_SECONDS * memory["StagerFunction"]
+        + loads * LOAD_SECONDS * memory["WarehouseLoadFunction"]
     )
-    requests = minutes + notifier + stager
+    requests = minutes + notifier + stager + loads
     yield Line("functions", "time times memory", "lambda_gb_second", gb_seconds)
     yield Line("functions", "requests", "lambda_million_requests", requests / MILLION)
     logs = requests * LOG_BYTES_PER_INVOCATION / GB + FLINK_LOG_GB
@@ -234,8 +242,6 @@ def _ledger(alerts: float, pages: float, month: float) -> Iterator[Line]:
 
 
 def _delivery(deployed: Deployed, events: float, volume: float, hours: float) -> Iterator[Line]:
-    if deployed.warehouse == "none":
-        return
     month = hours * SECONDS
     per_second = max(1 / deployed.buffer_seconds, volume / (deployed.buffer_megabytes * 1e6))
     objects = per_second * month
@@ -243,7 +249,7 @@ def _delivery(deployed: Deployed, events: float, volume: float, hours: float) ->
     yield Line("delivery", "records of 5 KB", "firehose_gb", events * 5_120 * month / GB)
     yield Line("delivery", "objects written", "s3_thousand_puts", objects / 1_000)
     yield Line("delivery", "objects, told to EventBridge", "events_million", objects / MILLION)
-    yield Line("delivery", "kept 90 days, once that long", "s3_gb", kept)
+    yield Line("delivery", f"kept {EVENTS_KEPT_DAYS} days, once that long", "s3_gb", kept)
 
 
 def warehouse(
@@ -260,12 +266,20 @@ def warehouse(
         yield Line("warehouse", "RPUs", "redshift_rpu_hour", loads / 60 * deployed.rpus)
     stored = volume * hours * SECONDS / GB
     yield Line("warehouse", "rows of a month, uncompressed", "redshift_storage_gb", stored)
-    yield Line("warehouse", "public address", "public_ipv4_hour", hours)
 
 
 def render(prices: Prices, deployed: Deployed) -> str:
     """Write the page."""
-    bills = [(s, list(bill(s, deployed, prices.hours))) for s in deployed.scenarios()]
+    without = replace(deployed, warehouse="none")
+    default, *others = deployed.scenarios()
+    bills = [
+        (default, list(bill(default, deployed, prices.hours))),
+        (
+            replace(default, name="the same with `Warehouse=none`"),
+            list(bill(default, without, prices.hours)),
+        ),
+        *((s, list(bill(s, deployed, prices.hours))) for s in others),
+    ]
     groups = list(dict.fromkeys(line.group for _, lines in bills for line in lines))
     out = [
         "# What it costs",
@@ -307,8 +321,8 @@ def _lines(prices: Prices, bills: list[tuple[Scenario, list[Line]]]) -> list[str
 def _warehouses(prices: Prices, deployed: Deployed) -> list[str]:
     out = [
         *_prose(
-            "A delivery is a COPY. Rows cost the same in both kinds and are left out here; without",
-            "a warehouse there is no delivery either.",
+            "A delivery is a load. Rows cost the same in both kinds and are left out here. Events",
+            "are delivered to S3 without a warehouse too; one that comes later loads them.",
         ),
         "",
         "| `Warehouse` | `DeliveryBufferSeconds` | USD a month |",
@@ -341,8 +355,9 @@ def _grounds(prices: Prices) -> list[str]:
         "",
         *_prose(
             f"Estimated, not measured on AWS: {NOTIFIER_SECONDS} s for a batch of alerts,",
-            f"{STAGER_SECONDS} s for a batch of records, {LOG_BYTES_PER_INVOCATION:,} bytes of",
-            f"logs an invocation, {FLINK_LOG_GB:g} GB of Flink's logs. One payment in ten is on a",
+            f"{STAGER_SECONDS} s for a batch of records, {LOAD_SECONDS:g} s for a load,",
+            f"{LOG_BYTES_PER_INVOCATION:,} bytes of logs an invocation, {FLINK_LOG_GB:g} GB of",
+            "Flink's logs. One payment in ten is on a",
             "stolen card, as in `data/cards.txt`; real traffic has far fewer alerts, so its tables",
             "cost less.",
         ),

@@ -281,7 +281,7 @@ def redrive(*, dry_run: DryRunOption = False, stack: StackOption = None) -> None
 @app.command(
     epilog=_examples(
         "cardwatch backfill --dry-run",
-        "cardwatch backfill --stack cardwatch --only manifests",
+        "cardwatch backfill --stack cardwatch --only objects",
         "cardwatch backfill --stack cardwatch",
     )
 )
@@ -290,13 +290,13 @@ def backfill(
     dry_run: DryRunOption = False,
     stack: StackOption = None,
     only: Annotated[
-        Literal["manifests", "quarantine"] | None,
+        Literal["objects", "quarantine"] | None,
         typer.Option("--only", help="Do one of the two.", show_default="both"),
     ] = None,
 ) -> None:
-    """Load what delivery skipped, send what was quarantined.
+    """Load what the warehouse has not got, send what was quarantined.
 
-    Each skipped object is loaded once, however often this runs. What is valid now is sent: deploy a
+    Each object is loaded once, however often this runs. What is valid now is sent: deploy a
     fix first, or its records come back. The exit status is 1 when some of it must stay.
     """
     import boto3
@@ -337,8 +337,8 @@ def backfill(
         )
         complete = True
         if only != "quarantine":
-            complete = _show_loaded(parts.load_skipped(dry_run), dry_run=dry_run)
-        if only != "manifests":
+            complete = _show_loaded(parts.load_delivered(dry_run), dry_run=dry_run)
+        if only != "objects":
             sent = parts.replay_quarantine(dry_run)
             typer.echo("quarantine: ", nl=False)
             complete = _show_sent(sent, dry_run=dry_run) and complete
@@ -368,8 +368,7 @@ def _show_loaded(report: "BackfillReport", *, dry_run: bool) -> bool:
     verb = "would load" if dry_run else "loaded"
     counted = "" if dry_run else f" with {report.rows} rows"
     typer.echo(
-        f"{report.manifests} skipped manifests of {report.objects} objects; {verb} "
-        f"{report.loaded}{counted}, {report.already_loaded} were there already"
+        f"{report.objects} objects are not in the load ledger; {verb} {report.loaded}{counted}"
     )
     for key, error in sorted(report.bad.items()):
         typer.echo(

@@ -38,7 +38,10 @@ StagerMetric = Literal[
     "QuarantineUnjudged",
     "StatusesNotLearned",
 ]
-MetricName = Literal[SimulatorMetric, NotifierMetric, SlackMetric, StagerMetric]
+WarehouseLoadMetric = Literal["ObjectsLoaded", "RowsLoaded", "ObjectsBad", "ObjectsWaiting"]
+MetricName = Literal[
+    SimulatorMetric, NotifierMetric, SlackMetric, StagerMetric, WarehouseLoadMetric
+]
 """Every metric has the dimension `service`, which is the function's name."""
 
 COUNT: Final = MetricUnit.Count

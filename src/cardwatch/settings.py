@@ -159,6 +159,27 @@ class StagerSettings(Settings):
     ] = 0.5
 
 
+class WarehouseLoadSettings(Settings):
+    """Settings of the function that loads the warehouse (infra/warehouse.yaml)."""
+
+    delivery_bucket: Annotated[
+        str, Field(min_length=1, description="The bucket with the delivered events.")
+    ]
+    warehouse_kind: Annotated[
+        Literal["cluster", "serverless"], Field(description="What the warehouse is.")
+    ]
+    warehouse_name: Annotated[
+        str, Field(min_length=1, description="Identifier of the cluster, or name of the workgroup.")
+    ]
+    database_name: Annotated[str, Field(min_length=1, description="Its database.")]
+    loader_secret: Annotated[
+        str, Field(min_length=1, description="Secrets Manager ARN of the user that loads.")
+    ]
+    copy_role: Annotated[
+        str, Field(min_length=1, description="ARN of the role that COPY reads the bucket as.")
+    ]
+
+
 class LocalSettings(Settings):
     """Settings of the one-machine stack; every name has the prefix CARDWATCH_."""
 

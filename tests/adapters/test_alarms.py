@@ -62,6 +62,7 @@ class Watch:
             "DeliveryBucket": "delivery",
             "ApplicationName": "detection",
             "ApplicationLogGroup": "/flink",
+            "DeliveryStreamName": "delivery",
             "DataKeyArn": KEY,
             **given,
         }
@@ -105,8 +106,8 @@ def watch(emulator: AwsClients) -> Iterator[Watch]:
 
 WITH_EVERYTHING = {
     "OperatorsEmail": "operators@example.com",
-    "DeliveryStreamName": "delivery",
     "Warehouse": "serverless",
+    "WarehouseLoadFunction": "warehouse-load",
     "WarehouseName": "cardwatch",
     "SlackDeadLetterQueueName": "slack-dead",
 }
@@ -128,9 +129,13 @@ def test_everything_deploys_and_each_alarm_tells_the_operators(watch: Watch) -> 
     (told,) = watch.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
     assert (told["Protocol"], told["Endpoint"]) == ("email", "operators@example.com")
     titles = [w["properties"]["title"] for w in watch.dashboard()["widgets"]]
-    assert {"Alarms", "Payment to page, ms", "Delivery", "Warehouse: seconds of an RPU"} <= {
-        *titles
-    }
+    assert {
+        "Alarms",
+        "Payment to page, ms",
+        "Delivery",
+        "Load",
+        "Warehouse: seconds of an RPU",
+    } <= {*titles}
 
 
 def test_without_warehouse_slack_and_payments_their_alarms_and_widgets_are_not_there(
@@ -140,7 +145,8 @@ def test_without_warehouse_slack_and_payments_their_alarms_and_widgets_are_not_t
     conditional = {n for n, r in watch.template["Resources"].items() if "Condition" in r}
     assert conditional.isdisjoint(watch.alarms())
     titles = {w["properties"]["title"] for w in watch.dashboard()["widgets"]}
-    assert titles.isdisjoint({"Delivery", "Quarantine by reason"})
+    assert titles >= {"Delivery", "Quarantine by reason"}
+    assert titles.isdisjoint({"Load", "Warehouse, %", "Warehouse: seconds of an RPU"})
 
 
 def test_a_heartbeat_that_stays_away_becomes_an_alarm_and_the_operators_hear_of_it(

@@ -19,10 +19,9 @@ from cardwatch.recovery.error_output import QUARANTINE, FailedRecord
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-MANIFEST = "events/errors/manifests/2026/11/21/00/one"
 VALID = (ROOT / "events/examples/page_event.v1/valid/sent.json").read_bytes()
 ROW = {
-    "event_id": "skipped-1",
+    "event_id": "delivered-1",
     "event_type": "HEARTBEAT",
     "event_date_origin": "2026-11-21 07:00:03.120",
     "event_json_data": "{}",
@@ -45,16 +44,14 @@ def warehouse(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehou
 
 
 @pytest.mark.stack
-def test_backfill_loads_what_was_skipped_and_sends_what_is_valid_now(
+def test_backfill_loads_what_is_not_in_the_ledger_and_sends_what_is_valid_now(
     stack: Stack, warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
 ) -> None:
     session, endpoint = ministack.session(stack.settings), ministack.endpoint(stack.settings)
     s3: S3Client = session.client("s3", endpoint_url=endpoint)
     bucket = stack.outputs.delivery_bucket
-    key = "events/2026/11/21/00/skipped.gz"
+    key = "events/2026/11/21/00/delivered.gz"
     s3.put_object(Bucket=bucket, Key=key, Body=gzip.compress(json.dumps(ROW).encode()))
-    entries = [{"url": f"s3://{bucket}/{key}", "mandatory": True}]
-    s3.put_object(Bucket=bucket, Key=MANIFEST, Body=json.dumps({"entries": entries}).encode())
     now = datetime.now(UTC)
     records = [
         FailedRecord(raw, now, 4, now, "Lambda.FunctionError", "it failed", "arn:stager")
@@ -65,18 +62,18 @@ def test_backfill_loads_what_was_skipped_and_sends_what_is_valid_now(
 
     assert main(["backfill", "--dry-run"]) == 1  # a record stays
     said = capsys.readouterr().out
-    assert "1 skipped manifests of 1 objects; would load 1, 0 were there already" in said
+    assert "1 objects are not in the load ledger; would load 1" in said
     assert "quarantine: 1 objects; would send 1 PAGE_EVENT" in said
     assert warehouse.staged().rows == 0
 
     assert main(["backfill"]) == 1
     said = capsys.readouterr().out
-    assert "loaded 1 with 1 rows, 0 were there already" in said
+    assert "loaded 1 with 1 rows" in said
     assert "quarantine: 1 objects; sent 1 PAGE_EVENT" in said
     assert "still break the contract and stay: 1 not_json" in said
-    assert warehouse.event_ids("HEARTBEAT") == {"skipped-1"}
+    assert warehouse.event_ids("HEARTBEAT") == {"delivered-1"}
 
-    assert main(["backfill", "--only", "manifests"]) == 0
-    assert "0 skipped manifests" in capsys.readouterr().out
+    assert main(["backfill", "--only", "objects"]) == 0
+    assert "0 objects are not in the load ledger" in capsys.readouterr().out
     assert main(["backfill", "--only", "quarantine"]) == 1
     assert "quarantine: 1 objects; sent nothing" in capsys.readouterr().out

@@ -105,10 +105,11 @@ def test_a_wrong_combination_is_refused_and_says_why(
 
 
 def test_a_page_goes_from_the_topic_through_the_queue_into_the_channel_once(stack: Stack) -> None:
-    cloudformation = client(stack, "cloudformation")
-    secret = cloudformation.describe_stack_resource(
-        StackName=stack.settings.stack_name, LogicalResourceId="SlackWebhookSecret"
-    )["StackResourceDetail"]["PhysicalResourceId"]
+    secret = stack.settings.stack_name
+    for name in ("PagingStack", "SlackWebhookSecret"):
+        secret = client(stack, "cloudformation").describe_stack_resource(
+            StackName=secret, LogicalResourceId=name
+        )["StackResourceDetail"]["PhysicalResourceId"]
     with slack_server() as slack:
         # The first page comes before anybody stored the address, as after a first deployment.
         publish(stack, "first")
@@ -162,7 +163,7 @@ def test_the_deployed_mapping_has_the_template_s_parameters(stack: Stack) -> Non
     parameters = read_parameters(client, stack.outputs)
     assert parameters.stream_arn == stack.outputs.stream_arn
     assert parameters.failure_bucket == stack.outputs.dead_letter_bucket
-    assert parameters.patterns == ({"type": ["PAYMENT_ALERT"]},)
+    assert parameters.patterns == ({"type": ["PAYMENT_ALERT", "RULE_ALERT"]},)
     assert parameters.maximum_record_age_seconds == 86_400
     assert parameters.maximum_retry_attempts is None
     assert parameters.bisect_batch_on_function_error

@@ -219,8 +219,7 @@ SERVICE_CALLS = {
         "logs:DescribeLogStreams",
         "logs:PutLogEvents",
     },
-    # Amazon Data Firehose Developer Guide, "Grant Firehose access to an Amazon Redshift
-    # destination".
+    # Amazon Data Firehose Developer Guide, "Grant Firehose access to an Amazon S3 destination".
     "firehose.amazonaws.com": {
         "s3:AbortMultipartUpload",
         "s3:GetBucketLocation",
@@ -236,7 +235,6 @@ SERVICE_CALLS = {
         "kms:GenerateDataKey",
         "lambda:InvokeFunction",
         "lambda:GetFunctionConfiguration",
-        "secretsmanager:GetSecretValue",
         "logs:PutLogEvents",
     },
     # Amazon Redshift Database Developer Guide, "Permissions to access other AWS resources" (COPY).

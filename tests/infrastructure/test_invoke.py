@@ -22,7 +22,7 @@ def log(tmp_path: Path) -> Iterator[TextIO]:
 
 def test_the_variables_that_refer_to_resources_are_the_running_stack_s(stack: Stack) -> None:
     known = invoke.functions(stack.root, stack.settings)
-    notifier = invoke.environment(known["NotifierFunction"], stack.settings, {})
+    notifier = invoke.environment(invoke.find(known, "NotifierFunction"), stack.settings, {})
     assert notifier["STREAM_NAME"] == stack.outputs.stream_name
     assert notifier["LEDGER_TABLE"] == stack.outputs.ledger_table
     assert notifier["TOPIC_ARN"] == stack.outputs.topic_arn
@@ -50,7 +50,7 @@ def test_the_running_stack_s_variables_have_the_form_that_sam_takes(stack: Stack
 def test_the_built_function_runs_in_a_plain_process(
     stack: Stack, log: TextIO, name: str, event: str, expected: object
 ) -> None:
-    function = invoke.functions(stack.root, stack.settings)[name]
+    function = invoke.find(invoke.functions(stack.root, stack.settings), name)
     done = invoke.invoke(
         function,
         invoke.read_event(ROOT / f"events/invocations/{event}.json"),

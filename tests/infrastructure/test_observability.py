@@ -1,6 +1,5 @@
 """The alarms and the dashboard speak of metrics that exist, and of runbook sections that exist."""
 
-import fnmatch
 import json
 import re
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from cardwatch.observability import (
     SimulatorMetric,
     SlackMetric,
     StagerMetric,
+    WarehouseLoadMetric,
 )
 from cardwatch.recovery.error_output import EVENTS, QUARANTINE
 
@@ -61,7 +61,7 @@ AWS_METRICS: Final[dict[str, dict[str, set[str]]]] = {
     ),
     # Amazon Data Firehose developer guide, "Monitor with CloudWatch metrics".
     "AWS/Firehose": dict.fromkeys(
-        ("DeliveryToS3.DataFreshness", "DeliveryToRedshift.Success", "KinesisMillisBehindLatest"),
+        ("DeliveryToS3.DataFreshness", "KinesisMillisBehindLatest"),
         FIREHOSE,
     ),
     # EventBridge user guide, "Monitoring": the default bus has the rule's name only.
@@ -81,6 +81,7 @@ OWN_METRICS: Final = {
     "notifier": set(get_args(NotifierMetric)),
     "slack": set(get_args(SlackMetric)),
     "stager": set(get_args(StagerMetric)),
+    "warehouse_load": set(get_args(WarehouseLoadMetric)),
 }
 ASKED_FOR: Final = {
     "NoHeartbeat",
@@ -100,6 +101,7 @@ ASKED_FOR: Final = {
     "StolenPaymentsQuarantined",
     "ErrorObjects",
     "CopyFailures",
+    "LoadBehind",
     "DeliveryFreshness",
 }
 SILENCE_IS_ALARMING: Final = {
@@ -109,6 +111,7 @@ SILENCE_IS_ALARMING: Final = {
     "WatermarkLag",
     "SubscriptionsUnhealthy",
     "DeliveryFreshness",
+    "LoadBehind",
 }
 
 
@@ -182,7 +185,7 @@ def dashboard(*true: str) -> dict[str, Any]:
     return content
 
 
-EVERYTHING: Final = ("WithPayments", "WithSlack", "WithDelivery", "WithCluster")
+EVERYTHING: Final = ("WithPayments", "WithSlack", "WithWarehouse", "WithCluster")
 
 
 @pytest.mark.parametrize("name", ALARMS)
@@ -286,18 +289,21 @@ def test_a_full_buffer_is_no_delay() -> None:
     assert ALARMS["DeliveryFreshness"]["Threshold"] >= 2 * max(map(int, choices))
 
 
+def test_a_quarter_of_an_hour_always_has_a_load_in_it() -> None:
+    choices = load("template.yaml")["Parameters"]["DeliveryBufferSeconds"]["AllowedValues"]
+    assert ALARMS["LoadBehind"]["Period"] >= max(map(int, choices))
+
+
 def test_the_rules_match_what_lands_where_it_should_not_and_nothing_else() -> None:
     resources = TEMPLATE["Resources"]
     pattern = resources["ErrorObjectRule"]["Properties"]["EventPattern"]["detail"]
     assert pattern["bucket"]["name"] == [{"Ref": "DeliveryBucket"}]
-    wildcards = [each["wildcard"] for each in pattern["object"]["key"]]
+    prefixes = tuple(each["prefix"] for each in pattern["object"]["key"])
 
     def matches(key: str) -> bool:
-        return any(fnmatch.fnmatchcase(key, wildcard) for wildcard in wildcards)
+        return key.startswith(prefixes)
 
     assert matches(f"{QUARANTINE}2026/11/21/07/cardwatch-1-2026-11-21-07-00-00-uuid.gz")
-    assert matches(f"{EVENTS}errors/manifests/2026/11/21/07/cardwatch-1")
-    assert matches("errors/manifests/2026/11/21/07/cardwatch-1")
     assert not matches(f"{EVENTS}2026/11/21/07/cardwatch-1-2026-11-21-07-00-00-uuid.gz")
     dead = resources["DeadLetterRule"]["Properties"]["EventPattern"]["detail"]
     assert dead == {"bucket": {"name": [{"Ref": "DeadLetterBucket"}]}}

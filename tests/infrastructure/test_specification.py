@@ -50,7 +50,7 @@ def seeded(name: str, kind: str, properties: dict[str, Any]) -> str:
     [
         ("template.yaml", "AWS::Kinesis::Stream", {"ShardsCount": 1}, "ShardsCount"),
         (
-            "template.yaml",
+            "paging.yaml",
             "AWS::Lambda::EventSourceMapping",
             {"StartingPosition": "BEGINNING"},
             "BEGINNING",

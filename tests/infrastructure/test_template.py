@@ -35,6 +35,7 @@ from cardwatch.settings import (
     SimulatorSettings,
     SlackSettings,
     StagerSettings,
+    WarehouseLoadSettings,
     program_environment,
 )
 from cardwatch.simulation.control import Handover
@@ -45,10 +46,12 @@ from cardwatch.webhook import PATIENCE_SECONDS
 
 SETTINGS: dict[str, type[Settings]] = {
     "SimulatorFunction": SimulatorSettings,
-    "NotifierFunction": NotifierSettings,
-    "SlackFunction": SlackSettings,
-    "StagerFunction": StagerSettings,
+    "PagingStack/NotifierFunction": NotifierSettings,
+    "PagingStack/SlackFunction": SlackSettings,
+    "DeliveryStack/StagerFunction": StagerSettings,
+    "WarehouseStack/WarehouseLoadFunction": WarehouseLoadSettings,
 }
+NOTIFIER = "PagingStack/NotifierFunction"
 PLATFORMS = {"aws": everything, "local": one_machine}
 CONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text())
 
@@ -59,8 +62,8 @@ def variables(deployed: Deployment, function: str) -> dict[str, Any]:
 
 
 def functions(deployed: Deployment) -> set[str]:
-    """Give the root stack's functions; those of nested stacks have tests of their own."""
-    return {f for f in deployed.of_type("AWS::Lambda::Function") if "/" not in f}
+    """Give the functions with the layer; custom resources have none, and tests of their own."""
+    return {f for f, p in deployed.of_type("AWS::Lambda::Function").items() if p.get("Layers")}
 
 
 def configured(environment: str) -> dict[str, str]:
@@ -132,20 +135,13 @@ def test_sam_validate_finds_nothing_to_complain_of() -> None:
 
 def test_what_one_machine_has_is_what_aws_has_but_for_the_queue_that_stands_for_e_mail() -> None:
     local, aws = set(one_machine().resources), set(everything().resources)
-    assert {path for path in local - aws if not path.startswith("PagesQueueStack")} == set()
+    assert {path for path in local - aws if "/PagesQueueStack" not in path} == set()
     only_on_aws = {path.split("/")[0] for path in aws - local}
     assert only_on_aws == {
-        "AlertConsumer",
+        "DeliveryStack",  # Firehose, which a program of ours stands for
         "DetectionStack",
-        "EmailSubscription",
         "ObservabilityStack",
-        "SlackFunction",
-        "SlackFunctionEventInvokeConfig",
-        "SlackFunctionPages",
-        "SlackLogs",
-        "SlackQueueStack",
-        "SlackRole",
-        "SlackWebhookSecret",
+        "PagingStack",  # e-mail, Slack, and the consumer
         "WarehouseStack",
     }
 
@@ -156,13 +152,24 @@ def test_nothing_that_the_emulator_lacks_is_deployed_to_it() -> None:
     assert [kind for kind in types if kind.startswith(lacking)] == []
 
 
-def test_no_warehouse_means_no_delivery_and_the_rest_whole() -> None:
-    without = set(deployment(**ON_AWS, Warehouse="none").resources)
-    missing = {path.split("/")[0] for path in set(everything().resources) - without}
-    # The alarms on delivery and warehouse go with them.
-    assert missing == {"WarehouseStack", "ObservabilityStack"}
-    assert "ObservabilityStack" in without
-    assert {path for path in without if path.startswith("WarehouseStack")} == set()
+def test_no_warehouse_means_delivery_all_the_same_and_the_rest_whole() -> None:
+    without = deployment(**ON_AWS, Warehouse="none")
+    missing = set(everything().resources) - set(without.resources)
+    # The alarms on the warehouse go with it.
+    assert {path.split("/")[0] for path in missing} == {"WarehouseStack", "ObservabilityStack"}
+    assert without.of_type("AWS::KinesisFirehose::DeliveryStream")
+
+
+@pytest.mark.parametrize("warehouse", ["cluster", "serverless"])
+def test_a_warehouse_that_comes_later_changes_nothing_of_what_delivers_to_it(
+    warehouse: str,
+) -> None:
+    """So that from Warehouse=none to one is an update in which no event goes by."""
+    before = deployment(**ON_AWS, Warehouse="none").resources
+    after = everything(warehouse).resources
+    for path, resource in before.items():
+        if path.startswith(("DataStack/", "DeliveryStack/", "PagingStack/", "DetectionStack/")):
+            assert after[path] == resource, path
 
 
 def test_without_slack_nothing_of_it_is_there() -> None:
@@ -174,7 +181,7 @@ def test_a_nested_stack_is_given_every_parameter_that_it_cannot_do_without() -> 
     root = read_template(ROOT / "template.yaml")
     stacks = {n: r for n, r in root["Resources"].items() if r["Type"].endswith("::Stack")}
     assert {r["Properties"]["TemplateURL"] for r in stacks.values()} == {
-        f"infra/{path.name}" for path in (ROOT / "infra").glob("*.yaml")
+        f"infra/{path.name}" for path in (ROOT / "infra").glob("*.yaml") if path.stem != "queue"
     }
     for name, stack in stacks.items():
         inner = read_template(ROOT / stack["Properties"]["TemplateURL"]).get("Parameters", {})
@@ -199,8 +206,9 @@ def test_what_a_parameter_may_be_is_what_the_stack_that_it_goes_to_takes() -> No
                 name == "Warehouse"
             ), name
             if "AllowedValues" in outer and "AllowedValues" in taken:
-                # `none` makes no warehouse.
-                assert set(outer["AllowedValues"]) - {"none"} <= set(taken["AllowedValues"]), name
+                # `none` makes no warehouse, and 5 s are refused where there may be one.
+                values = set(outer["AllowedValues"]) - {"none", 5}
+                assert values <= set(taken["AllowedValues"]), name
             if "MinValue" in outer:
                 assert outer["MinValue"] >= taken["MinValue"], name
                 assert outer["MaxValue"] <= taken["MaxValue"], name
@@ -299,7 +307,7 @@ def test_by_default_about_one_payment_a_minute_is_on_a_stolen_card(template: Tem
         ({"WarehouseRpus": "8"}, "WarehouseMaxRpus is below WarehouseRpus: give at least 8"),
         ({"WarehouseRpus": "16", "WarehouseMaxRpus": "8"}, "give at least 16"),
         ({"FaultProfile": "late, malformed"}, "FaultProfile"),
-        ({"AWS::Region": "xx-nowhere-1"}, "Warehouse=none"),
+        ({"Warehouse": "serverless", "AWS::Region": "us-west-1"}, "three availability zones"),
     ],
 )
 def test_a_wrong_parameter_or_combination_is_refused_before_anything_is_made(
@@ -351,7 +359,8 @@ def test_each_function_has_the_variables_that_its_settings_read_and_no_others(
 ) -> None:
     deployed = PLATFORMS[platform]()
     found = functions(deployed)
-    assert found == set(SETTINGS) - ({"SlackFunction"} if platform == "local" else set())
+    only_on_aws = {"PagingStack/SlackFunction", "WarehouseStack/WarehouseLoadFunction"}
+    assert found == set(SETTINGS) - (only_on_aws if platform == "local" else set())
     for function in found:
         ours = {n for n in variables(deployed, function) if not n.startswith("POWERTOOLS_")}
         assert ours == {name.upper() for name in SETTINGS[function].model_fields}, function
@@ -367,8 +376,9 @@ def test_the_template_s_own_values_are_valid_settings(platform: str) -> None:
 
 def test_every_function_says_its_name_in_logs_and_metrics() -> None:
     deployed = everything()
-    names = {f: variables(deployed, f)["POWERTOOLS_SERVICE_NAME"] for f in functions(deployed)}
-    assert names == {f: f.removesuffix("Function").lower() for f in functions(deployed)}
+    for function in functions(deployed):
+        name = variables(deployed, function)["POWERTOOLS_SERVICE_NAME"].replace("_", "")
+        assert f"{name}function" == function.rpartition("/")[2].lower()
 
 
 def test_every_function_writes_into_its_own_log_group_and_may_no_other() -> None:
@@ -376,7 +386,7 @@ def test_every_function_writes_into_its_own_log_group_and_may_no_other() -> None
     for function in functions(deployed):
         properties = deployed.resources[function]["Properties"]
         [group] = deployed.referred(properties["LoggingConfig"]["LogGroup"])
-        assert group == function.replace("Function", "Logs")
+        assert group == f"{function.removesuffix('Function')}Logs"
         [role] = deployed.referred(properties["Role"])
         may_log = [
             statement["Resource"]
@@ -405,17 +415,13 @@ def test_only_the_simulator_reads_the_token_key() -> None:
 
 def test_no_scheduled_invocation_runs_late_or_twice() -> None:
     for deployed in (everything(), one_machine()):
-        schedules = {
-            path: schedule
-            for path, schedule in deployed.of_type("AWS::Scheduler::Schedule").items()
-            if "/" not in path
-        }
+        schedules = deployed.of_type("AWS::Scheduler::Schedule")
         called = {f for s in schedules.values() for f in deployed.referred(s["Target"]["Arn"])}
-        assert called == {"SimulatorFunction", "NotifierFunction"}
+        assert called >= {"SimulatorFunction", NOTIFIER}
         bounded = {"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}
         for schedule in schedules.values():
             assert schedule["Target"]["RetryPolicy"] == bounded
-            assert schedule["ScheduleExpression"] == "rate(1 minute)"
+            assert schedule["ScheduleExpression"] == "rate(1 minute)", "with the defaults"
         queued = deployed.of_type("AWS::Lambda::EventInvokeConfig")
         for function in called:
             [limits] = [q for q in queued.values() if function in deployed.referred(q)]
@@ -445,6 +451,8 @@ def test_reserved_concurrency_is_off_where_the_account_s_quota_may_be_too_small(
     reserved = {
         function: everything().resources[function]["Properties"].get("ReservedConcurrentExecutions")
         for function in functions(everything())
+        # One load beside another waits for the ledger, and ends.
+        if function != "WarehouseStack/WarehouseLoadFunction"
     }
     assert all(reserved.values())
     without = deployment(**{**ON_AWS, "ReservedConcurrency": "off"})
@@ -461,16 +469,17 @@ def test_no_function_starves_of_the_concurrency_that_is_reserved_for_it(
         def reserved(function: str, deployed: Deployment = deployed) -> int:
             return int(deployed.resources[function]["Properties"]["ReservedConcurrentExecutions"])
 
-        mapping = deployed.resources["AlertMapping"]["Properties"]
+        mapping = deployed.resources["PagingStack/AlertMapping"]["Properties"]
         at_once = shards * mapping.get("ParallelizationFactor", 1)
-        assert reserved("NotifierFunction") > at_once + 1, "the schedule's, and one to spare"
+        assert reserved(NOTIFIER) > at_once + 1, "the schedule's, and one to spare"
         # While a successor is late or unseen, the one that runs goes on.
         assert reserved("SimulatorFunction") >= 2
         # Amazon Data Firehose Developer Guide, quotas: five outstanding calls per shard.
-        assert reserved("StagerFunction") >= 5 * shards
-        calls = deployed.resources["SlackFunctionPages"]["Properties"]["ScalingConfig"]
-        assert reserved("SlackFunction") >= calls["MaximumConcurrency"]
-        total = sum(reserved(function) for function in functions(deployed))
+        assert reserved("DeliveryStack/StagerFunction") >= 5 * shards
+        calls = deployed.resources["PagingStack/SlackMapping"]["Properties"]["ScalingConfig"]
+        assert reserved("PagingStack/SlackFunction") >= calls["MaximumConcurrency"]
+        limited = functions(deployed) - {"WarehouseStack/WarehouseLoadFunction"}
+        total = sum(reserved(function) for function in limited)
         assert total <= 900, "Lambda keeps 100 of an account's 1,000 unreserved"
 
 
@@ -493,8 +502,8 @@ def test_each_function_folder_is_one_handler_and_its_makefile() -> None:
 
 def test_the_mapping_is_bounded_by_age_alone_and_keeps_what_it_gives_up_whole() -> None:
     for deployed in (everything(), one_machine()):
-        mapping = deployed.resources["AlertMapping"]["Properties"]
-        age = variables(deployed, "NotifierFunction")["PAGE_MAX_AGE_SECONDS"]
+        mapping = deployed.resources["PagingStack/AlertMapping"]["Properties"]
+        age = variables(deployed, NOTIFIER)["PAGE_MAX_AGE_SECONDS"]
         assert mapping["MaximumRecordAgeInSeconds"] == age
         assert mapping["MaximumRetryAttempts"] == -1
         failed = mapping["DestinationConfig"]["OnFailure"]["Destination"]
@@ -503,20 +512,20 @@ def test_the_mapping_is_bounded_by_age_alone_and_keeps_what_it_gives_up_whole() 
         assert mapping["BisectBatchOnFunctionError"] is True
         assert mapping["StartingPosition"] == "TRIM_HORIZON"
         patterns = [json.loads(f["Pattern"]) for f in mapping["FilterCriteria"]["Filters"]]
-        assert patterns == [{"data": {"type": ["PAYMENT_ALERT"]}}]
+        assert patterns == [{"data": {"type": ["PAYMENT_ALERT", "RULE_ALERT"]}}]
         assert "PAYMENT_ALERT" in EVENT_TYPES
 
 
 def test_on_aws_the_notifier_reads_as_a_consumer_of_its_own() -> None:
-    mapping = everything().resources["AlertMapping"]["Properties"]
-    assert everything().referred(mapping["EventSourceArn"]) == {"AlertConsumer"}
+    mapping = everything().resources["PagingStack/AlertMapping"]["Properties"]
+    assert everything().referred(mapping["EventSourceArn"]) == {"PagingStack/AlertConsumer"}
     assert mapping["Enabled"] is True
-    consumer = everything().resources["AlertConsumer"]["Properties"]
+    consumer = everything().resources["PagingStack/AlertConsumer"]["Properties"]
     assert everything().referred(consumer["StreamARN"]) == {"EventStream"}
 
 
 def test_the_mapping_is_off_on_one_machine_where_its_stand_in_takes_every_parameter() -> None:
-    properties = dict(one_machine().resources["AlertMapping"]["Properties"])
+    properties = dict(one_machine().resources["PagingStack/AlertMapping"]["Properties"])
     assert properties["Enabled"] is False
     assert one_machine().referred(properties["EventSourceArn"]) == {"EventStream"}
     taken_by_the_stand_in = {
@@ -541,14 +550,14 @@ def test_the_mapping_is_off_on_one_machine_where_its_stand_in_takes_every_parame
     parameters_from(described, role_arn="r", region="us-east-1")
 
 
-def test_a_notifier_that_ran_out_of_time_has_ended_when_its_lease_does(template: Template) -> None:
-    lease = int(variables(everything(), "NotifierFunction")["LEASE_SECONDS"])
-    assert template.functions["NotifierFunction"]["Timeout"] < lease
+def test_a_notifier_that_ran_out_of_time_has_ended_when_its_lease_does() -> None:
+    lease = int(variables(everything(), NOTIFIER)["LEASE_SECONDS"])
+    assert everything().resources[NOTIFIER]["Properties"]["Timeout"] < lease
 
 
 def test_the_ledger_remembers_longer_than_the_stream_can_be_replayed(template: Template) -> None:
     stream_hours = everything().resources["EventStream"]["Properties"]["RetentionPeriodHours"]
-    days = int(variables(everything(), "NotifierFunction")["LEDGER_TTL_DAYS"])
+    days = int(variables(everything(), NOTIFIER)["LEDGER_TTL_DAYS"])
     age = int(template.parameters["PageMaxAgeSeconds"]["MaxValue"])
     assert age <= stream_hours * 3600, "retries cannot outlast the record"
     assert days * 24 > stream_hours
@@ -571,19 +580,20 @@ def test_the_notifier_expects_the_subscription_that_the_template_makes(
     made = [
         subscription
         for path, subscription in deployed.of_type("AWS::SNS::Subscription").items()
-        if subscription["Protocol"] == "email" and "/" not in path
+        if subscription["Protocol"] == "email" and path.startswith("PagingStack/")
     ]
-    assert variables(deployed, "NotifierFunction")["EMAIL_SUBSCRIPTIONS"] == expected
+    assert variables(deployed, NOTIFIER)["EMAIL_SUBSCRIPTIONS"] == expected
     assert [s["Endpoint"] for s in made] == [email] * int(expected)
 
 
 @pytest.mark.parametrize(
-    ("platform", "stack"), [("aws", "SlackQueueStack"), ("local", "PagesQueueStack")]
+    ("platform", "stack"),
+    [("aws", "PagingStack/SlackQueueStack"), ("local", "PagingStack/PagesQueueStack")],
 )
 def test_the_topic_fills_the_queue_and_nobody_else_may(platform: str, stack: str) -> None:
     deployed = PLATFORMS[platform]()
     subscription = deployed.resources[f"{stack}/Subscription"]["Properties"]
-    assert deployed.referred(subscription["TopicArn"]) == {"PageTopic"}
+    assert deployed.referred(subscription["TopicArn"]) == {"PagingStack/PageTopic"}
     assert deployed.referred(subscription["Endpoint"]) == {f"{stack}/Queue"}
     # Raw, a page would arrive without its subject.
     assert subscription["RawMessageDelivery"] is False
@@ -593,34 +603,38 @@ def test_the_topic_fills_the_queue_and_nobody_else_may(platform: str, stack: str
     [allowed] = [s for s in policy["Statement"] if s["Effect"] == "Allow"]
     assert allowed["Principal"] == {"Service": "sns.amazonaws.com"}
     assert allowed["Action"] == "sqs:SendMessage"
-    assert deployed.referred(allowed["Condition"]["ArnEquals"]["aws:SourceArn"]) == {"PageTopic"}
+    assert deployed.referred(allowed["Condition"]["ArnEquals"]["aws:SourceArn"]) == {
+        "PagingStack/PageTopic"
+    }
 
 
 def test_a_page_for_slack_is_tried_for_hours_and_then_kept_for_days() -> None:
     deployed = everything()
-    queue = deployed.resources["SlackQueueStack/Queue"]["Properties"]
+    queue = deployed.resources["PagingStack/SlackQueueStack/Queue"]["Properties"]
     redrive = queue["RedrivePolicy"]
-    assert deployed.referred(redrive["deadLetterTargetArn"]) == {"SlackQueueStack/DeadLetterQueue"}
+    assert deployed.referred(redrive["deadLetterTargetArn"]) == {
+        "PagingStack/SlackQueueStack/DeadLetterQueue"
+    }
     tried = sum(pause(received) for received in range(1, redrive["maxReceiveCount"]))
     assert 5 * 3600 < tried < queue["MessageRetentionPeriod"]
-    dead = deployed.resources["SlackQueueStack/DeadLetterQueue"]["Properties"]
+    dead = deployed.resources["PagingStack/SlackQueueStack/DeadLetterQueue"]["Properties"]
     assert dead["MessageRetentionPeriod"] == 14 * 86_400, "the longest there is"
 
 
 def test_the_way_to_slack_is_not_delivered_again_while_it_runs() -> None:
     deployed = everything()
-    function = deployed.resources["SlackFunction"]["Properties"]
-    queue = deployed.resources["SlackQueueStack/Queue"]["Properties"]
-    mapping = deployed.resources["SlackFunctionPages"]["Properties"]
+    function = deployed.resources["PagingStack/SlackFunction"]["Properties"]
+    queue = deployed.resources["PagingStack/SlackQueueStack/Queue"]["Properties"]
+    mapping = deployed.resources["PagingStack/SlackMapping"]["Properties"]
     assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert deployed.referred(mapping["EventSourceArn"]) == {"SlackQueueStack/Queue"}
+    assert deployed.referred(mapping["EventSourceArn"]) == {"PagingStack/SlackQueueStack/Queue"}
     assert function["Timeout"] > 2 * PATIENCE_SECONDS, "a batch gets further than its first page"
 
 
 def test_the_webhook_s_address_is_in_no_template_and_no_variable() -> None:
     deployed = everything()
-    secret = deployed.resources["SlackWebhookSecret"]["Properties"]
+    secret = deployed.resources["PagingStack/SlackWebhookSecret"]["Properties"]
     assert "SecretString" not in secret
     assert "GenerateSecretString" not in secret
     step = transformed()["template.yaml"]["Outputs"]["SlackNextStep"]["Value"]

@@ -51,12 +51,12 @@ LOGGING_SWITCHES = {
 
 GOES_WITH_THE_STACK = {
     "ControlTable": "a lease and a switch, both made again within a minute",
-    "CardRegistryTable": "published again by the simulator every registry period",
+    "DeliveryStack/CardRegistryTable": "published again by the simulator every registry period",
     "DetectionStack/CodeBucket": "archives that `sam build` makes again",
     "EventStream": "a day of events, which the delivery bucket and the warehouse have as well",
-    "SlackQueueStack/Queue": "pages of at most a day; the ledger has what was paged",
-    "SlackQueueStack/DeadLetterQueue": "pages that e-mail brought as well",
-    "SlackWebhookSecret": "an address that Slack shows again",
+    "PagingStack/SlackQueueStack/Queue": "pages of at most a day; the ledger has what was paged",
+    "PagingStack/SlackQueueStack/DeadLetterQueue": "pages that e-mail brought as well",
+    "PagingStack/SlackWebhookSecret": "an address that Slack shows again",
     "WarehouseStack/AdminSecret": "a password of the warehouse, which goes with it",
     "WarehouseStack/LoaderSecret": "the same",
 }
@@ -248,18 +248,13 @@ def unencrypted_deliveries(deployed: Deployment) -> Iterator[str]:
             named = properties.get("DeliveryStreamEncryptionConfigurationInput", {}).get("KeyARN")
             if DATA_KEY not in deployed.referred(named):
                 yield f"{stream} buffers in the clear"
-        destination = properties.get("RedshiftDestinationConfiguration", {})
-        places = [destination.get(k) for k in ("S3Configuration", "S3BackupConfiguration")]
-        for place in places:
-            if place is None:
-                continue
+        destination = properties["ExtendedS3DestinationConfiguration"]
+        for place in (destination, destination["S3BackupConfiguration"]):
             named = place.get("EncryptionConfiguration", {}).get("KMSEncryptionConfig", {})
             if DATA_KEY not in deployed.referred(named):
                 yield f"{stream} writes objects that are not under the key"
-        if destination.get("Password") or destination.get("Username"):
-            yield f"{stream} has a password in the template"
-        if destination.get("CloudWatchLoggingOptions", {}).get("Enabled") is not True:
-            yield f"{stream} fails silently"
+            if place.get("CloudWatchLoggingOptions", {}).get("Enabled") is not True:
+                yield f"{stream} fails silently"
 
 
 def logs_kept_for_ever(deployed: Deployment) -> Iterator[str]:
@@ -389,7 +384,7 @@ def custom_resources_without_end(deployed: Deployment) -> Iterator[str]:
 def unreserved_concurrency(deployed: Deployment) -> Iterator[str]:
     for function, properties in deployed.of_type("AWS::Lambda::Function").items():
         if function.split("/")[0] in {"DetectionStack", "WarehouseStack"}:
-            continue  # CloudFormation calls them one at a time, and nothing else does
+            continue  # CloudFormation or a schedule calls them, one at a time or nearly so
         if not properties.get("ReservedConcurrentExecutions"):
             yield f"{function} may take all of the account's concurrency"
 
@@ -593,7 +588,7 @@ SEEDS: dict[str, tuple[str, str, Any]] = {
     ),
     "unencrypted_deliveries": (
         "AWS::KinesisFirehose::DeliveryStream",
-        "Properties.RedshiftDestinationConfiguration.S3Configuration.EncryptionConfiguration",
+        "Properties.ExtendedS3DestinationConfiguration.EncryptionConfiguration",
         {"NoEncryptionConfig": "NoEncryption"},
     ),
     "logs_kept_for_ever": ("AWS::Logs::LogGroup", "Properties.RetentionInDays", GONE),
@@ -652,7 +647,7 @@ SEEDS: dict[str, tuple[str, str, Any]] = {
     "young_roles": (
         "AWS::IAM::Role",
         "Properties.Policies",
-        allowing("lambda:InvokeFunction", "${NotifierFunction.Arn}"),
+        allowing("lambda:InvokeFunction", "${SimulatorFunction.Arn}"),
     ),
     "names_of_every_stack": ("AWS::Scheduler::Schedule", "Properties.Name", "EveryMinute"),
 }

@@ -1,6 +1,6 @@
-"""infra/warehouse.yaml: who may come in, what is encrypted, and that it fits the code it runs."""
+"""infra/delivery.yaml and infra/warehouse.yaml: who may come in, what is encrypted, what fits."""
 
-import ipaddress
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -9,12 +9,14 @@ import pytest
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]  # has no stubs
 from functions.warehouse_schema import handler
 from tests.infrastructure.conftest import ROOT
+from tests.infrastructure.deployment import ON_AWS, deployment, everything
 
-from cardwatch.aws.redshift_loads import COPY_COLUMNS, COPY_OPTIONS
+from cardwatch.aws.redshift_loads import COPY_OPTIONS, MANIFESTS
 from cardwatch.deployment.custom_resource import HANDLER_MARGIN_SECONDS
 from cardwatch.local.firehose.delivery import INVOCATION_BYTES, INVOCATION_RETRIES
-from cardwatch.recovery.backfill import SKIPPED
+from cardwatch.recovery.backfill import DELIVERED
 from cardwatch.recovery.error_output import EVENTS, QUARANTINE
+from cardwatch.recovery.telemetry import ENDS_EARLY_SECONDS, LOAD_SECONDS
 from cardwatch.warehouse.schema import LOADER
 
 TEMPLATE: dict[str, Any] = cfn_yaml.load(str(ROOT / "infra" / "warehouse.yaml"))
@@ -22,7 +24,10 @@ ROOT_TEMPLATE: dict[str, Any] = cfn_yaml.load(str(ROOT / "template.yaml"))
 DATA: dict[str, Any] = cfn_yaml.load(str(ROOT / "infra" / "data.yaml"))
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 KEY = {"Ref": "DataKeyArn"}
-DELIVERY = RESOURCES["Delivery"]["Properties"]["RedshiftDestinationConfiguration"]
+DELIVERY_RESOURCES: dict[str, dict[str, Any]] = cfn_yaml.load(
+    str(ROOT / "infra" / "delivery.yaml")
+)["Resources"]
+DELIVERY = DELIVERY_RESOURCES["Delivery"]["Properties"]["ExtendedS3DestinationConfiguration"]
 
 
 def of_type(name: str) -> dict[str, dict[str, Any]]:
@@ -39,37 +44,24 @@ def statements() -> Iterator[tuple[str, dict[str, Any]]]:
             yield name, statement
 
 
-def asserted_regions(template: dict[str, Any], rule: str) -> list[str]:
-    regions, region = template["Rules"][rule]["Assertions"][0]["Assert"]["Fn::Contains"]
-    assert region == {"Ref": "AWS::Region"}
-    return list(regions)
-
-
-def test_a_region_without_an_address_range_is_refused_before_anything_is_made() -> None:
-    addresses = TEMPLATE["Mappings"]["Firehose"]
-    assert asserted_regions(TEMPLATE, "Region") == sorted(addresses)
-    assert asserted_regions(ROOT_TEMPLATE, "WarehouseInRegion") == sorted(addresses)
-    blocks = [ipaddress.ip_network(entry["Cidr"]) for entry in addresses.values()]
-    assert len(set(blocks)) == len(blocks)
-    assert all(block.prefixlen == 27 and block.is_global for block in blocks)
-
-
 def test_both_templates_say_the_same_when_they_refuse() -> None:
-    own = [TEMPLATE["Rules"][name]["Assertions"][0] for name in ("Region", "Zones")]
-    root = ROOT_TEMPLATE["Rules"]["WarehouseInRegion"]["Assertions"]
-    assert [a["AssertDescription"] for a in own] == [a["AssertDescription"] for a in root]
+    [own] = TEMPLATE["Rules"]["Zones"]["Assertions"]
+    [root] = ROOT_TEMPLATE["Rules"]["ZonesForServerless"]["Assertions"]
+    assert own == root
 
 
-def test_nobody_but_firehose_of_the_region_may_come_in() -> None:
+def test_nobody_comes_in_and_nothing_is_public() -> None:
     (group,) = of_type("AWS::EC2::SecurityGroup").values()
-    (way_in,) = group["SecurityGroupIngress"]
-    assert way_in["CidrIp"] == {"Fn::FindInMap": ["Firehose", {"Ref": "AWS::Region"}, "Cidr"]}
-    assert (way_in["FromPort"], way_in["ToPort"]) == (5439, 5439)
+    assert "SecurityGroupIngress" not in group
     assert not of_type("AWS::EC2::SecurityGroupIngress")
+    assert not of_type("AWS::EC2::InternetGateway")
+    assert not of_type("AWS::EC2::Route"), "the only way out is the endpoint of S3"
     for name in ("Cluster", "Workgroup"):
         properties = RESOURCES[name]["Properties"]
         groups = properties.get("VpcSecurityGroupIds") or properties["SecurityGroupIds"]
-        assert groups == [{"Ref": "FirehoseOnly"}]
+        assert groups == [{"Ref": "NobodyIn"}]
+        assert properties["PubliclyAccessible"] is False
+        assert properties["EnhancedVpcRouting"] is True
 
 
 def test_a_cluster_is_the_default_and_has_one_node() -> None:
@@ -113,8 +105,8 @@ def test_everything_that_holds_data_is_encrypted_with_the_data_key() -> None:
         found = of_type(kind)
         assert found
         assert {k: p.get(name) for k, p in found.items()} == dict.fromkeys(found, KEY)
-    for place in ("S3Configuration", "S3BackupConfiguration"):
-        encryption = DELIVERY[place]["EncryptionConfiguration"]
+    for place in (DELIVERY, DELIVERY["S3BackupConfiguration"]):
+        encryption = place["EncryptionConfiguration"]
         assert encryption == {"KMSEncryptionConfig": {"AWSKMSKeyARN": KEY}}
 
 
@@ -125,8 +117,6 @@ def test_no_password_is_in_the_template() -> None:
     for secret in of_type("AWS::SecretsManager::Secret").values():
         assert "SecretString" not in secret
         assert secret["GenerateSecretString"]["PasswordLength"] == 64
-    assert "Username" not in DELIVERY
-    assert "Password" not in DELIVERY
 
 
 def test_data_outlives_the_stack_as_a_snapshot() -> None:
@@ -136,12 +126,9 @@ def test_data_outlives_the_stack_as_a_snapshot() -> None:
     assert RESOURCES["Namespace"]["UpdateReplacePolicy"] == "Retain"
 
 
-def test_firehose_loads_what_the_stager_writes() -> None:
-    copy = DELIVERY["CopyCommand"]
-    assert copy["DataTableName"] == "staging.events"
-    assert copy["DataTableColumns"].split(",") == COPY_COLUMNS.split(", ")
-    assert copy["CopyOptions"] == COPY_OPTIONS
-    assert DELIVERY["S3Configuration"]["CompressionFormat"] == "GZIP"
+def test_an_object_is_what_copy_reads() -> None:
+    assert DELIVERY["CompressionFormat"] == "GZIP"
+    assert " GZIP" in COPY_OPTIONS
 
 
 def test_the_stager_is_asked_for_answers_that_fit() -> None:
@@ -152,14 +139,15 @@ def test_the_stager_is_asked_for_answers_that_fit() -> None:
 
 
 def test_the_prefixes_are_those_the_programs_read() -> None:
-    assert DELIVERY["S3Configuration"]["Prefix"] == EVENTS
-    # For Redshift Firehose takes no ErrorOutputPrefix: the error output is below the prefix.
-    assert "ErrorOutputPrefix" not in str(TEMPLATE)
-    assert f"{EVENTS}processing-failed/" == QUARANTINE
-    assert f"{EVENTS}errors/" in SKIPPED
+    assert DELIVERY["Prefix"] == EVENTS
+    errors = DELIVERY["ErrorOutputPrefix"]
+    assert errors.replace("!{firehose:error-output-type}", "processing-failed") == QUARANTINE
     assert DELIVERY["S3BackupMode"] == "Enabled"
     backup = DELIVERY["S3BackupConfiguration"]["Prefix"]
     assert not backup.startswith(EVENTS)
+    # Firehose adds the time to a prefix without expressions; that is what is loaded.
+    assert f"{EVENTS}2" == DELIVERED
+    assert not any(place.startswith(DELIVERED) for place in (QUARANTINE, backup, MANIFESTS))
 
 
 def test_what_waits_for_a_person_does_not_expire() -> None:
@@ -167,19 +155,40 @@ def test_what_waits_for_a_person_does_not_expire() -> None:
     for rule in bucket["LifecycleConfiguration"]["Rules"]:
         if "ExpirationInDays" in rule:
             assert not QUARANTINE.startswith(rule["Prefix"])
-            assert not any(place.startswith(rule["Prefix"]) for place in SKIPPED)
     assert bucket["NotificationConfiguration"]["EventBridgeConfiguration"]["EventBridgeEnabled"]
 
 
-def test_firehose_logs_in_as_the_loader_and_waits_longer_than_an_hour() -> None:
-    assert DELIVERY["SecretsManagerConfiguration"]["SecretARN"] == {"Ref": "LoaderSecret"}
-    template = RESOURCES["LoaderSecret"]["Properties"]["GenerateSecretString"]
-    assert template["SecretStringTemplate"] == f'{{"username": "{LOADER}"}}'
-    assert DELIVERY["RetryOptions"]["DurationInSeconds"] == 7200
+@pytest.mark.parametrize("kind", ["cluster", "serverless"])
+def test_a_secret_names_its_user_and_the_warehouse_that_the_data_api_is_told(kind: str) -> None:
+    deployed = everything(kind)
+    for name, user in (("AdminSecret", "cardwatch_admin"), ("LoaderSecret", LOADER)):
+        secret = deployed.resources[f"WarehouseStack/{name}"]["Properties"]
+        content = json.loads(secret["GenerateSecretString"]["SecretStringTemplate"])
+        assert content["username"] == user
+        assert content["engine"] == "redshift"
+        if kind == "cluster":
+            cluster = deployed.resources["WarehouseStack/Cluster"]["Properties"]
+            assert content["dbClusterIdentifier"] == cluster["ClusterIdentifier"]
 
 
-def test_delivery_begins_when_there_is_something_to_load_into() -> None:
-    assert "WarehouseSchema" in RESOURCES["Delivery"]["DependsOn"]
+def test_loading_begins_when_there_is_something_to_load_into() -> None:
+    assert "WarehouseSchema" in RESOURCES["WarehouseLoadSchedule"]["DependsOn"]
+
+
+@pytest.mark.parametrize("seconds", [60, 120, 300, 600, 900])
+def test_it_is_loaded_as_often_as_there_is_something_new(seconds: int) -> None:
+    deployed = deployment(**ON_AWS, DeliveryBufferSeconds=str(seconds))
+    schedule = deployed.resources["WarehouseStack/WarehouseLoadSchedule"]["Properties"]
+    [number] = re.findall(r"^rate\((\d+) minutes?\)$", schedule["ScheduleExpression"])
+    assert int(number) * 60 == seconds
+    delivery = deployed.resources["DeliveryStack/Delivery"]["Properties"]
+    hints = delivery["ExtendedS3DestinationConfiguration"]["BufferingHints"]
+    assert str(hints["IntervalInSeconds"]) == str(seconds)
+
+
+def test_the_load_s_function_has_time_for_the_copy_that_it_begins() -> None:
+    timeout = RESOURCES["WarehouseLoadFunction"]["Properties"]["Timeout"]
+    assert LOAD_SECONDS < ENDS_EARLY_SECONDS < timeout
 
 
 def test_no_role_may_do_everything_or_do_it_anywhere() -> None:
@@ -195,13 +204,14 @@ def test_no_role_may_do_everything_or_do_it_anywhere() -> None:
 
 
 def test_firehose_writes_only_under_its_prefixes() -> None:
+    policy = DELIVERY_RESOURCES["DeliveryPolicy"]["Properties"]["PolicyDocument"]
     places = [
-        place["Fn::Sub"]
-        for name, statement in statements()
-        if name == "DeliveryPolicy" and "s3:PutObject" in statement["Action"]
+        place["Fn::Sub"].rpartition("${DeliveryBucket}")[2]
+        for statement in policy["Statement"]
+        if "s3:PutObject" in statement["Action"]
         for place in statement["Resource"]
     ]
-    assert places == ["${DeliveryBucketArn}/events/*", "${DeliveryBucketArn}/backup/*"]
+    assert places == ["/events/*", "/backup/*"]
 
 
 def test_the_schema_s_function_may_make_every_call_it_makes() -> None:
@@ -237,25 +247,3 @@ def test_the_cost_of_a_short_buffer_is_said_beside_it() -> None:
     for template in (TEMPLATE, ROOT_TEMPLATE):
         description = template["Parameters"]["DeliveryBufferSeconds"]["Description"]
         assert all(cost in description for cost in ("1,095", "219", "73"))
-
-
-@pytest.mark.parametrize("name", sorted(TEMPLATE["Parameters"]))
-def test_the_root_passes_only_what_the_stack_takes(name: str) -> None:
-    passed = ROOT_TEMPLATE["Resources"]["WarehouseStack"]["Properties"]["Parameters"]
-    own = TEMPLATE["Parameters"][name]
-    if name not in passed:
-        assert "Default" in own
-        return
-    root = ROOT_TEMPLATE["Parameters"].get(passed[name].get("Ref", ""))
-    if root is None:
-        return
-    # On AWS a rule of the root's refuses 5 seconds, and there is no such stack with none.
-    values = [value for value in root.get("AllowedValues", []) if value not in {5, "none"}]
-    if "AllowedValues" in own:
-        assert values
-        assert set(values) <= set(own["AllowedValues"])
-    for value in values:
-        assert own.get("MinValue", value) <= value <= own.get("MaxValue", value)
-    for bound in ("MinValue", "MaxValue"):
-        if bound in root:
-            assert root[bound] == own[bound]

@@ -14,7 +14,7 @@ from cardwatch.local.redshift_dialect import to_postgres
 
 COPY: Final = re.compile(
     r"COPY (?P<table>[\w.]+) \((?P<columns>[\w, ]+)\) FROM 's3://(?P<place>[^']+)' "
-    r"IAM_ROLE '(?P<role>[^']+)' FORMAT AS JSON 'auto' TIMEFORMAT 'auto' GZIP"
+    r"IAM_ROLE '(?P<role>[^']+)' MANIFEST FORMAT AS JSON 'auto' TIMEFORMAT 'auto' GZIP"
 )
 
 PLAIN: Final = r"(?=[^']*[A-Z])(?=[^']*[a-z])(?=[^']*[0-9])[^'/\"\\@ ]{8,64}"
@@ -85,15 +85,19 @@ class PostgresEngine:
         return cursor.fetchall() if cursor.description else []
 
     def _copy(self, statement: str) -> None:
-        """Load one object as COPY … JSON 'auto' does; a fault is remembered by its place."""
+        """Load a manifest's objects as COPY does; a fault is remembered by its place."""
         found = COPY.fullmatch(statement)
         if found is None:
             msg = "syntax error"
             raise RefusedError(msg)
         place, columns = found["place"], found["columns"].split(", ")
-        # COPY reads every object that begins so.
-        keys = [name for name in self.objects if name.startswith(place)]
-        if not keys or found["role"] != self.role:
+        listed = [place] if place in set(self.objects) and found["role"] == self.role else []
+        keys = [
+            entry["url"].removeprefix("s3://")
+            for manifest in listed
+            for entry in json.loads(self.objects[manifest])["entries"]
+        ]
+        if not keys or not set(keys) <= set(self.objects):
             msg = f"S3ServiceException: Access Denied, {place}"
             raise RefusedError(msg)
         copy = SQL("COPY {} ({}) FROM STDIN").format(

@@ -14,7 +14,8 @@ from cardwatch.aws.redshift_data import RedshiftDatabase, RedshiftDataSession
 from cardwatch.aws.redshift_loads import COPY_COLUMNS, RedshiftLoads
 from cardwatch.local.redshift_dialect import SQL_FOLDER
 from cardwatch.local.warehouse import DELIVERED_COLUMNS, Warehouse
-from cardwatch.recovery.backfill import load_skipped
+from cardwatch.recovery.backfill import GROUP, BackfillReport, load_delivered
+from cardwatch.recovery.error_output import QUARANTINE
 from cardwatch.recovery.ports import LoadOutcome, StoredObject
 from cardwatch.warehouse.ports import WarehouseUnavailableError
 from cardwatch.warehouse.schema import Password, WarehouseSchema
@@ -22,7 +23,6 @@ from cardwatch.warehouse.sql import read_warehouse_sql
 
 BUCKET = "delivered"
 ROLE = "arn:aws:iam::123456789012:role/copy"
-MANIFEST = "events/errors/manifests/2026/11/21/12/manifest-1"
 LOADER = RedshiftDatabase("warehouse", False, "cardwatch", "arn:aws:secretsmanager:x:1:secret:l")  # noqa: FBT003
 
 
@@ -51,24 +51,22 @@ class Bucket:
             f"events/2026/11/21/12/{name}.gz": body for name, body in objects.items()
         }
 
-    def list(self, prefix: str) -> list[StoredObject]:
+    def list(self, prefix: str, after: str = "") -> list[StoredObject]:
         return [
             StoredObject(key, f"etag-{len(body)}")
             for key, body in sorted(self.objects.items())
-            if key.startswith(prefix)
+            if key.startswith(prefix) and key > after
         ]
 
     def get(self, key: str) -> bytes | None:
         return self.objects.get(key)
 
+    def put(self, key: str, body: bytes) -> str:
+        self.objects[key] = body
+        return f"etag-{len(body)}"
+
     def remove(self, key: str) -> None:
         del self.objects[key]
-
-    def skip(self, *names: str, manifest: str = MANIFEST, bucket: str = BUCKET) -> None:
-        """Put a manifest of objects as Firehose does when it gives up."""
-        urls = [f"s3://{bucket}/events/2026/11/21/12/{name}.gz" for name in names]
-        entries = [{"url": url, "mandatory": True} for url in urls]
-        self.objects[manifest] = json.dumps({"entries": entries}).encode()
 
 
 class Redshift:
@@ -83,12 +81,18 @@ class Redshift:
         WarehouseSchema(
             session, read_warehouse_sql(SQL_FOLDER), Password("1", "Mypassword1"), pause=clock.sleep
         ).bring_up_to_date()
-        self.loads = RedshiftLoads(session, BUCKET, ROLE)
+        self.session = session
+        self.loads = RedshiftLoads(session, self.bucket, ROLE)
 
     def holds(self, **objects: bytes) -> Bucket:
         self.bucket = Bucket(**objects)
         self.engine.objects = _Seen(self.bucket)
+        self.loads = RedshiftLoads(self.session, self.bucket, ROLE)
         return self.bucket
+
+    def copies(self) -> int:
+        """Count the COPYs that were done."""
+        return sum(statement.startswith("COPY") for statement in self.engine.ran)
 
     def events(self) -> list[str]:
         rows = self.engine.connection.execute("SELECT event_id FROM staging.events ORDER BY 1")
@@ -123,39 +127,88 @@ def redshift(database: psycopg.Connection[Any]) -> Redshift:
     return Redshift(database)
 
 
-def test_the_objects_of_a_manifest_are_loaded_and_it_goes(redshift: Redshift) -> None:
-    bucket = redshift.holds(one=pack("a", "b"), two=pack("c"), delivered=pack("d"))
-    bucket.skip("one", "two")
+def load(redshift: Redshift, *, everything: bool = True, **more: Any) -> BackfillReport:  # noqa: ANN401
+    return load_delivered(redshift.bucket, redshift.loads, everything=everything, **more)
+
+
+def test_what_is_not_in_the_ledger_is_loaded_with_one_copy(redshift: Redshift) -> None:
+    redshift.holds(one=pack("a", "b"), two=pack("c"))
     said: list[str] = []
-    report = load_skipped(bucket, redshift.loads, progress=said.append)
-    assert (report.manifests, report.objects, report.loaded, report.rows) == (1, 2, 2, 3)
-    assert report.complete
+    report = load(redshift, progress=said.append)
+    assert (report.objects, report.loaded, report.rows, report.complete) == (2, 2, 3, True)
     assert redshift.events() == ["a", "b", "c"]
     assert redshift.ledger() == [("one.gz", 2), ("two.gz", 1)]
-    assert MANIFEST not in bucket.objects
-    assert said == ["manifest 1 of 1: 2 objects"]
+    assert redshift.copies() == 1
+    assert said == ["objects 1 to 2 of 2"]
+
+
+def test_what_waits_for_a_person_is_not_loaded(redshift: Redshift) -> None:
+    bucket = redshift.holds(one=pack("a"))
+    for place in (QUARANTINE, "events/errors/", "backup/", "loads/"):
+        bucket.objects[f"{place}2026/11/21/12/x.gz"] = pack("not-this")
+    assert load(redshift).loaded == 1
+    assert redshift.events() == ["a"]
 
 
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(redshift: Redshift) -> None:
-    bucket = redshift.holds(one=pack("a"), two=pack("b"))
-    bucket.skip("one", "two")
+    redshift.holds(one=pack("a"), two=pack("b"))
     redshift.loads.load("events/2026/11/21/12/one.gz", f"etag-{len(pack('a'))}", pack("a"))
-    report = load_skipped(bucket, redshift.loads, dry_run=True)
-    assert (report.loaded, report.already_loaded, report.removed) == (1, 1, 0)
+    report = load(redshift, dry_run=True)
+    assert (report.objects, report.loaded) == (1, 1)
     assert redshift.events() == ["a"]
-    assert MANIFEST in bucket.objects
 
 
-def test_an_object_in_two_manifests_or_runs_is_loaded_once(redshift: Redshift) -> None:
-    bucket = redshift.holds(one=pack("a"), two=pack("b"))
-    bucket.skip("one", "two")
-    bucket.skip("two", "one", manifest="errors/manifests/2026/11/21/13/manifest-2")
-    first = load_skipped(bucket, redshift.loads)
-    assert (first.manifests, first.objects, first.loaded, first.removed) == (2, 2, 2, 2)
-    bucket.skip("one")
-    second = load_skipped(bucket, redshift.loads)
-    assert (second.loaded, second.already_loaded, second.removed) == (0, 1, 1)
+def test_a_load_that_runs_again_loads_nothing_twice(redshift: Redshift) -> None:
+    redshift.holds(one=pack("a"), two=pack("b"))
+    assert load(redshift).loaded == 2
+    assert load(redshift) == BackfillReport()
+    assert load(redshift, everything=False) == BackfillReport()
     assert redshift.events() == ["a", "b"]
+
+
+def test_a_warehouse_that_comes_later_gets_all_that_was_delivered_before_it(
+    redshift: Redshift,
+) -> None:
+    """The change from Warehouse=none to a cluster: days of objects, and none of them known."""
+    bucket = redshift.holds()
+    hours = [
+        f"events/2026/{month:02}/{day:02}/{hour:02}/x.gz"
+        for month, day in ((8, 31), (9, 1), (11, 20))
+        for hour in range(24)
+    ]
+    for number, key in enumerate(hours):
+        bucket.objects[key] = pack(f"e{number:02}")
+    report = load(redshift, everything=False)
+    assert (report.loaded, report.complete) == (len(hours), True)
+    assert redshift.events() == [f"e{number:02}" for number in range(len(hours))]
+    # From here on what is new, and what Firehose stored late, is found without looking at it all.
+    bucket.objects["events/2026/11/20/23/y.gz"] = pack("new")
+    bucket.objects["events/2026/11/20/00/late.gz"] = pack("a day late")
+    assert load(redshift, everything=False).loaded == 2
+
+
+def test_a_load_looks_back_as_far_as_firehose_may_be_late_and_no_further(
+    redshift: Redshift,
+) -> None:
+    bucket = redshift.holds()
+    bucket.objects["events/2026/11/21/12/newest.gz"] = pack("newest")
+    load(redshift)
+    bucket.objects["events/2026/11/20/11/day-old.gz"] = pack("day-old")
+    bucket.objects["events/2026/11/20/10/older.gz"] = pack("older")
+    assert load(redshift, everything=False).loaded == 1
+    assert load(redshift, everything=True).loaded == 1
+
+
+def test_when_time_is_up_the_next_load_goes_on(redshift: Redshift) -> None:
+    bucket = redshift.holds()
+    for number in range(GROUP + 1):
+        bucket.objects[f"events/2026/11/21/12/{number:04}.gz"] = pack(f"e{number}")
+    asked = iter([False, True])
+    first = load(redshift, everything=False, enough=lambda: next(asked))
+    assert (first.loaded, first.waiting, first.complete) == (GROUP, 1, False)
+    assert load(redshift, everything=False).loaded == 1
+    assert len(redshift.events()) == GROUP + 1
+    assert redshift.copies() == 2
 
 
 def test_an_object_that_somebody_else_loads_meanwhile_is_loaded_once(redshift: Redshift) -> None:
@@ -178,73 +231,61 @@ def test_an_object_that_somebody_else_loads_meanwhile_is_loaded_once(redshift: R
 def test_an_object_that_copy_refuses_is_kept_aside_with_its_place(redshift: Redshift) -> None:
     broken = gzip.compress(gzip.decompress(pack("b")) + b'{"event_id": "secret\n')
     bucket = redshift.holds(one=pack("a"), two=broken, three=pack("c"))
-    bucket.skip("one", "two", "three")
-    report = load_skipped(bucket, redshift.loads)
+    report = load(redshift)
     (error,) = report.bad.values()
     assert error == "line 2, column : Redshift's load error 1216 (SYS_LOAD_ERROR_DETAIL)"
     assert not report.complete
     assert redshift.events() == ["a", "c"]
-    assert MANIFEST in bucket.objects
-    again = load_skipped(bucket, redshift.loads)
-    assert (again.loaded, again.already_loaded, len(again.bad)) == (0, 2, 1)
-    # Mended by hand, as the command says.
+    assert load(redshift) == BackfillReport()
+    # Mended by hand: another content is another object.
     bucket.objects["events/2026/11/21/12/two.gz"] = pack("b")
-    assert load_skipped(bucket, redshift.loads).complete
+    assert load(redshift).complete
     assert redshift.events() == ["a", "b", "c"]
 
 
-def test_an_object_that_is_no_gzip_file_is_kept_aside(redshift: Redshift) -> None:
-    bucket = redshift.holds(one=pack("a")[:-4])
-    bucket.skip("one")
-    report = load_skipped(bucket, redshift.loads)
-    assert list(report.bad.values()) == ["not a whole gzip file"]
-
-
-def test_an_object_that_is_gone_is_said_and_the_manifest_stays(redshift: Redshift) -> None:
-    bucket = redshift.holds(one=pack("a"))
-    bucket.skip("one", "gone")
-    report = load_skipped(bucket, redshift.loads)
-    assert report.loaded == 1
-    assert report.problems == [
-        "events/2026/11/21/12/gone.gz is gone from the bucket: a former version may still be there"
-    ]
-    assert MANIFEST in bucket.objects
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"no json", b"[]", b'{"entries": 1}', b'{"entries": [{"url": 1}]}']
-)
-def test_a_manifest_that_is_none_is_named_and_stays(redshift: Redshift, content: bytes) -> None:
-    bucket = redshift.holds()
-    bucket.objects[MANIFEST] = content
-    report = load_skipped(bucket, redshift.loads)
-    (problem,) = report.problems
-    assert problem.startswith(
-        f"{MANIFEST} is no manifest of this bucket: it is not JSON with a list"
-    )
-    assert MANIFEST in bucket.objects
-
-
-def test_a_manifest_of_another_bucket_loads_nothing(redshift: Redshift) -> None:
-    bucket = redshift.holds(one=pack("a"))
-    bucket.skip("one", bucket="somebody-else")
-    report = load_skipped(bucket, redshift.loads)
-    assert "it lists objects of another bucket" in report.problems[0]
-    assert redshift.events() == []
-
-
-def test_a_failure_that_is_not_the_object_s_ends_the_backfill_and_leaves_nothing(
+def test_one_bad_object_among_many_costs_few_copies_and_keeps_none_of_the_others_out(
     redshift: Redshift,
 ) -> None:
-    bucket = redshift.holds(one=pack("a"))
-    bucket.skip("one")
+    bucket = redshift.holds()
+    for number in range(64):
+        bucket.objects[f"events/2026/11/21/12/{number:02}.gz"] = pack(f"e{number}")
+    bucket.objects["events/2026/11/21/12/37.gz"] = gzip.compress(b"{\n")
+    report = load(redshift)
+    assert (report.loaded, list(report.bad)) == (63, ["events/2026/11/21/12/37.gz"])
+    assert len(redshift.events()) == 63
+    assert redshift.copies() <= 7, "halves, not one by one"
+
+
+def test_an_object_that_is_no_gzip_file_is_kept_aside(redshift: Redshift) -> None:
+    redshift.holds(one=pack("a")[:-4], two=pack("b"))
+    report = load(redshift)
+    assert list(report.bad.values()) == ["not a whole gzip file"]
+    assert redshift.events() == ["b"]
+
+
+def test_an_object_that_goes_while_it_is_to_be_loaded_is_said_and_stops_nothing(
+    redshift: Redshift,
+) -> None:
+    bucket = redshift.holds(one=pack("a"), two=pack("b"))
+    bucket.get = lambda key: None if "one" in key else bucket.objects[key]  # type: ignore[method-assign]
+    report = load(redshift)
+    assert report.problems == [
+        "events/2026/11/21/12/one.gz went from the bucket before it was loaded"
+    ]
+    assert redshift.events() == ["b"]
+
+
+def test_a_failure_that_is_not_an_object_s_ends_the_load_and_leaves_nothing(
+    redshift: Redshift,
+) -> None:
+    redshift.holds(one=pack("a"), two=pack("b"))
     redshift.engine.role = "another"
     with pytest.raises(WarehouseUnavailableError, match=r"loading .*one.gz failed .*Access Denied"):
-        load_skipped(bucket, redshift.loads)
+        load(redshift)
     assert redshift.events() == []
     assert redshift.ledger() == []
     redshift.engine.role = ROLE
-    assert load_skipped(bucket, redshift.loads).loaded == 1
+    assert load(redshift).loaded == 2
 
 
 def test_a_transaction_that_is_stopped_is_tried_again(redshift: Redshift) -> None:
@@ -252,7 +293,7 @@ def test_a_transaction_that_is_stopped_is_tried_again(redshift: Redshift) -> Non
     (item,) = bucket.list("events/2026")
     api = cast("Any", _StoppedOnce(redshift.api))
     session = RedshiftDataSession(api, LOADER, FakeClock(), patience_seconds=60)
-    outcome = RedshiftLoads(session, BUCKET, ROLE).load(
+    outcome = RedshiftLoads(session, bucket, ROLE).load(
         item.key, item.etag, bucket.objects[item.key]
     )
     assert outcome == LoadOutcome("loaded", rows=1)
@@ -273,12 +314,12 @@ class _StoppedOnce:
         return getattr(self._api, name)
 
 
-def test_the_same_backfill_runs_on_the_one_machine_warehouse(warehouse: Warehouse) -> None:
+def test_the_same_load_runs_on_the_one_machine_warehouse(warehouse: Warehouse) -> None:
     bucket = Bucket(one=pack("a"), two=pack("b", "b"))
-    bucket.skip("one", "two")
-    report = load_skipped(bucket, warehouse)
-    assert (report.loaded, report.rows, report.removed) == (2, 3, 1)
+    report = load_delivered(bucket, warehouse, everything=False)
+    assert (report.loaded, report.rows) == (2, 3)
     assert warehouse.staged().events == 2
+    assert load_delivered(bucket, warehouse, everything=False) == BackfillReport()
 
 
 def test_backfill_loads_the_columns_that_delivery_loads() -> None:

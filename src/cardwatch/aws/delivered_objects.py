@@ -24,11 +24,11 @@ class S3DeliveredObjects:
         """Give the bucket's name."""
         return self._bucket
 
-    def list(self, prefix: str) -> Sequence[StoredObject]:
-        """Give all objects under a prefix, by key."""
+    def list(self, prefix: str, after: str = "") -> Sequence[StoredObject]:
+        """Give all objects under a prefix whose keys come after that one, by key."""
         with self._asking(f"list {prefix}"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=prefix
+                Bucket=self._bucket, Prefix=prefix, StartAfter=after
             )
             return [
                 StoredObject(item["Key"], item["ETag"].strip('"'))

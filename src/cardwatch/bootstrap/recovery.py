@@ -13,13 +13,13 @@ from cardwatch.aws.redshift_data import RedshiftDataSession
 from cardwatch.aws.redshift_loads import RedshiftLoads
 from cardwatch.clock import SystemClock
 from cardwatch.ports import Clock
-from cardwatch.recovery.backfill import BackfillReport, load_skipped
+from cardwatch.recovery.backfill import BackfillReport, load_delivered
 from cardwatch.recovery.error_output import ErrorOutput
 from cardwatch.recovery.ports import Loader
 from cardwatch.recovery.redrive import RedriveReport, redrive
 
 LOAD_SECONDS: Final = 600.0
-"""How long one object's COPY may take."""
+"""How long one COPY may take."""
 
 
 def build_redrive(
@@ -41,7 +41,7 @@ def build_redrive(
 class Backfill:
     """The two halves of `cardwatch backfill`."""
 
-    load_skipped: Callable[[bool], BackfillReport]
+    load_delivered: Callable[[bool], BackfillReport]
     """To the warehouse; the argument says whether it is a dry run."""
     replay_quarantine: Callable[[bool], RedriveReport]
     """To the stream; the same."""
@@ -63,8 +63,8 @@ def build_backfill(
     error_output = ErrorOutput(objects, clock, progress=progress)
     stream = KinesisEventStream(clients.kinesis(), stream_name, clock)
     return Backfill(
-        load_skipped=lambda dry_run: load_skipped(
-            objects, warehouse, dry_run=dry_run, progress=progress
+        load_delivered=lambda dry_run: load_delivered(
+            objects, warehouse, everything=True, dry_run=dry_run, progress=progress
         ),
         replay_quarantine=lambda dry_run: redrive(error_output, stream, clock, dry_run=dry_run),
     )
@@ -80,4 +80,5 @@ def build_redshift_loads(
         clock or SystemClock(),
         patience_seconds=LOAD_SECONDS,
     )
-    return RedshiftLoads(session, deployed.delivery_bucket, deployed.copy_role)
+    objects = S3DeliveredObjects(clients.s3(), deployed.delivery_bucket)
+    return RedshiftLoads(session, objects, deployed.copy_role)

@@ -147,11 +147,11 @@ class Evaluation:
 
     def find_in_map(self, argument: list[Any]) -> Any:  # noqa: ANN401  a map holds anything
         """Give a map's value; one whose key only the deployed stack knows stays."""
-        name, first, second = (self.value(part) for part in argument[:3])
+        name, first, second = (as_text(self.value(part)) for part in argument[:3])
         try:
             return self.content["Mappings"][name][first][second]
         except KeyError:
-            return {"Fn::FindInMap": [name, first, second]}
+            return {"Fn::FindInMap": argument}
 
     def select(self, argument: list[Any]) -> Any:  # noqa: ANN401  a list holds anything
         """Give one of a list; of a list that only the deployed stack knows, it stays."""

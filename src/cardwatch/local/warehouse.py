@@ -14,7 +14,7 @@ import subprocess
 import time
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ from cardwatch.local.redshift_dialect import (
     postgres_statements,
     to_postgres,
 )
-from cardwatch.recovery.ports import LoadOutcome
+from cardwatch.recovery.ports import LoadOutcome, StoredObject
 from cardwatch.warehouse.ports import StatementFailedError, WarehouseUnavailableError
 from cardwatch.warehouse.refresh import BATCH_ROWS, Refresh
 from cardwatch.warehouse.sql import read_refresh_sql
@@ -234,15 +234,33 @@ class Warehouse:
             )
         return LoadOutcome("bad", error=text)
 
-    def known_objects(self) -> set[tuple[str, str]]:
-        """Give key and etag of every object that is loaded or kept aside."""
+    def load_all(
+        self, objects: Sequence[StoredObject], get: Callable[[str], bytes | None]
+    ) -> Sequence[LoadOutcome]:
+        """Load delivered objects, each once, and give what became of each, in their order."""
+        return [
+            LoadOutcome("gone")
+            if (body := get(item.key)) is None
+            else self.load(item.key, item.etag, body)
+            for item in objects
+        ]
+
+    def known_objects(self, after: str = "") -> set[tuple[str, str]]:
+        """Give key and etag of the objects loaded or kept aside whose keys come after that one."""
         with self._transaction() as connection:
             return set(
                 connection.execute(
-                    "SELECT object_key, object_etag FROM staging.loaded_objects UNION"
+                    "SELECT object_key, object_etag FROM staging.loaded_objects"
+                    " WHERE object_key > %(after)s UNION"
                     " SELECT object_key, object_etag FROM staging.bad_objects"
+                    " WHERE object_key > %(after)s",
+                    {"after": after},
                 )
             )
+
+    def newest_object(self) -> str | None:
+        """Give the last key that was loaded or kept aside; None in an empty warehouse."""
+        return max((key for key, _ in self.known_objects()), default=None)
 
     def bad_objects(self) -> list[BadObject]:
         """Give the objects that are kept aside, oldest first."""

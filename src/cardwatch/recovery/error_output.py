@@ -24,10 +24,9 @@ from cardwatch.recovery.ports import (
 SOURCE: Final = "quarantine"
 
 EVENTS: Final = "events/"
-"""The prefix of what COPY loads: `events/YYYY/MM/DD/HH/…`."""
+"""The prefix of what the warehouse loads: `events/YYYY/MM/DD/HH/…`."""
 QUARANTINE: Final = "events/processing-failed/"
-"""The prefix of the error output. For a Redshift destination Firehose lets nobody choose another
-(Amazon Data Firehose developer guide, "custom prefixes": ErrorOutputPrefix must be null)."""
+"""The prefix of the error output of the transformation (infra/delivery.yaml, ErrorOutputPrefix)."""
 
 
 @dataclass(frozen=True, slots=True)

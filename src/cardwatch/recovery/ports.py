@@ -1,6 +1,6 @@
 """What recovery asks of the world; the adapters are in `aws` and `local`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -49,21 +49,9 @@ class UnreadableObjectError(Exception):
 class LoadOutcome:
     """What became of one delivered object."""
 
-    result: Literal["loaded", "already_loaded", "bad"]
+    result: Literal["loaded", "already_loaded", "bad", "gone"]
     rows: int = 0
     error: str = ""
-
-
-class Loader(Protocol):
-    """The warehouse as whoever loads it sees it; methods raise WarehouseUnavailableError."""
-
-    def load(self, key: str, etag: str, body: bytes) -> LoadOutcome:
-        """Load one delivered object (gzip, a row a line) once."""
-        ...
-
-    def known_objects(self) -> set[tuple[str, str]]:
-        """Give key and etag of all objects that are loaded or kept aside."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +63,31 @@ class StoredObject:
     """Without quotes."""
 
 
+class Loader(Protocol):
+    """The warehouse as whoever loads it sees it; methods raise WarehouseUnavailableError."""
+
+    def load(self, key: str, etag: str, body: bytes) -> LoadOutcome:
+        """Load one delivered object (gzip, a row a line) once."""
+        ...
+
+    def load_all(
+        self, objects: Sequence[StoredObject], get: Callable[[str], bytes | None]
+    ) -> Sequence[LoadOutcome]:
+        """Load delivered objects, each once, and give what became of each, in their order.
+
+        `get` gives an object's body by its key, or None for one that is gone.
+        """
+        ...
+
+    def known_objects(self, after: str = "") -> set[tuple[str, str]]:
+        """Give key and etag of the objects loaded or kept aside whose keys come after that one."""
+        ...
+
+    def newest_object(self) -> str | None:
+        """Give the last key that was loaded or kept aside; None in an empty warehouse."""
+        ...
+
+
 class DeliveredObjects(Protocol):
     """The delivery bucket; every method raises BucketUnavailableError."""
 
@@ -83,8 +96,8 @@ class DeliveredObjects(Protocol):
         """Give the bucket's name."""
         ...
 
-    def list(self, prefix: str) -> Sequence[StoredObject]:
-        """Give all objects under a prefix, by key."""
+    def list(self, prefix: str, after: str = "") -> Sequence[StoredObject]:
+        """Give all objects under a prefix whose keys come after that one, by key."""
         ...
 
     def get(self, key: str) -> bytes | None:

@@ -81,11 +81,20 @@ def functions(root: Path, settings: LocalSettings) -> dict[str, Function]:
         "AWS::URLSuffix": "amazonaws.com",
         "AWS::StackName": settings.stack_name,
     }
-    return {f.path: f for f in _functions(root / "template.yaml", given, "")}
+    return {f.path: f for f in _functions(root / "template.yaml", given, "", {})}
 
 
-def _functions(template: Path, given: Mapping[str, Any], above: str) -> Iterator[Function]:
+def _functions(
+    template: Path, given: Mapping[str, Any], above: str, passed_layers: Mapping[str, str]
+) -> Iterator[Function]:
+    """Give a template's functions; `passed_layers` are those that its parameters stand for."""
     content = read_template(template)
+    own_layers = {
+        name: f"{above}{name}"
+        for name, resource in content["Resources"].items()
+        if resource["Type"] == "AWS::Serverless::LayerVersion"
+    }
+    known_layers = {**passed_layers, **own_layers}
     used: set[str] = set()
 
     def reference(logical_id: str, attribute: str | None) -> str:
@@ -97,7 +106,7 @@ def _functions(template: Path, given: Mapping[str, Any], above: str) -> Iterator
     shared = content.get("Globals", {}).get("Function", {})
     for name, resource in content["Resources"].items():
         own = resource.get("Properties", {})
-        if resource["Type"] == "AWS::Serverless::Function":
+        if resource["Type"] in {"AWS::Serverless::Function", "AWS::Lambda::Function"}:
             variables: dict[str, str] = {}
             references: dict[str, str] = {}
             for level in (shared, own):
@@ -110,10 +119,10 @@ def _functions(template: Path, given: Mapping[str, Any], above: str) -> Iterator
                         references[variable] = ", ".join(sorted(used))
                         del variables[variable]
             layers = [
-                layer["Ref"]
+                known_layers[layer["Ref"]]
                 for level in (shared, own)
                 for layer in level.get("Layers", [])
-                if isinstance(layer, Mapping) and "Ref" in layer
+                if isinstance(layer, Mapping) and layer.get("Ref") in known_layers
             ]
             scalars = {
                 key: evaluation.value(node)
@@ -130,7 +139,12 @@ def _functions(template: Path, given: Mapping[str, Any], above: str) -> Iterator
             }
             pseudo = {key: value for key, value in given.items() if key.startswith("AWS::")}
             nested = template.parent / str(own["TemplateURL"])
-            yield from _functions(nested, {**pseudo, **passed}, f"{above}{name}/")
+            handed = {
+                key: known_layers[node["Ref"]]
+                for key, node in own.get("Parameters", {}).items()
+                if isinstance(node, Mapping) and node.get("Ref") in known_layers
+            }
+            yield from _functions(nested, {**pseudo, **passed}, f"{above}{name}/", handed)
 
 
 def find(known: Mapping[str, Function], name: str) -> Function:
@@ -260,7 +274,8 @@ def invoke(
     if not artifact.is_dir():
         msg = f"{function.path} is not built ({artifact} is missing); run `sam build` first"
         raise InvokeError(msg)
-    layers = [(artifact.parent / layer / "python").resolve() for layer in reversed(function.layers)]
+    built = root / deploy.BUILT
+    layers = [(built / layer / "python").resolve() for layer in reversed(function.layers)]
     known = function.properties
     name, timeout = function.logical_id, float(known["Timeout"])
     logs = known.get("LoggingConfig", {})

@@ -209,10 +209,19 @@ class FakeLoader:
             self.world.rows.extend(lines)
             return LoadOutcome("loaded", rows=len(lines))
 
-    def known_objects(self) -> set[tuple[str, str]]:
+    def load_all(
+        self, objects: Sequence[StoredObject], get: Callable[[str], bytes | None]
+    ) -> Sequence[LoadOutcome]:
+        bodies = [(item, get(item.key)) for item in objects]
+        return [self.load(item.key, item.etag, body) for item, body in bodies if body is not None]
+
+    def known_objects(self, after: str = "") -> set[tuple[str, str]]:
         self._answer()
         with self.world.fault(error=WarehouseUnavailableError):
-            return {*self.world.ledger, *self.world.bad}
+            return {known for known in (*self.world.ledger, *self.world.bad) if known[0] > after}
+
+    def newest_object(self) -> str | None:
+        return max((key for key, _ in self.known_objects()), default=None)
 
     def _answer(self) -> None:
         if not self.world.warehouse_is_up:
