@@ -10,7 +10,7 @@ from moto import mock_aws
 from tests.fake_redshift_data import Answers, FakeRedshiftData, refusal
 from tests.fakes import FakeClock
 
-from cardwatch.aws.redshift_data import RedshiftDatabase, RedshiftDataSession
+from cardwatch.aws.redshift_data import NEW_RIGHTS_SECONDS, RedshiftDatabase, RedshiftDataSession
 from cardwatch.warehouse.ports import StatementFailedError, WarehouseUnavailableError
 
 CLUSTER = RedshiftDatabase("warehouse", False, "cardwatch", "arn:aws:secretsmanager:x:1:secret:a")  # noqa: FBT003
@@ -89,14 +89,30 @@ def test_a_refusal_that_never_passes_ends_with_the_patience() -> None:
     assert clock.monotonic() - began <= 30
 
 
-def test_what_may_not_be_asked_is_said_at_once() -> None:
+def test_rights_that_are_seconds_old_are_waited_for() -> None:
     clock = FakeClock()
-    api = FakeRedshiftData(
-        Answers(),
-        faults=[("execute_statement", refusal("AccessDeniedException", "not authorized"))],
-    )
+    denied = ("execute_statement", refusal("AccessDeniedException", "not authorized"))
+    api = FakeRedshiftData(Answers(), faults=[denied] * 6)
+    session(api, clock=clock).wait_until_ready(300)
+    assert 0 < clock.monotonic() - FakeClock().monotonic() < NEW_RIGHTS_SECONDS
+
+
+def test_what_may_not_be_asked_is_said_after_two_minutes_and_not_at_the_end() -> None:
+    clock = FakeClock()
+    began = clock.monotonic()
+    denied = ("execute_statement", refusal("AccessDeniedException", "not authorized"))
+    api = FakeRedshiftData(Answers(), faults=[denied] * 1000)
     with pytest.raises(WarehouseUnavailableError, match="not allowed: AccessDeniedException"):
         session(api, clock=clock).wait_until_ready(300)
+    assert NEW_RIGHTS_SECONDS <= clock.monotonic() - began < NEW_RIGHTS_SECONDS + 30
+
+
+def test_a_statement_that_may_not_be_run_is_said_at_once() -> None:
+    clock = FakeClock()
+    denied = ("execute_statement", refusal("AccessDeniedException", "not authorized"))
+    api = FakeRedshiftData(Answers(), faults=[denied])
+    with pytest.raises(WarehouseUnavailableError, match="not allowed: AccessDeniedException"):
+        session(api, clock=clock).query("SELECT 1")
     assert not clock.slept
 
 

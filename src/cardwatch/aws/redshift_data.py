@@ -40,6 +40,8 @@ that look at the warehouse itself."""
 _NOT_ALLOWED: Final = frozenset(
     {"AccessDeniedException", "ExpiredTokenException", "UnrecognizedClientException"}
 )
+NEW_RIGHTS_SECONDS: Final = 120.0
+"""For so long a refusal may mean that the caller's role or the warehouse is too new to be known."""
 _CONFLICTS: Final = ("serializable isolation violation", "deadlock detected", "concurrent")
 """What Redshift says when two transactions got in each other's way (errors 1023 and 1018)."""
 _LOG = logging.getLogger(__name__)
@@ -82,12 +84,17 @@ class RedshiftDataSession:
         """Return when the warehouse answers a query.
 
         It may be being made, resumed or restarted. Raises WarehouseUnavailableError with the last
-        reason when it does not within `seconds`, and at once where the caller may not ask.
+        reason when it does not within `seconds`, and after two minutes where the caller may not
+        ask: rights that are seconds old are refused as if there were none.
         """
-        deadline = self._clock.monotonic() + seconds
+        began = self._clock.monotonic()
+        deadline = began + seconds
         for failures in count(1):
+            new = self._clock.monotonic() - began < NEW_RIGHTS_SECONDS
             try:
-                self._run("execute_statement", {"Sql": "SELECT 1"}, deadline, patiently=False)
+                self._run(
+                    "execute_statement", {"Sql": "SELECT 1"}, deadline, patiently=False, new=new
+                )
             except (StatementFailedError, _NotNowError) as error:
                 wait = WAITS_UNTIL_READY.longest_wait(failures)
                 if self._clock.monotonic() + wait >= deadline:
@@ -129,6 +136,7 @@ class RedshiftDataSession:
         deadline: float,
         *,
         patiently: bool = True,
+        new: bool = False,
     ) -> str:
         """Submit, wait for the end and give the statement's id."""
         token = str(uuid4())
@@ -137,6 +145,7 @@ class RedshiftDataSession:
             {**arguments, **self._database.arguments(), "ClientToken": token},
             deadline,
             patiently=patiently,
+            new=new,
         )
         statement_id = str(submitted["Id"])
         for asked in count(1):
@@ -160,15 +169,24 @@ class RedshiftDataSession:
         raise AssertionError  # counting has no end
 
     def _call(
-        self, operation: str, arguments: Mapping[str, Any], deadline: float, *, patiently: bool
+        self,
+        operation: str,
+        arguments: Mapping[str, Any],
+        deadline: float,
+        *,
+        patiently: bool,
+        new: bool = False,
     ) -> Any:  # noqa: ANN401  one function for calls whose answers have different types
-        """Make one API call, again and again while it is refused for a passing reason."""
+        """Make one API call, again and again while it is refused for a passing reason.
+
+        With `new` rights a call that is not allowed may be so later.
+        """
         for failures in count(1):
             try:
                 return getattr(self._client, operation)(**arguments)
             except FAILURES as error:
                 why = reason(error)
-                if code(error) in _NOT_ALLOWED:
+                if code(error) in _NOT_ALLOWED and not new:
                     msg = f"{operation} on {self._database.name} is not allowed: {why}"
                     raise WarehouseUnavailableError(msg) from None
                 if not patiently:

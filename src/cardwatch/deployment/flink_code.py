@@ -7,6 +7,7 @@ changed code the key is another one, and CloudFormation updates the application.
 
 import hashlib
 import logging
+import time
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ CONNECTOR: Final = "lib/flink-sql-connector-aws-kinesis-streams-"
 MAIN: Final = "main.py"
 KEPT: Final = 10
 """Archives that stay in the bucket; CloudFormation's rollback puts an older one there again."""
+
+NEW_RIGHTS_SECONDS: Final = 60.0
+"""For so long a refusal may mean that the function's role is too new to be known everywhere."""
+RETRY_SECONDS: Final = 5.0
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,6 +61,7 @@ class FlinkCode:
     archive: Path
     """In the function's artifact."""
     store: CodeStore
+    sleep: Callable[[float], None] = time.sleep
 
     def handle(self, request: Request) -> Answer:
         """Serve one request; raises ResourceFailedError with the reason.
@@ -71,7 +77,7 @@ class FlinkCode:
             jar = self._connector()
             digest = hashlib.sha256(self.archive.read_bytes()).hexdigest()
             key = f"{PREFIX}{digest}.zip"
-            self.store.put(bucket, key, self.archive)
+            self._put(bucket, key)
             _LOG.info("s3://%s/%s holds the application with %s", bucket, key, jar)
             others = [other for other in self.store.keys(bucket) if other != key]
             self.store.remove(bucket, others[KEPT - 1 :])
@@ -79,6 +85,16 @@ class FlinkCode:
             msg = f"the code bucket {bucket} cannot be used: {error}"
             raise ResourceFailedError(msg, physical_id=_identity(bucket)) from None
         return Answer(_identity(bucket), {"Key": key, "Jar": jar})
+
+    def _put(self, bucket: str, key: str) -> None:
+        """Put the archive there, again while the right to do so may be on its way."""
+        for _ in range(int(NEW_RIGHTS_SECONDS / RETRY_SECONDS)):
+            try:
+                return self.store.put(bucket, key, self.archive)
+            except CodeStoreError as error:
+                _LOG.warning("not put yet: %s", error)
+                self.sleep(RETRY_SECONDS)
+        return self.store.put(bucket, key, self.archive)
 
     def _connector(self) -> str:
         """Give the connector's path in the archive; an application without it is never deployed."""

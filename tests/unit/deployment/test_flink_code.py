@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 from tests.fakes import FakeClock
 from tests.managed_flink import Context
@@ -57,10 +58,11 @@ def ask(client: "S3Client", path: Path, kind: str, *, seconds: float = 900) -> d
     }
     if kind != "Create":
         event["PhysicalResourceId"] = f"{BUCKET}/flink_app/"
+    clock = FakeClock()
     respond(
         event,
-        Context(FakeClock(), seconds),
-        FlinkCode(path, S3CodeStore(client)).handle,
+        Context(clock, seconds),
+        FlinkCode(path, S3CodeStore(client), clock.sleep).handle,
         put=lambda _address, body: bodies.append(body),
     )
     answer: dict[str, Any] = json.loads(bodies[0])
@@ -170,3 +172,22 @@ def test_a_bucket_that_refuses_is_named_with_its_words(s3: "S3Client", tmp_path:
     assert answer["Status"] == "FAILED"
     for words in (BUCKET, "NoSuchBucket"):
         assert words in answer["Reason"]
+
+
+@pytest.mark.parametrize(("refusals", "status"), [(3, "SUCCESS"), (1000, "FAILED")])
+def test_a_right_that_is_seconds_old_is_waited_for_a_minute(
+    s3: "S3Client", tmp_path: Path, refusals: int, status: str
+) -> None:
+    path = archive(tmp_path / "1.zip", "main.py", JAR)
+    left = [ClientError({"Error": {"Code": "AccessDenied"}}, "PutObject")] * refusals
+
+    def refuse(**_: object) -> None:
+        if left:
+            raise left.pop()
+
+    s3.meta.events.register("before-call.s3.PutObject", refuse)
+    answer = ask(s3, path, "Create")
+    assert answer["Status"] == status
+    if status == "FAILED":
+        assert "AccessDenied" in answer["Reason"]
+        assert refusals - len(left) == 13
