@@ -4,11 +4,10 @@ It stands in where the official connector's jar cannot be had, and is for one ma
 for all shards. Two pairs of functions, nothing in between:
 
 - a ticker wakes the reader, whose processing-time timer polls the stream from then on. The sequence
-  number of the last record of each shard is keyed state, so a restored job goes on exactly there.
+  number of the last record of each shard is keyed state, so a restored job goes on exactly there. A
+  shard that is split or merged while the job runs is read to its end, then its children.
 - rows to write are keyed state until the stream has taken them, in batches made by a timer: a
   restored job may write a row again, it never loses one.
-
-The shards are listed when the job is submitted: after resharding, submit it again.
 """
 
 from collections.abc import Iterator, Mapping

@@ -8,7 +8,7 @@ import heapq
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -24,6 +24,8 @@ GET_LIMIT: Final = 2_000
 """Records of one GetRecords call: what the reader holds of a shard at most."""
 POLL_LIMIT: Final = 10_000
 """Records of one poll, so that a backlog does not keep a checkpoint waiting."""
+EMPTY_ANSWERS: Final = 5
+"""A shard may answer without records before its records come; so many are passed over."""
 PUT_LIMIT: Final = 500
 PUT_BYTES: Final = 4 * 1024 * 1024
 """Limits of one PutRecords call; the API takes 5 MiB, keys included."""
@@ -82,22 +84,25 @@ class StreamAddress:
 
 def list_shards(address: StreamAddress) -> tuple[str, ...]:
     """Give the ids of the shards in order; raises StreamError when the stream cannot be reached."""
-    client = address.client()
-    shards: list[str] = []
-    request = {"StreamName": address.name}
     try:
-        while True:
-            page = client.list_shards(**request)
-            shards += [shard["ShardId"] for shard in page["Shards"]]
-            if "NextToken" not in page:
-                return tuple(sorted(shards))
-            request = {"NextToken": page["NextToken"]}
+        return _list_shards(address.client(), address)
     except (ClientError, BotoCoreError) as error:
         msg = (
             f"cannot read {address}: {_what(error)}; start the local stack, or correct "
             "stream_name, aws_region and endpoint_url in the properties"
         )
         raise StreamError(msg) from None
+
+
+def _list_shards(client: Any, address: StreamAddress) -> tuple[str, ...]:  # noqa: ANN401  as above
+    shards: list[str] = []
+    request = {"StreamName": address.name}
+    while True:
+        page = client.list_shards(**request)
+        shards += [shard["ShardId"] for shard in page["Shards"]]
+        if "NextToken" not in page:
+            return tuple(sorted(shards))
+        request = {"NextToken": page["NextToken"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,6 @@ class _Shard:
     order: int
     position: str | None
     """Sequence number of the last record that was fetched."""
-    iterator: str | None = None
     fetched: list[Mapping[str, Any]] = field(default_factory=list)
     """In order of arrival; not handed out yet."""
     behind: bool = True
@@ -153,7 +157,11 @@ class ShardReader:
     """Reads all shards of a stream as one sequence.
 
     Records come in order of arrival over all shards, also while catching up: a shard that is ahead
-    waits for the others, because one watermark speaks for all of them.
+    waits for the others, because one watermark speaks for all of them. A shard that was split or
+    merged is read to its end, and its children after it.
+
+    Each call asks for a new iterator after the last record: the emulator's own are places in a list
+    that retention shortens, and a chain of them skips records.
     """
 
     def __init__(
@@ -174,9 +182,15 @@ class ShardReader:
         self._address = address
         self._start = start
         self._clock = clock
-        self._shards = [
-            _Shard(shard, order, positions.get(shard)) for order, shard in enumerate(shards)
-        ]
+        self._positions = dict(positions)
+        self._shards: list[_Shard] = []
+        # A position speaks of a shard that was found while the job ran.
+        self._add({*shards, *positions})
+
+    def _add(self, shards: Collection[str]) -> None:
+        known = {shard.id for shard in self._shards}
+        for shard in sorted(set(shards) - known):
+            self._shards.append(_Shard(shard, len(self._shards), self._positions.get(shard)))
 
     def poll(self) -> Iterator[tuple[str, str, bytes]]:
         """Give what is there now: (shard id, sequence number, data) of each record.
@@ -221,28 +235,39 @@ class ShardReader:
         if now < shard.wait_until:
             return
         try:
-            if shard.iterator is None:
-                shard.iterator = self._iterator(shard)
-            answer = self._client.get_records(ShardIterator=shard.iterator, Limit=GET_LIMIT)
+            answer = self._get(shard)
         except (ClientError, BotoCoreError) as error:
             self._failed(shard, error, now)
             return
         shard.failures = 0
         shard.fetched = answer["Records"]
-        shard.iterator = answer.get("NextShardIterator")
         behind = timedelta(milliseconds=answer.get("MillisBehindLatest") or 0)
         shard.behind = bool(behind)
         shard.reached = now - behind.total_seconds()
         if shard.fetched:
             shard.position = shard.fetched[-1]["SequenceNumber"]
             shard.reached = _arrival(shard.fetched[-1])
-        if shard.iterator is None:
-            shard.closed, shard.behind = True, False
-            logger.warning(
-                "%s of %s was split or merged away; restart the job to read its successors",
-                shard.id,
-                self._address,
-            )
+        if "NextShardIterator" not in answer:
+            self._close(shard, now)
+
+    def _get(self, shard: _Shard) -> Mapping[str, Any]:
+        iterator, answer = self._iterator(shard), {}
+        for _ in range(1 + EMPTY_ANSWERS):
+            answer = self._client.get_records(ShardIterator=iterator, Limit=GET_LIMIT)
+            iterator = answer.get("NextShardIterator")
+            if answer["Records"] or not answer.get("MillisBehindLatest") or iterator is None:
+                break
+        return answer
+
+    def _close(self, shard: _Shard, now: float) -> None:
+        """Read no more of a shard, and what took its place from now on."""
+        try:
+            self._add(_list_shards(self._client, self._address))
+        except (ClientError, BotoCoreError) as error:
+            self._failed(shard, error, now)
+            return
+        shard.closed, shard.behind = True, False
+        logger.info("%s of %s was split or merged: its end", shard.id, self._address)
 
     def _iterator(self, shard: _Shard) -> str:
         where = (
@@ -258,11 +283,20 @@ class ShardReader:
         )
         return str(answer["ShardIterator"])
 
+    def _is_gone(self, shard: _Shard) -> bool:
+        """Say whether the stream is there and knows the shard no more."""
+        try:
+            return shard.id not in _list_shards(self._client, self._address)
+        except (ClientError, BotoCoreError):
+            return False
+
     def _failed(self, shard: _Shard, error: ClientError | BotoCoreError, now: float) -> None:
         # The others wait with it: what they have would make its records late.
         shard.behind = True
         if _code(error) == "ExpiredIteratorException":
-            shard.iterator = None
+            return
+        if _code(error) == "ResourceNotFoundException" and self._is_gone(shard):
+            self._close(shard, now)
             return
         if not _may_pass(error):
             msg = f"cannot read {shard.id} of {self._address}: {_what(error)}"

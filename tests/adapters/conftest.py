@@ -13,6 +13,7 @@ from moto import mock_aws
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.local.processes.ports import free_port
+from cardwatch.local.services import emulator as emulator_program
 
 ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
@@ -48,7 +49,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsClients]:
     folder = tmp_path_factory.mktemp("emulator")
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
-            [ROOT / ".venvs/ministack/bin/ministack"],
+            [ROOT / ".venvs/ministack/bin/python", "-P", emulator_program.__file__],
             env={**environment, "GATEWAY_PORT": str(port), "PERSIST_STATE": "0"},
             cwd=folder,
             stdout=log,

@@ -54,6 +54,10 @@ class FakeKinesis:
     def expire_iterators(self) -> None:
         self.iterators.clear()
 
+    def list_shards(self, *, StreamName: str) -> Mapping[str, Any]:  # noqa: N803
+        assert StreamName == ADDRESS.name
+        return {"Shards": [{"ShardId": shard} for shard in self.shards]}
+
     def get_shard_iterator(
         self,
         *,
@@ -64,6 +68,9 @@ class FakeKinesis:
         Timestamp: datetime | None = None,  # noqa: N803
     ) -> Mapping[str, str]:
         assert StreamName == ADDRESS.name
+        if ShardId not in self.shards:
+            gone = refusal("ResourceNotFoundException")
+            raise gone
         records = self.shards[ShardId]
         at = 0
         if ShardIteratorType == "AFTER_SEQUENCE_NUMBER":
@@ -237,6 +244,34 @@ def test_a_shard_that_was_closed_is_read_to_its_end() -> None:
     assert [data for _, _, data in drain(of)] == [b"a1", b"a2"]
     kinesis.shards["b"].append((3.0, b"b3"))
     assert [data for _, _, data in of.poll()] == [b"b3"]
+
+
+def test_the_children_of_a_split_shard_are_read_after_it_in_order_of_arrival() -> None:
+    kinesis = FakeKinesis({"a": [(1.0, b"a1")], "b": []})
+    of = reader(kinesis)
+    assert [data for _, _, data in of.poll()] == [b"a1"]
+    kinesis.shards["a"] += [(2.0, b"a2"), (3.0, b"a3")]
+    kinesis.closed = {"a"}
+    kinesis.shards |= {"c": [(5.0, b"c5")], "d": [(4.0, b"d4")]}
+    assert [data for _, _, data in drain(of)] == [b"a2", b"a3", b"d4", b"c5"]
+
+
+def test_a_restored_reader_goes_on_in_the_children_that_it_found_before() -> None:
+    kinesis = FakeKinesis({"a": [(1.0, b"a1")]}, closed={"a"})
+    of = ShardReader(kinesis, ADDRESS, ["a"], {}, Start(), clock=kinesis.clock)
+    kinesis.shards["c"] = [(2.0, b"c2")]
+    positions = {shard: number for shard, number, _ in drain(of)}
+    kinesis.shards["c"] += [(3.0, b"c3")]
+    again = ShardReader(kinesis, ADDRESS, ["a"], positions, Start(), clock=kinesis.clock)
+    assert [data for _, _, data in drain(again)] == [b"c3"]
+
+
+def test_a_shard_that_the_stream_has_forgotten_is_at_its_end() -> None:
+    kinesis = FakeKinesis({"a": [(1.0, b"a1")]})
+    of = reader(kinesis)
+    assert [data for _, _, data in of.poll()] == [b"a1"]
+    kinesis.shards = {"c": [(2.0, b"c2")]}
+    assert [data for _, _, data in drain(of)] == [b"c2"]
 
 
 def test_reading_can_begin_at_a_moment() -> None:

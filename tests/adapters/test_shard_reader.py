@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,12 @@ import pytest
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.clock import SystemClock
-from cardwatch.local.eventsource.ends import KinesisShardReader, PositionFile, parameters_from
-from cardwatch.local.eventsource.poller import Answer, ShardPoller, StreamUnavailableError
+from cardwatch.local.eventsource.ends import Positions, ShardPositions, parameters_from
+from cardwatch.local.eventsource.poller import Answer, ShardPoller
 from cardwatch.local.eventsource.program import EventSource
+from cardwatch.local.stream.positions import PositionFile
+from cardwatch.local.stream.shard import ShardCursor
+from cardwatch.local.stream.shard import Stream as Shards
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -39,12 +42,12 @@ class Stream:
             )
             self.put_count += 1
 
-    def reader(
-        self, *, after: str | None = None, since: datetime | None = None
-    ) -> KinesisShardReader:
-        return KinesisShardReader(
-            self.client, self.arn, "shardId-000000000000", after=after, since=since
-        )
+    def cursor(self, *, after: str | None = None, since: datetime | None = None) -> ShardCursor:
+        return ShardCursor(self.shards, "shardId-000000000000", after=after, since=since)
+
+    @property
+    def shards(self) -> Shards:
+        return Shards(self.client, self.arn.rsplit("/", 1)[-1])
 
 
 @pytest.fixture
@@ -62,24 +65,14 @@ def stream(emulator: AwsClients) -> Iterator[Stream]:
 
 def test_reads_go_on_where_the_last_one_ended(stream: Stream) -> None:
     stream.put(5)
-    reader = stream.reader()
+    reader = stream.cursor()
     first = reader.read(3)
     assert [r.data for r in first.records] == [b"0", b"1", b"2"]
     stream.put(1)
     assert [r.data for r in reader.read(10).records] == [b"3", b"4", b"5"]
     assert not reader.read(10).records
-    resumed = stream.reader(after=first.records[-1].sequence_number)
+    resumed = stream.cursor(after=first.records[-1].sequence_number)
     assert [r.data for r in resumed.read(10).records] == [b"3", b"4", b"5"]
-
-
-def test_a_lost_iterator_skips_and_repeats_nothing(stream: Stream) -> None:
-    stream.put(4)
-    reader = stream.reader()
-    reader.read(2)
-    reader._iterator = "long expired"  # noqa: SLF001  no client can age an iterator
-    with pytest.raises(StreamUnavailableError):
-        reader.read(10)
-    assert [r.data for r in reader.read(10).records] == [b"2", b"3"]
 
 
 def test_latest_means_from_the_first_start_on_also_after_a_restart(stream: Stream) -> None:
@@ -89,15 +82,7 @@ def test_latest_means_from_the_first_start_on_also_after_a_restart(stream: Strea
     time.sleep(0.05)
     stream.put(2)
     for _ in range(2):
-        assert [r.data for r in stream.reader(since=since).read(10).records] == [b"2", b"3"]
-
-
-def test_a_closed_shard_ends_after_its_last_record(stream: Stream) -> None:
-    stream.put(2)
-    reader = stream.reader()
-    reader.ending = True
-    assert not reader.read(10).closed
-    assert reader.read(10).closed
+        assert [r.data for r in stream.cursor(since=since).read(10).records] == [b"2", b"3"]
 
 
 @dataclass
@@ -122,12 +107,10 @@ def test_a_restarted_source_serves_all_shards_and_delivers_nothing_twice(
     function = Function()
 
     def serve_until(records: int) -> None:
-        created = datetime(2026, 11, 21, tzinfo=UTC)
-        positions = PositionFile(
-            tmp_path / "positions.json", stream_created=created, now=created + timedelta(days=1)
-        )
+        file = PositionFile(tmp_path / "positions.json", Positions)
+        positions = ShardPositions(file, stream=stream.shards.identity(), now=datetime.now(UTC))
 
-        def make_poller(shard_id: str, reader: KinesisShardReader) -> ShardPoller:
+        def make_poller(shard_id: str, reader: ShardCursor) -> ShardPoller:
             return ShardPoller(
                 parameters,
                 shard_id,
@@ -138,7 +121,7 @@ def test_a_restarted_source_serves_all_shards_and_delivers_nothing_twice(
                 clock=SystemClock(),
             )
 
-        source = EventSource(stream.client, parameters, positions, make_poller)
+        source = EventSource(stream.shards, positions, make_poller)
         source.discover()
         assert len(source.pollers) == 2
         deadline = time.monotonic() + 20

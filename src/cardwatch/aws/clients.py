@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_kinesisanalyticsv2 import KinesisAnalyticsV2Client
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_redshift_data import RedshiftDataAPIServiceClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -96,6 +97,17 @@ class AwsClients:
         return self._session.client(
             "secretsmanager", endpoint_url=self._endpoint_url, config=_IMPATIENT
         )
+
+    def lambda_(self) -> "LambdaClient":
+        """Give a client that retries: for what may be called twice."""
+        return self._session.client(
+            "lambda", endpoint_url=self._endpoint_url, config=_config(tries=3, read_timeout=20)
+        )
+
+    def impatient_lambda(self, *, patience_seconds: float = 5) -> "LambdaClient":
+        """Give a client that never retries, or calls would double; it waits so long for one."""
+        config = _config(tries=1, read_timeout=patience_seconds)
+        return self._session.client("lambda", endpoint_url=self._endpoint_url, config=config)
 
     def s3(self) -> "S3Client":
         """Give a client that retries; the same object twice is one object."""

@@ -1,32 +1,27 @@
 """The event source's ends on the local AWS stack, and its positions on disk."""
 
 import contextlib
-import json
 import threading
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import BaseModel, ConfigDict
 
-from cardwatch.local import files
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.eventsource.poller import (
     Answer,
     DestinationUnavailableError,
     FunctionUnavailableError,
     MappingParameters,
-    Page,
-    StreamRecord,
-    StreamUnavailableError,
     UnsupportedMappingError,
     read_patterns,
 )
 from cardwatch.local.services.deploy import StackOutputs
+from cardwatch.local.stream.positions import PositionFile
 
 if TYPE_CHECKING:
-    from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
 
@@ -89,41 +84,48 @@ def _bucket(mapping: Mapping[str, Any]) -> str | None:
     return str(destination.removeprefix(prefix))
 
 
-class PositionFile:
-    """How far each shard is done, in one file that is replaced whole.
+class Positions(BaseModel):
+    """How far each shard is done; what is in the position file."""
 
-    A position belongs to one stream: after the stream was made anew, all start again.
+    model_config = ConfigDict(frozen=True)
+
+    stream: str = ""
+    started: datetime | None = None
+    """The very first start on this stream."""
+    shards: dict[str, str] = {}
+
+
+class ShardPositions:
+    """How far each shard is done, for the pollers' threads.
+
+    A position belongs to one stream: after the stream was made anew, or with a damaged file, all
+    start again.
     """
 
-    def __init__(self, path: Path, *, stream_created: datetime, now: datetime) -> None:
-        """Read the file if it is of this stream, else start it."""
-        self._path = path
+    def __init__(self, file: PositionFile[Positions], *, stream: str, now: datetime) -> None:
+        """Go on with what the file has of the very stream `stream`, else begin at `now`."""
+        self._file = file
         self._lock = threading.Lock()
-        self._stream = stream_created.isoformat()
-        self._shards: dict[str, str] = {}
-        self._started = now
         self._dirty = False
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            kept = json.loads(path.read_text())
-            if kept["stream_created"] == self._stream:
-                self._started = datetime.fromisoformat(kept["started"])
-                self._shards = dict(kept["shards"])
-        self._write()
-
-    @property
-    def started(self) -> datetime:
-        """Give the time of the very first start on this stream."""
-        return self._started
+        kept = Positions()
+        with contextlib.suppress(ValueError):
+            kept = file.read()
+        of_this = kept.stream == stream and kept.started is not None
+        self._kept = kept if of_this else Positions(stream=stream, started=now)
+        self.started = self._kept.started or now
+        """The time of the very first start on this stream."""
+        file.write(self._kept)
 
     def get(self, shard_id: str) -> str | None:
         """Give the last sequence number that is done, or None on a new shard."""
         with self._lock:
-            return self._shards.get(shard_id)
+            return self._kept.shards.get(shard_id)
 
     def save(self, shard_id: str, sequence_number: str, *, at_once: bool) -> None:
         """Remember a position; without `at_once` it reaches the disk with the next flush."""
         with self._lock:
-            self._shards[shard_id] = sequence_number
+            shards = {**self._kept.shards, shard_id: sequence_number}
+            self._kept = self._kept.model_copy(update={"shards": shards})
             self._dirty = True
             if at_once:
                 self._write()
@@ -135,77 +137,8 @@ class PositionFile:
                 self._write()
 
     def _write(self) -> None:
-        facts = {
-            "stream_created": self._stream,
-            "started": self._started.isoformat(),
-            "shards": self._shards,
-        }
-        files.replace(self._path, json.dumps(facts, indent=1) + "\n")
+        self._file.write(self._kept)
         self._dirty = False
-
-
-class KinesisShardReader:
-    """A shard through the Kinesis API; it goes on after the last record it gave."""
-
-    def __init__(
-        self,
-        client: "KinesisClient",
-        stream_arn: str,
-        shard_id: str,
-        *,
-        after: str | None,
-        since: datetime | None,
-    ) -> None:
-        """Start behind the record `after`; without one at `since`, without that at the oldest."""
-        self.ending = False
-        """The shard takes no more records; set by whoever looks at the stream's shards."""
-        self._client = client
-        self._stream_arn = stream_arn
-        self._shard_id = shard_id
-        self._after = after
-        self._since = since
-        self._iterator: str | None = None
-
-    def read(self, limit: int) -> Page:
-        """Give the next records; raises StreamUnavailableError."""
-        try:
-            if self._iterator is None:
-                self._iterator = self._open()
-            response = self._client.get_records(ShardIterator=self._iterator, Limit=limit)
-        except (BotoCoreError, ClientError) as error:
-            # An iterator lives for five minutes and a restarted emulator knows none of them.
-            self._iterator = None
-            raise StreamUnavailableError(str(error)) from error
-        following: str | None = response.get("NextShardIterator")
-        self._iterator = following
-        records = [
-            StreamRecord(
-                sequence_number=record["SequenceNumber"],
-                partition_key=record["PartitionKey"],
-                data=record["Data"],
-                arrived=record["ApproximateArrivalTimestamp"].astimezone(UTC),
-            )
-            for record in response["Records"]
-        ]
-        if records:
-            self._after = records[-1].sequence_number
-        behind = response.get("MillisBehindLatest", 0)
-        # AWS ends a closed shard without a next iterator; the emulator goes on for ever.
-        at_end = following is None or (self.ending and not records and behind == 0)
-        return Page(records=records, behind_ms=behind, closed=at_end)
-
-    def _open(self) -> str:
-        where: dict[str, Any] = {"ShardIteratorType": "TRIM_HORIZON"}
-        if self._after is not None:
-            where = {
-                "ShardIteratorType": "AFTER_SEQUENCE_NUMBER",
-                "StartingSequenceNumber": self._after,
-            }
-        elif self._since is not None:
-            where = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": self._since}
-        return self._client.get_shard_iterator(
-            StreamARN=self._stream_arn, ShardId=self._shard_id, **where
-        )["ShardIterator"]
 
 
 class LambdaFunction:
@@ -230,7 +163,7 @@ class LambdaFunction:
         )
 
 
-class Bucket:
+class FailureBucket:
     """The failure destination."""
 
     def __init__(self, client: "S3Client", name: str) -> None:

@@ -25,10 +25,9 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from cardwatch.contract.fields import format_time
-from cardwatch.ports import Clock
+from cardwatch.local.stream.shard import READ_LIMIT, ShardRead, StreamRecord
+from cardwatch.ports import Clock, StreamUnavailableError
 
-READ_LIMIT: Final = 10_000
-"""Records that one GetRecords may give."""
 PAYLOAD_BYTES: Final = 6_000_000
 """What one synchronous invocation takes, a little below Lambda's 6 MiB."""
 RECORD_OVERHEAD_BYTES: Final = 1_000
@@ -52,37 +51,12 @@ class UnsupportedMappingError(ValueError):
     """The mapping asks for something that is not implemented here; the text names it."""
 
 
-class StreamUnavailableError(Exception):
-    """The stream could not be read now."""
-
-
 class FunctionUnavailableError(Exception):
     """The function could not be called, or nobody knows how the call ended."""
 
 
 class DestinationUnavailableError(Exception):
     """The failure destination did not take what was sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamRecord:
-    """One record of a shard."""
-
-    sequence_number: str
-    partition_key: str
-    data: bytes
-    arrived: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What one read of a shard gives."""
-
-    records: Sequence[StreamRecord]
-    behind_ms: int = 0
-    """How far the last record is behind the shard's end."""
-    closed: bool = False
-    """The shard was split or merged, and this was its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +72,7 @@ class Answer:
 class ShardReader(Protocol):
     """One shard, read in order from where the last read ended."""
 
-    def read(self, limit: int) -> Page:
+    def read(self, limit: int) -> ShardRead:
         """Give the next records; raises StreamUnavailableError and goes on from there later."""
         ...
 
@@ -205,7 +179,7 @@ class ShardPoller:
         self.finished = False
         """The shard is closed and everything on it is done."""
         self._parameters = parameters
-        self._shard_id = shard_id
+        self.shard_id = shard_id
         self._reader = reader
         self._function = function
         self._destination = destination
@@ -245,10 +219,10 @@ class ShardPoller:
         quiet = 0.0
         if len(self._waiting) < self._parameters.batch_size and not self._closed:
             began = self._clock.monotonic()
-            page = self._reader.read(READ_LIMIT)
+            got = self._reader.read(READ_LIMIT)
             took = self._clock.monotonic() - began
-            self._take_in(page)
-            if page.behind_ms == 0 and len(page.records) < READ_LIMIT:
+            self._take_in(got)
+            if got.behind_ms == 0 and len(got.records) < READ_LIMIT:
                 quiet = min(max(IDLE_SECONDS, took / READ_SHARE), SLOWEST_IDLE_SECONDS)
         if self._batch_is_due():
             self._batches.append(_Batch(self._next_batch()))
@@ -256,20 +230,20 @@ class ShardPoller:
         self.finished = self._closed and not self._waiting
         return quiet
 
-    def _take_in(self, page: Page) -> None:
-        self.status.records_seen += len(page.records)
-        for record in page.records:
+    def _take_in(self, got: ShardRead) -> None:
+        self.status.records_seen += len(got.records)
+        for record in got.records:
             if self._matches(record.data):
                 if not self._waiting:
                     self._waiting_since = self._clock.monotonic()
                 self._waiting.append(record)
                 self.status.records_matched += 1
-        self._closed = page.closed
-        if page.records:
-            self._last_read = page.records[-1].sequence_number
+        self._closed = got.closed
+        if got.records:
+            self._last_read = got.records[-1].sequence_number
             if not self._waiting:
                 self._move_to(self._last_read, at_once=False)
-        self._observe_age(page.behind_ms)
+        self._observe_age(got.behind_ms)
 
     def _batch_is_due(self) -> bool:
         if not self._waiting:
@@ -353,7 +327,7 @@ class ShardPoller:
         if limit is None:
             return 0
         now = self._clock.now()
-        old = (i for i, r in enumerate(records) if (now - r.arrived).total_seconds() <= limit)
+        old = (i for i, r in enumerate(records) if (now - r.arrived_at).total_seconds() <= limit)
         return next(old, len(records))
 
     def _finish(self, batch: _Batch, count: int) -> None:
@@ -364,7 +338,7 @@ class ShardPoller:
         records = batch.records[:count]
         if self._destination is not None:
             now = self._clock.now()
-            key = failure_key(self._parameters.uuid, self._shard_id, now)
+            key = failure_key(self._parameters.uuid, self.shard_id, now)
             body = self._invocation_record(batch, records, condition, now)
             self._destination.put(key, body)
         self._leave(batch, count)
@@ -381,7 +355,7 @@ class ShardPoller:
         self._observe_age()
 
     def _move_to(self, sequence_number: str, *, at_once: bool) -> None:
-        self._positions.save(self._shard_id, sequence_number, at_once=at_once)
+        self._positions.save(self.shard_id, sequence_number, at_once=at_once)
         self.status.position = sequence_number
 
     def _observe_age(self, behind_ms: int = 0) -> None:
@@ -392,7 +366,7 @@ class ShardPoller:
         else:
             self.status.iterator_age_ms = behind_ms
             return
-        age = (self._clock.now() - oldest.arrived).total_seconds()
+        age = (self._clock.now() - oldest.arrived_at).total_seconds()
         self.status.iterator_age_ms = max(0, int(age * 1000))
 
     # What is sent
@@ -407,11 +381,11 @@ class ShardPoller:
                 "partitionKey": record.partition_key,
                 "sequenceNumber": record.sequence_number,
                 "data": base64.b64encode(record.data).decode(),
-                "approximateArrivalTimestamp": round(record.arrived.timestamp(), 3),
+                "approximateArrivalTimestamp": round(record.arrived_at.timestamp(), 3),
             },
             "eventSource": "aws:kinesis",
             "eventVersion": "1.0",
-            "eventID": f"{self._shard_id}:{record.sequence_number}",
+            "eventID": f"{self.shard_id}:{record.sequence_number}",
             "eventName": "aws:kinesis:record",
             "invokeIdentityArn": self._parameters.role_arn,
             "awsRegion": self._parameters.region,
@@ -432,11 +406,11 @@ class ShardPoller:
             "version": "1.0",
             "timestamp": format_time(now),
             "KinesisBatchInfo": {
-                "shardId": self._shard_id,
+                "shardId": self.shard_id,
                 "startSequenceNumber": records[0].sequence_number,
                 "endSequenceNumber": records[-1].sequence_number,
-                "approximateArrivalOfFirstRecord": format_time(records[0].arrived),
-                "approximateArrivalOfLastRecord": format_time(records[-1].arrived),
+                "approximateArrivalOfFirstRecord": format_time(records[0].arrived_at),
+                "approximateArrivalOfLastRecord": format_time(records[-1].arrived_at),
                 "batchSize": len(records),
                 "streamArn": self._parameters.stream_arn,
             },

@@ -16,35 +16,32 @@ import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
+from cardwatch.aws.failures import FAILURES
 from cardwatch.clock import SystemClock
 from cardwatch.contract.fields import format_time
 from cardwatch.local import files
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.eventsource.ends import (
-    Bucket,
-    KinesisShardReader,
+    FailureBucket,
     LambdaFunction,
-    PositionFile,
+    Positions,
+    ShardPositions,
     read_parameters,
 )
 from cardwatch.local.eventsource.poller import (
     MappingParameters,
     ShardPoller,
-    StreamUnavailableError,
     UnsupportedMappingError,
 )
 from cardwatch.local.processes.supervisor import Program
 from cardwatch.local.services import ministack
 from cardwatch.local.services.deploy import read_outputs
+from cardwatch.local.stream.positions import PositionFile
+from cardwatch.local.stream.shard import ShardCursor, Stream
+from cardwatch.ports import StreamUnavailableError
 from cardwatch.settings import LocalSettings, SettingsError
-
-if TYPE_CHECKING:
-    from mypy_boto3_kinesis import KinesisClient
 
 STATUS_SECONDS: Final = 0.5
 """How often the status is written, and positions that only passed records over."""
@@ -80,41 +77,45 @@ class EventSource:
 
     def __init__(
         self,
-        kinesis: "KinesisClient",
-        parameters: MappingParameters,
-        positions: PositionFile,
-        make_poller: Callable[[str, KinesisShardReader], ShardPoller],
+        stream: Stream,
+        positions: ShardPositions,
+        make_poller: Callable[[str, ShardCursor], ShardPoller],
+        *,
+        from_latest: bool = False,
     ) -> None:
-        """Serve the mapping's stream; `make_poller` gives the poller of one shard."""
+        """Serve all shards of `stream`; `make_poller` gives the poller of one.
+
+        `from_latest`: begin with what comes after the very first start.
+        """
         self.pollers: dict[str, ShardPoller] = {}
         self.stopping = threading.Event()
         self.crash: str | None = None
-        self._kinesis = kinesis
-        self._parameters = parameters
+        self._stream = stream
         self._positions = positions
         self._make_poller = make_poller
-        self._readers: dict[str, KinesisShardReader] = {}
+        self._since = positions.started if from_latest else None
         self._threads: list[threading.Thread] = []
+        self._ended: set[str] = set()
 
     def discover(self) -> None:
         """Start on every shard that may start: a split shard's parents come first.
 
         Raises StreamUnavailableError.
         """
-        try:
-            pages = self._kinesis.get_paginator("list_shards").paginate(
-                StreamARN=self._parameters.stream_arn
+        for shard in self._stream.shards():
+            waiting = any(
+                parent not in self.pollers or not self.pollers[parent].finished
+                for parent in shard.parents
             )
-            shards = {shard["ShardId"]: shard for page in pages for shard in page["Shards"]}
-        except (BotoCoreError, ClientError) as error:
-            raise StreamUnavailableError(str(error)) from error
-        for shard_id, shard in shards.items():
-            parents = {shard.get("ParentShardId"), shard.get("AdjacentParentShardId")} & set(shards)
-            waiting = any(p not in self.pollers or not self.pollers[p].finished for p in parents)
-            if shard_id not in self.pollers and not waiting:
-                self._start(shard_id)
-            if shard_id in self._readers and "EndingSequenceNumber" in shard["SequenceNumberRange"]:
-                self._readers[shard_id].ending = True
+            if shard.shard_id not in self.pollers and not waiting:
+                self._start(shard.shard_id)
+
+    @property
+    def shard_ended(self) -> bool:
+        """Say whether a shard was read to its end that had not when this was asked last."""
+        ended = {shard_id for shard_id, poller in self.pollers.items() if poller.finished}
+        new, self._ended = ended - self._ended, ended
+        return bool(new)
 
     def stop(self) -> None:
         """Let every shard finish what it is at, and end."""
@@ -124,17 +125,14 @@ class EventSource:
         self._positions.flush()
 
     def _start(self, shard_id: str) -> None:
-        reader = KinesisShardReader(
-            self._kinesis,
-            self._parameters.stream_arn,
-            shard_id,
-            after=self._positions.get(shard_id),
-            since=self._positions.started if self._parameters.from_latest else None,
-        )
-        self._readers[shard_id] = reader
-        poller = self._make_poller(shard_id, reader)
+        after = self._positions.get(shard_id)
+        cursor = ShardCursor(self._stream, shard_id, after=after, since=self._since)
+        poller = self._make_poller(shard_id, cursor)
         self.pollers[shard_id] = poller
-        thread = threading.Thread(target=self._run, args=(poller,), name=shard_id)
+        self._serve(poller)
+
+    def _serve(self, poller: ShardPoller) -> None:
+        thread = threading.Thread(target=self._run, args=(poller,), name=poller.shard_id)
         self._threads.append(thread)
         thread.start()
 
@@ -172,32 +170,26 @@ def status(parameters: MappingParameters, pollers: Mapping[str, ShardPoller]) ->
 def run(settings: LocalSettings) -> None:
     """Serve until SIGTERM or SIGINT; raises LocalStackError or UnsupportedMappingError."""
     outputs = read_outputs(settings)
-    session = ministack.session(settings)
-    endpoint = ministack.endpoint(settings)
-    # The poller retries; retries inside the client would hide outages and repeat invocations.
-    once = Config(retries={"total_max_attempts": 1}, connect_timeout=2, max_pool_connections=64)
-    kinesis = session.client("kinesis", endpoint_url=endpoint, config=once)
-    functions = session.client("lambda", endpoint_url=endpoint, config=once)
-    parameters = read_parameters(functions, outputs)
-    timeout = functions.get_function_configuration(FunctionName=parameters.function_arn)["Timeout"]
-    # It answers later than the function's own time only when it hangs.
-    patient = once.merge(Config(read_timeout=timeout + 10))
+    clients = ministack.clients(settings)
+    parameters = read_parameters(clients.impatient_lambda(), outputs)
+    configured = clients.impatient_lambda().get_function_configuration(
+        FunctionName=parameters.function_arn
+    )
+    # The function answers later than its own time only when it hangs.
     function = LambdaFunction(
-        session.client("lambda", endpoint_url=endpoint, config=patient), parameters.function_arn
+        clients.impatient_lambda(patience_seconds=configured["Timeout"] + 10),
+        parameters.function_arn,
     )
     destination = (
-        Bucket(session.client("s3", endpoint_url=endpoint, config=once), parameters.failure_bucket)
+        FailureBucket(clients.s3(), parameters.failure_bucket)
         if parameters.failure_bucket
         else None
     )
-    described = kinesis.describe_stream_summary(StreamARN=parameters.stream_arn)
-    positions = PositionFile(
-        settings.var / "positions" / f"{parameters.uuid}.json",
-        stream_created=described["StreamDescriptionSummary"]["StreamCreationTimestamp"],
-        now=datetime.now(UTC),
-    )
+    stream = Stream(clients.kinesis(), outputs.stream_name)
+    file = PositionFile(settings.var / "positions" / f"{parameters.uuid}.json", Positions)
+    positions = ShardPositions(file, stream=stream.identity(), now=datetime.now(UTC))
 
-    def make_poller(shard_id: str, reader: KinesisShardReader) -> ShardPoller:
+    def make_poller(shard_id: str, reader: ShardCursor) -> ShardPoller:
         return ShardPoller(
             parameters,
             shard_id,
@@ -208,12 +200,12 @@ def run(settings: LocalSettings) -> None:
             clock=SystemClock(),
         )
 
-    source = EventSource(kinesis, parameters, positions, make_poller)
+    source = EventSource(stream, positions, make_poller, from_latest=parameters.from_latest)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: source.stopping.set())
     discovered = -DISCOVERY_SECONDS
     while not source.stopping.is_set():
-        if time.monotonic() - discovered >= DISCOVERY_SECONDS:
+        if source.shard_ended or time.monotonic() - discovered >= DISCOVERY_SECONDS:
             # The next round tries again, which is all there is to do.
             with contextlib.suppress(StreamUnavailableError):
                 source.discover()
@@ -242,7 +234,7 @@ def main() -> int:
     except (LocalStackError, SettingsError, UnsupportedMappingError) as error:
         print(f"event source: {error}", file=sys.stderr)  # noqa: T201  the program's log
         return 1
-    except (BotoCoreError, ClientError) as error:
+    except (*FAILURES, StreamUnavailableError) as error:
         print(f"event source: the local AWS stack does not answer: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0

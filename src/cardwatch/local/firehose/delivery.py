@@ -19,13 +19,12 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final, Protocol
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from cardwatch.local import files
 from cardwatch.local.firehose.status import DeliveryStatus
+from cardwatch.local.stream.shard import ShardRead, StreamRecord
 from cardwatch.ports import Clock
 from cardwatch.recovery.error_output import EVENTS, QUARANTINE, FailedRecord
 from cardwatch.recovery.ports import Loader, StoredObject
@@ -58,25 +57,6 @@ class InvocationError(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class StreamRecord:
-    """One record as read off a shard."""
-
-    sequence_number: str
-    data: bytes
-    partition_key: str
-    arrived_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What one read of a shard gave."""
-
-    records: Sequence[StreamRecord]
-    behind_ms: int
-    """How far the end of this page is behind the end of the shard; 0 at the end."""
-
-
 class Source(Protocol):
     """The stream. Every method raises UnreachableError."""
 
@@ -88,7 +68,7 @@ class Source(Protocol):
         """Give the ids of all shards, closed ones included."""
         ...
 
-    def read(self, shard: str, after: str | None) -> Page:
+    def read(self, shard: str, after: str | None) -> ShardRead:
         """Read the records after a sequence number; None: from the oldest there is."""
         ...
 
@@ -153,31 +133,6 @@ class Positions(BaseModel):
     """Per shard the last sequence number whose objects are stored."""
     begun: dict[str, Range] = {}
     totals: Totals = Totals()
-
-
-class PositionFile:
-    """Positions on disk; a write is whole or not there at all."""
-
-    def __init__(self, path: Path) -> None:
-        """Take the file's path; a missing file is no position."""
-        self._path = path
-
-    def read(self) -> Positions:
-        """Read; raises ValueError, naming the file and the remedy, where it is damaged."""
-        try:
-            return Positions.model_validate_json(self._path.read_bytes())
-        except FileNotFoundError:
-            return Positions()
-        except ValidationError:
-            msg = (
-                f"{self._path} is damaged: delete it, and everything that is still on the stream "
-                "is delivered again (the views keep one row per event)"
-            )
-            raise ValueError(msg) from None
-
-    def write(self, positions: Positions) -> None:
-        """Replace the file, durably."""
-        files.replace(self._path, positions.model_dump_json(indent=1), durable=True)
 
 
 class PositionStore(Protocol):
@@ -247,12 +202,13 @@ class Delivery:
         self._hints = hints
         self._clock = clock
         self._positions = positions.read()
-        self._same_stream = False
         self._shards: Sequence[str] = ()
         self._shards_looked_up = float("-inf")
         self._buffers: dict[str, _Buffer] = {}
         self._read: dict[str, str] = dict(self._positions.delivered)
         self._behind: dict[str, int] = {}
+        self._closed: set[str] = set()
+        """Shards that were read to their end."""
         self._waiting: deque[StoredObject] = deque()
         self._backlog_listed = False
         self._load_not_before = float("-inf")
@@ -316,6 +272,7 @@ class Delivery:
             self._read.clear()
             self._buffers.clear()
             self._behind.clear()
+            self._closed.clear()
         self._shards = self._source.shards()
         self._shards_looked_up = now
 
@@ -323,9 +280,14 @@ class Delivery:
         buffer = self._buffers.setdefault(shard, _Buffer())
         if self._is_full(shard, buffer):
             self._deliver(shard)
-        page = self._source.read(shard, self._read.get(shard))
-        self._behind[shard] = page.behind_ms
-        for record in page.records:
+        if shard in self._closed:
+            return
+        got = self._source.read(shard, self._read.get(shard))
+        self._behind[shard] = got.behind_ms
+        if got.closed and not got.records:
+            self._closed.add(shard)
+            self._shards_looked_up = float("-inf")  # its children are there
+        for record in got.records:
             buffer.add(record, self._clock.monotonic())
             self._read[shard] = record.sequence_number
             if self._is_full(shard, buffer):

@@ -10,24 +10,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from cardwatch.aws.delivered_objects import S3DeliveredObjects
-from cardwatch.aws.failures import code
-from cardwatch.local.firehose.delivery import InvocationError, Page, StreamRecord, UnreachableError
+from cardwatch.aws.failures import FAILURES, code
+from cardwatch.local.firehose.delivery import InvocationError, UnreachableError
+from cardwatch.local.stream.shard import ShardRead, Stream
+from cardwatch.ports import StreamUnavailableError
 from cardwatch.recovery.error_output import QUARANTINE, read_failed_records
 from cardwatch.recovery.ports import StoredObject
 from cardwatch.staging.stolen import StolenCards
 
 if TYPE_CHECKING:
-    from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_lambda import LambdaClient
-    from mypy_boto3_s3 import S3Client
 
-EMPTY_PAGES: Final = 5
-"""A shard may answer with empty pages before its records; so many are skipped in one read."""
 FUNCTION_SECONDS: Final = 70
 """How long to wait for the function: its own time-out and a little."""
 REFUSED: Final = {
@@ -42,78 +38,48 @@ REFUSED: Final = {
 def _reaching(what: str) -> Iterator[None]:
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except FAILURES as error:
         msg = f"{what} does not answer ({code(error)})"
         raise UnreachableError(msg) from error
 
 
-class KinesisSource:
-    """A Kinesis stream, read shard by shard.
+class StreamSource:
+    """The stream; what fails is an UnreachableError here."""
 
-    Each read takes a new iterator after the last sequence number: the emulator's own iterators
-    skip records once its retention has trimmed the shard.
-    """
-
-    def __init__(self, session: boto3.Session, endpoint: str, stream: str) -> None:
-        """Take the stream's name."""
+    def __init__(self, stream: Stream) -> None:
+        """Read a stream."""
         self._stream = stream
-        self._client: KinesisClient = session.client(
-            "kinesis", endpoint_url=endpoint, config=_config(read_timeout=10)
-        )
 
     def identity(self) -> str:
-        """Give the stream's ARN and when it was made."""
-        with _reaching(f"the stream {self._stream}"):
-            summary = self._client.describe_stream_summary(StreamName=self._stream)
-        stream = summary["StreamDescriptionSummary"]
-        return f"{stream['StreamARN']}@{stream['StreamCreationTimestamp'].timestamp():.0f}"
+        """Name this very stream."""
+        with self._reading():
+            return self._stream.identity()
 
     def shards(self) -> Sequence[str]:
-        """Give the ids of all shards that still hold records."""
-        with _reaching(f"the stream {self._stream}"):
-            pages = self._client.get_paginator("list_shards").paginate(StreamName=self._stream)
-            return [shard["ShardId"] for page in pages for shard in page["Shards"]]
+        """Give the ids of all shards that can be read."""
+        with self._reading():
+            return [shard.shard_id for shard in self._stream.shards()]
 
-    def read(self, shard: str, after: str | None) -> Page:
-        """Read up to 10,000 records or 10 MB."""
-        with _reaching(f"the stream {self._stream}"):
-            if after is None:
-                iterator = self._client.get_shard_iterator(
-                    StreamName=self._stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
-                )
-            else:
-                iterator = self._client.get_shard_iterator(
-                    StreamName=self._stream,
-                    ShardId=shard,
-                    ShardIteratorType="AFTER_SEQUENCE_NUMBER",
-                    StartingSequenceNumber=after,
-                )
-            answer = self._client.get_records(ShardIterator=iterator["ShardIterator"])
-            for _ in range(EMPTY_PAGES):
-                if answer["Records"] or not answer.get("MillisBehindLatest"):
-                    break
-                answer = self._client.get_records(ShardIterator=answer["NextShardIterator"])
-        records = [
-            StreamRecord(
-                sequence_number=record["SequenceNumber"],
-                data=record["Data"],
-                partition_key=record["PartitionKey"],
-                arrived_at=record["ApproximateArrivalTimestamp"],
-            )
-            for record in answer["Records"]
-        ]
-        return Page(records, answer.get("MillisBehindLatest", 0))
+    def read(self, shard: str, after: str | None) -> ShardRead:
+        """Read on after a sequence number, or from the oldest record."""
+        with self._reading():
+            return self._stream.read(shard, after)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except StreamUnavailableError as error:
+            raise UnreachableError(str(error)) from error
 
 
 class StagerFunction:
     """The deployed stager, invoked synchronously through the Lambda API."""
 
-    def __init__(self, session: boto3.Session, endpoint: str, function: str) -> None:
-        """Take the function's name."""
+    def __init__(self, client: "LambdaClient", function: str) -> None:
+        """Take the function's name, and a client that outwaits it."""
         self._function = function
-        self._client: LambdaClient = session.client(
-            "lambda", endpoint_url=endpoint, config=_config(read_timeout=FUNCTION_SECONDS)
-        )
+        self._client = client
         self._arn: str | None = None
 
     @property
@@ -151,15 +117,6 @@ class StagerFunction:
 
 class BucketObjects(S3DeliveredObjects):
     """The delivery bucket as the emulator has it; what fails is an UnreachableError here."""
-
-    def __init__(self, session: boto3.Session, endpoint: str, bucket: str) -> None:
-        """Take the bucket's name."""
-        client: S3Client = session.client(
-            "s3",
-            endpoint_url=endpoint,
-            config=_config(read_timeout=15).merge(Config(s3={"addressing_style": "path"})),
-        )
-        super().__init__(client, bucket)
 
     @contextlib.contextmanager
     def _asking(self, what: str) -> Iterator[None]:  # noqa: ARG002  the bucket's name is enough
@@ -214,8 +171,3 @@ class Quarantine:
         if judged.problem:
             raise UnreachableError(judged.problem)
         return Quarantined(Counter(record.reason() for record in records), judged.stolen)
-
-
-def _config(*, read_timeout: float) -> Config:
-    # Delivery has its own patience, so a client gives up soon and says so.
-    return Config(connect_timeout=2, read_timeout=read_timeout, retries={"total_max_attempts": 2})

@@ -20,13 +20,20 @@ from cardwatch.local.firehose.delivery import (
     POLL_SECONDS,
     BufferingHints,
     Delivery,
-    PositionFile,
+    Positions,
     UnreachableError,
     backoff,
 )
-from cardwatch.local.firehose.ends import BucketObjects, KinesisSource, StagerFunction
+from cardwatch.local.firehose.ends import (
+    FUNCTION_SECONDS,
+    BucketObjects,
+    StagerFunction,
+    StreamSource,
+)
 from cardwatch.local.firehose.status import write_status
 from cardwatch.local.services import deploy, ministack
+from cardwatch.local.stream.positions import PositionFile
+from cardwatch.local.stream.shard import Stream
 from cardwatch.local.warehouse import Warehouse, WarehouseServer
 from cardwatch.settings import LocalSettings, SettingsError
 
@@ -42,14 +49,16 @@ def main() -> int:
         settings = LocalSettings.from_env()
         outputs = deploy.read_outputs(settings)
         lock = _take_lock(settings.var / "positions" / "delivery.lock")
-        session, endpoint = ministack.session(settings), ministack.endpoint(settings)
+        clients = ministack.clients(settings)
+        stager = clients.impatient_lambda(patience_seconds=FUNCTION_SECONDS)
+        positions = settings.var / "positions" / "delivery.json"
         warehouse = Warehouse(WarehouseServer(settings.var / "postgres"))
         delivery = Delivery(
-            source=KinesisSource(session, endpoint, outputs.stream_name),
-            transformer=StagerFunction(session, endpoint, outputs.stager_function),
-            objects=BucketObjects(session, endpoint, outputs.delivery_bucket),
+            source=StreamSource(Stream(clients.kinesis(), outputs.stream_name)),
+            transformer=StagerFunction(stager, outputs.stager_function),
+            objects=BucketObjects(clients.s3(), outputs.delivery_bucket),
             loader=warehouse,
-            positions=PositionFile(settings.var / "positions" / "delivery.json"),
+            positions=PositionFile(positions, Positions, durable=True),
             hints=BufferingHints(
                 seconds=outputs.delivery_buffer_seconds,
                 size=outputs.delivery_buffer_megabytes * 1024 * 1024,

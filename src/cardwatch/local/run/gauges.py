@@ -10,7 +10,6 @@ import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cardwatch.aws.card_registry import DynamoDBCardRegistry
-from cardwatch.aws.clients import AwsClients
 from cardwatch.clock import SystemClock
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.firehose.delivery import UnreachableError
@@ -127,11 +126,11 @@ class Gauges(threading.Thread):
         """Give what is in quarantine, by reason."""
         if self._quarantine is None:
             settings, outputs = self._settings, self._outputs()
-            session, endpoint = ministack.session(settings), ministack.endpoint(settings)
-            dynamodb = AwsClients(session, endpoint_url=endpoint).impatient_dynamodb()
+            clients = ministack.clients(settings)
+            dynamodb = clients.impatient_dynamodb()
             registry = DynamoDBCardRegistry(dynamodb, outputs.card_registry_table)
             self._quarantine = Quarantine(
-                BucketObjects(session, endpoint, outputs.delivery_bucket),
+                BucketObjects(clients.s3(), outputs.delivery_bucket),
                 StolenCards(registry, SystemClock()),
             )
         counted = self._quarantine.count()

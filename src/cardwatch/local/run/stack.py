@@ -20,11 +20,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
-import boto3
 import psutil
-from botocore.config import Config
 
 from cardwatch.contract.fields import format_time
 from cardwatch.contract.streams import EVENT_TYPES
@@ -38,17 +36,12 @@ from cardwatch.local.refresher import Refresher
 from cardwatch.local.run.gauges import Gauges
 from cardwatch.local.run.status import State, Status, Tally
 from cardwatch.local.services import deploy, flink, ministack
+from cardwatch.local.stream.shard import Stream
 from cardwatch.local.warehouse import Warehouse, WarehouseServer
 from cardwatch.local.witness.observer import PageObserver, StreamObserver
 from cardwatch.local.witness.receipts import Fact, Receipts
 from cardwatch.settings import LocalSettings
 from cardwatch.warehouse.ports import WarehouseUnavailableError
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_kinesis import KinesisClient
-    from mypy_boto3_lambda import LambdaClient
-    from mypy_boto3_sqs import SQSClient
 
 EMULATOR_SECONDS: Final = 60.0
 FLINK_SECONDS: Final = 120.0
@@ -75,36 +68,6 @@ class StackOptions:
     """How the Flink job reads and writes the stream."""
 
 
-class LocalClients:
-    """boto3 clients of the emulator."""
-
-    def __init__(self, settings: LocalSettings) -> None:
-        """Talk to the emulator that `settings` names."""
-        self._session: boto3.Session = ministack.session(settings)
-        self._endpoint = ministack.endpoint(settings)
-        self._config = Config(
-            connect_timeout=2,
-            read_timeout=20,
-            retries={"mode": "standard", "total_max_attempts": 3},
-        )
-
-    def kinesis(self) -> "KinesisClient":
-        """Give a client of the stream."""
-        return self._session.client("kinesis", endpoint_url=self._endpoint, config=self._config)
-
-    def sqs(self) -> "SQSClient":
-        """Give a client of the queue that pages arrive in."""
-        return self._session.client("sqs", endpoint_url=self._endpoint, config=self._config)
-
-    def functions(self) -> "LambdaClient":
-        """Give a client of the functions."""
-        return self._session.client("lambda", endpoint_url=self._endpoint, config=self._config)
-
-    def dynamodb(self) -> "DynamoDBClient":
-        """Give a client of the tables."""
-        return self._session.client("dynamodb", endpoint_url=self._endpoint, config=self._config)
-
-
 class LocalStack:
     """Everything that runs; `start` brings it up, `stop` takes it down."""
 
@@ -121,7 +84,7 @@ class LocalStack:
         `receipts_file_bytes` bounds each receipts file; None: all receipts are kept.
         """
         self.settings = settings
-        self.clients = LocalClients(settings)
+        self.clients = ministack.clients(settings)
         self.state: State = "starting"
         self.doing = "starting"
         self.started_at = datetime.fromtimestamp(psutil.Process().create_time(), UTC)
@@ -234,7 +197,7 @@ class LocalStack:
     def _start_simulator(self) -> None:
         # Its schedule fires for the first time a minute after it was made.
         event = {"time": format_time(datetime.now(UTC)), "registry": "full"}
-        self.clients.functions().invoke(
+        self.clients.lambda_().invoke(
             FunctionName=self.outputs.simulator_function,
             InvocationType="Event",
             Payload=json.dumps(event),
@@ -242,7 +205,7 @@ class LocalStack:
 
     def _warm_notifier(self) -> None:
         """Have a notifier's worker started, as its schedule does every minute."""
-        answer = self.clients.functions().invoke(
+        answer = self.clients.lambda_().invoke(
             FunctionName=self.outputs.notifier_function, Payload=b"{}"
         )
         if "FunctionError" in answer:
@@ -263,7 +226,7 @@ class LocalStack:
 
         self._receipts = receipts
         self._observers = [
-            StreamObserver(self.clients.kinesis(), self.outputs.stream_name, keep),
+            StreamObserver(Stream(self.clients.kinesis(), self.outputs.stream_name), keep),
             PageObserver(self.clients.sqs(), self.outputs.pages_queue_url, keep),
         ]
         for observer in self._observers:

@@ -11,8 +11,10 @@ from typing import Final
 import boto3
 import botocore.session
 
+from cardwatch.aws.clients import AwsClients
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.processes.supervisor import Program
+from cardwatch.local.services import emulator
 from cardwatch.settings import LocalSettings
 
 PYTHON: Final = Path(".venvs/ministack/bin/python")
@@ -49,6 +51,11 @@ def session(settings: LocalSettings) -> boto3.Session:
     )
 
 
+def clients(settings: LocalSettings) -> AwsClients:
+    """Give clients of the emulator."""
+    return AwsClients(session(settings), endpoint_url=endpoint(settings))
+
+
 def program(settings: LocalSettings, root: Path) -> Program:
     """Give the emulator as a program of the stack; `root` is the project's folder.
 
@@ -63,9 +70,11 @@ def program(settings: LocalSettings, root: Path) -> Program:
     scratch.mkdir(parents=True, exist_ok=True)
     return Program(
         name="ministack",
-        command=[str(python), "-m", "ministack"],
+        # -P: its own folder, where a module is called ministack too, is not searched for modules.
+        command=[str(python), "-P", emulator.__file__],
         environment={
             **credentials(settings),
+            emulator.DROPPED: str(dropped_path(settings).resolve()),
             "BIND_HOST": HOST,
             "GATEWAY_PORT": str(settings.aws_port),
             "MINISTACK_REGION": settings.region,
@@ -81,6 +90,11 @@ def program(settings: LocalSettings, root: Path) -> Program:
         ready=lambda: is_ready(settings),
         fatal="the stream and the ledger were in its memory",
     )
+
+
+def dropped_path(settings: LocalSettings) -> Path:
+    """Give the file that counts the records which the stream dropped before their time."""
+    return settings.var / "ministack" / "stream-dropped"
 
 
 def is_ready(settings: LocalSettings) -> bool:

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from cardwatch.contract.fields import parse_time
+from cardwatch.local.stream.shard import ShardCursor, Stream
 from cardwatch.local.witness.receipts import Fact, PageReceived, facts_of
 
 if TYPE_CHECKING:
-    from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_sqs import SQSClient
 
 POLL_SECONDS: Final = 0.25
@@ -40,7 +40,7 @@ class _Observer(threading.Thread):
     def run(self) -> None:
         while not self._stop_asked.is_set():
             try:
-                wait = self._look()
+                wait = self.look()
                 self.error = None
             except Exception as error:  # noqa: BLE001  an observer that ended would be a false witness
                 self.error = f"{self.name}: {error}"
@@ -52,7 +52,7 @@ class _Observer(threading.Thread):
         self._stop_asked.set()
         self.join()
 
-    def _look(self) -> float:
+    def look(self) -> float:
         """Look once; gives how many seconds to wait before looking again."""
         raise NotImplementedError
 
@@ -60,60 +60,50 @@ class _Observer(threading.Thread):
 class StreamObserver(_Observer):
     """Reads every shard of the stream from its beginning."""
 
-    def __init__(self, client: "KinesisClient", stream: str, sink: Sink) -> None:
-        """Read `stream` with `client`."""
+    def __init__(self, stream: Stream, sink: Sink) -> None:
+        """Read `stream`."""
         super().__init__("stream observer", sink)
-        self._client = client
         self._stream = stream
-        self._iterators: dict[str, str | None] = {}
-        self._last: dict[str, str] = {}
-        self.behind = True
-        """Whether more was on the stream than was read in the last round."""
+        self._cursors: dict[str, ShardCursor] = {}
+        self._closed: set[str] = set()
+        self._look_for_shards = True
 
-    def _look(self) -> float:
-        if not self._iterators or None in self._iterators.values():
-            for shard in self._client.list_shards(StreamName=self._stream)["Shards"]:
-                self._iterators.setdefault(shard["ShardId"], "")
+    def look(self) -> float:
+        """Read each shard once."""
+        if self._look_for_shards:
+            for shard in self._stream.shards():
+                if shard.shard_id not in self._closed:
+                    cursor = ShardCursor(self._stream, shard.shard_id)
+                    self._cursors.setdefault(shard.shard_id, cursor)
+            self._look_for_shards = False
         behind = False
-        for shard_id, iterator in self._iterators.items():
-            if iterator is not None:
-                behind |= self._read(shard_id, iterator or self._begin(shard_id))
-        self.behind = behind
+        for shard_id, cursor in list(self._cursors.items()):
+            behind |= self._read(shard_id, cursor)
         return 0.0 if behind else POLL_SECONDS
 
-    def _begin(self, shard: str) -> str:
-        last = self._last.get(shard)
-        if last is None:
-            begin = self._client.get_shard_iterator(
-                StreamName=self._stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
-            )
-        else:
-            begin = self._client.get_shard_iterator(
-                StreamName=self._stream,
-                ShardId=shard,
-                ShardIteratorType="AFTER_SEQUENCE_NUMBER",
-                StartingSequenceNumber=last,
-            )
-        return begin["ShardIterator"]
-
-    def _read(self, shard: str, iterator: str) -> bool:
-        # Until the read succeeded the place is unknown, and found again by sequence number.
-        self._iterators[shard] = ""
-        answer = self._client.get_records(ShardIterator=iterator, Limit=RECORDS_PER_READ)
+    def _read(self, shard: str, cursor: ShardCursor) -> bool:
+        after = cursor.after
+        got = cursor.read(RECORDS_PER_READ)
         facts: list[Fact] = []
-        for record in answer["Records"]:
+        for record in got.records:
             facts += facts_of(
-                record["Data"],
-                arrived=parse_time(record["ApproximateArrivalTimestamp"]),
+                record.data,
+                arrived=parse_time(record.arrived_at),
                 shard=shard,
-                sequence=record["SequenceNumber"],
+                sequence=record.sequence_number,
             )
-        if answer["Records"]:
-            self._sink(facts)
-            self._last[shard] = answer["Records"][-1]["SequenceNumber"]
-        # None: the shard was split or merged, and its children are looked for.
-        self._iterators[shard] = answer.get("NextShardIterator")
-        return len(answer["Records"]) == RECORDS_PER_READ
+        if got.records:
+            try:
+                self._sink(facts)
+            except BaseException:
+                cursor.after = after  # they are read again
+                raise
+        elif got.closed:
+            # Split or merged: its children are looked for.
+            self._closed.add(shard)
+            del self._cursors[shard]
+            self._look_for_shards = True
+        return len(got.records) == RECORDS_PER_READ
 
 
 class PageObserver(_Observer):
@@ -125,7 +115,8 @@ class PageObserver(_Observer):
         self._client = client
         self._queue_url = queue_url
 
-    def _look(self) -> float:
+    def look(self) -> float:
+        """Receive what is there."""
         answer = self._client.receive_message(
             QueueUrl=self._queue_url,
             MaxNumberOfMessages=PAGES_PER_READ,

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from cardwatch.local.eventsource.ends import PositionFile, parameters_from
+from cardwatch.local.eventsource.ends import Positions, ShardPositions, parameters_from
 from cardwatch.local.eventsource.poller import UnsupportedMappingError
+from cardwatch.local.stream.positions import PositionFile
 
 CREATED = datetime(2026, 11, 21, 7, 0, tzinfo=UTC)
 MAPPING: dict[str, Any] = {
@@ -19,14 +20,15 @@ MAPPING: dict[str, Any] = {
 }
 
 
-def position_file(path: Path, *, created: datetime = CREATED, hours: int = 0) -> PositionFile:
-    return PositionFile(path, stream_created=created, now=CREATED + timedelta(hours=hours))
+def positions_in(path: Path, *, stream: str = "events@1", hours: int = 0) -> ShardPositions:
+    file = PositionFile(path, Positions)
+    return ShardPositions(file, stream=stream, now=CREATED + timedelta(hours=hours))
 
 
 def test_positions_survive_a_restart(tmp_path: Path) -> None:
-    first = position_file(tmp_path / "p.json")
+    first = positions_in(tmp_path / "p.json")
     first.save("shard-0", "100", at_once=True)
-    again = position_file(tmp_path / "p.json", hours=1)
+    again = positions_in(tmp_path / "p.json", hours=1)
     assert again.get("shard-0") == "100"
     assert again.get("shard-1") is None
     assert again.started == CREATED
@@ -35,17 +37,17 @@ def test_positions_survive_a_restart(tmp_path: Path) -> None:
 def test_a_position_that_only_passed_records_over_is_written_with_the_next_flush(
     tmp_path: Path,
 ) -> None:
-    first = position_file(tmp_path / "p.json")
+    first = positions_in(tmp_path / "p.json")
     first.save("shard-0", "100", at_once=False)
-    assert position_file(tmp_path / "p.json").get("shard-0") is None
+    assert positions_in(tmp_path / "p.json").get("shard-0") is None
     first.flush()
-    assert position_file(tmp_path / "p.json").get("shard-0") == "100"
+    assert positions_in(tmp_path / "p.json").get("shard-0") == "100"
 
 
 def test_positions_of_a_stream_that_was_made_anew_are_forgotten(tmp_path: Path) -> None:
-    first = position_file(tmp_path / "p.json")
+    first = positions_in(tmp_path / "p.json")
     first.save("shard-0", "100", at_once=True)
-    anew = position_file(tmp_path / "p.json", created=CREATED + timedelta(seconds=1), hours=2)
+    anew = positions_in(tmp_path / "p.json", stream="events@2", hours=2)
     assert anew.get("shard-0") is None
     assert anew.started == CREATED + timedelta(hours=2)
 
@@ -54,7 +56,7 @@ def test_positions_of_a_stream_that_was_made_anew_are_forgotten(tmp_path: Path) 
 def test_a_damaged_position_file_is_started_again(tmp_path: Path, text: str) -> None:
     path = tmp_path / "p.json"
     path.write_text(text)
-    position_file(path).save("shard-0", "7", at_once=True)
+    positions_in(path).save("shard-0", "7", at_once=True)
     assert json.loads(path.read_text())["shards"] == {"shard-0": "7"}
 
 

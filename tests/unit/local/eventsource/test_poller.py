@@ -18,16 +18,15 @@ from cardwatch.local.eventsource.poller import (
     DestinationUnavailableError,
     FunctionUnavailableError,
     MappingParameters,
-    Page,
     Pattern,
     ShardPoller,
-    StreamRecord,
-    StreamUnavailableError,
     UnsupportedMappingError,
     read_patterns,
     record_filter,
     reported_failures,
 )
+from cardwatch.local.stream.shard import ShardRead, StreamRecord
+from cardwatch.ports import StreamUnavailableError
 
 START = datetime(2026, 11, 21, 7, 0, tzinfo=UTC)
 SHARD = "shardId-000000000000"
@@ -86,7 +85,7 @@ class FakeReader:
     shard: FakeShard
     next: int
 
-    def read(self, limit: int) -> Page:
+    def read(self, limit: int) -> ShardRead:
         self.shard.reads += 1
         if self.shard.reads in self.shard.failing_reads:
             message = "throttled"
@@ -94,7 +93,7 @@ class FakeReader:
         records = self.shard.records[self.next : self.next + min(limit, self.shard.page)]
         self.next += len(records)
         left = len(self.shard.records) - self.next
-        return Page(records, behind_ms=left, closed=self.shard.closed and not left)
+        return ShardRead(records, behind_ms=left, closed=self.shard.closed and not left)
 
 
 class FakeFunction:
@@ -614,10 +613,10 @@ def test_a_slow_stream_is_asked_less_often_and_a_quiet_one_ten_times_a_second() 
     assert made.poller().step() == pytest.approx(0.1)
 
     class SlowReader:
-        def read(self, limit: int) -> Page:
+        def read(self, limit: int) -> ShardRead:
             del limit
             made.clock.seconds += 0.1
-            return Page([])
+            return ShardRead([])
 
     slow = ShardPoller(
         PARAMETERS,

@@ -25,15 +25,14 @@ from cardwatch.local.firehose.delivery import (
     BufferingHints,
     Delivery,
     InvocationError,
-    Page,
-    PositionFile,
     Positions,
     Range,
-    StreamRecord,
     UnreachableError,
 )
 from cardwatch.local.firehose.program import run as run_process
 from cardwatch.local.firehose.status import DeliveryStatus, read_status, request_flush
+from cardwatch.local.stream.positions import PositionFile
+from cardwatch.local.stream.shard import ShardRead, StreamRecord
 from cardwatch.recovery.error_output import EVENTS, QUARANTINE, FailedRecord, read_failed_records
 from cardwatch.recovery.ports import LoadOutcome, StoredObject
 from cardwatch.warehouse.ports import WarehouseUnavailableError
@@ -84,7 +83,7 @@ class World:
     def put(self, shard: str, *data: bytes) -> None:
         for item in data:
             self.sequence += 1
-            record = StreamRecord(str(self.sequence), item, "key", self.clock.now())
+            record = StreamRecord(str(self.sequence), "key", item, self.clock.now())
             self.records[shard].append(record)
 
     def process(self) -> Delivery:
@@ -139,13 +138,13 @@ class FakeSource:
     def shards(self) -> Sequence[str]:
         return SHARDS
 
-    def read(self, shard: str, after: str | None) -> Page:
+    def read(self, shard: str, after: str | None) -> ShardRead:
         with self.world.fault():
             left = [
                 r for r in self.world.records[shard] if int(r.sequence_number) > int(after or 0)
             ]
             page = left[: self.world.page_size]
-            return Page(page, behind_ms=1000 if len(left) > len(page) else 0)
+            return ShardRead(page, behind_ms=1000 if len(left) > len(page) else 0)
 
 
 @dataclass
@@ -609,7 +608,7 @@ def test_a_flush_completes_only_when_all_that_was_on_the_stream_is_loaded() -> N
 
 
 def test_positions_survive_on_disk(tmp_path: Path) -> None:
-    file = PositionFile(tmp_path / "positions" / "delivery.json")
+    file = PositionFile(tmp_path / "positions" / "delivery.json", Positions, durable=True)
     assert file.read() == Positions()
     positions = Positions(stream="first", delivered={"shard-0": "7"})
     file.write(positions)
@@ -623,7 +622,7 @@ def test_a_damaged_position_file_is_one_message_that_names_it_and_the_remedy(
     path = tmp_path / "delivery.json"
     path.write_text('{"stream": ')
     with pytest.raises(ValueError, match=r"delivery\.json is damaged: delete it"):
-        PositionFile(path).read()
+        PositionFile(path, Positions).read()
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError
 
+from cardwatch.local.stream.shard import Stream
 from cardwatch.local.witness.observer import PageObserver, StreamObserver, page_of
 from cardwatch.local.witness.receipts import EventSeen, Fact, PageReceived, RejectedSeen
 
@@ -24,40 +25,42 @@ def heartbeat(number: int) -> bytes:
     return json.dumps(event).encode()
 
 
-class Stream:
-    """A stream of two shards that can be away for a while; an iterator dies with an outage."""
+class Kinesis:
+    """A stream of two shards that can be away for a while."""
 
     def __init__(self) -> None:
         self.shards: dict[str, list[bytes]] = {"a": [], "b": []}
         self.outages = 0
-        self.epoch = 0
 
-    def list_shards(self, **_: object) -> dict[str, Any]:
-        return {"Shards": [{"ShardId": shard} for shard in self.shards]}
+    def get_paginator(self, name: str) -> "Kinesis":
+        assert name == "list_shards"
+        return self
+
+    def paginate(self, **_: object) -> list[dict[str, Any]]:
+        return [{"Shards": [{"ShardId": shard} for shard in self.shards]}]
 
     def get_shard_iterator(self, **request: str) -> dict[str, Any]:
         after = request.get("StartingSequenceNumber")
         start = 0 if after is None else int(after) + 1
-        return {"ShardIterator": f"{self.epoch}|{request['ShardId']}|{start}"}
+        return {"ShardIterator": f"{request['ShardId']}|{start}"}
 
     def get_records(self, *, ShardIterator: str, Limit: int) -> dict[str, Any]:  # noqa: N803  boto3's
-        epoch, shard, start = ShardIterator.split("|")
+        shard, start = ShardIterator.split("|")
         if self.outages:
             self.outages -= 1
-            self.epoch += 1
             raise EndpointConnectionError(endpoint_url="http://127.0.0.1")
-        if int(epoch) != self.epoch:
-            raise ClientError({"Error": {"Code": "ExpiredIteratorException"}}, "GetRecords")
         number = int(start)
         found = self.shards[shard][number : number + Limit]
         records = [
-            {"SequenceNumber": str(n), "Data": data, "ApproximateArrivalTimestamp": NOW}
+            {
+                "SequenceNumber": str(n),
+                "PartitionKey": "k",
+                "Data": data,
+                "ApproximateArrivalTimestamp": NOW,
+            }
             for n, data in enumerate(found, start=number)
         ]
-        return {
-            "Records": records,
-            "NextShardIterator": f"{epoch}|{shard}|{number + len(found)}",
-        }
+        return {"Records": records, "NextShardIterator": f"{shard}|{number + len(found)}"}
 
 
 def until(condition: Callable[[], bool]) -> bool:
@@ -70,17 +73,17 @@ def until(condition: Callable[[], bool]) -> bool:
 
 
 def test_every_record_of_every_shard_is_seen_once_also_across_an_outage() -> None:
-    stream = Stream()
+    client = Kinesis()
     seen: list[Fact] = []
-    stream.shards["a"] = [heartbeat(n) for n in range(3)]
-    observer = StreamObserver(cast("Any", stream), "events", seen.extend)
+    client.shards["a"] = [heartbeat(n) for n in range(3)]
+    observer = StreamObserver(Stream(cast("Any", client), "events"), seen.extend)
     observer.start()
     try:
         assert until(lambda: len(seen) == 3)
-        stream.outages = 1
+        client.outages = 1
         assert until(lambda: observer.error is not None)
-        stream.shards["a"] += [heartbeat(3)]
-        stream.shards["b"] += [b"poison"]
+        client.shards["a"] += [heartbeat(3)]
+        client.shards["b"] += [b"poison"]
         assert until(lambda: len(seen) == 5)
         assert until(lambda: observer.error is None)
     finally:

@@ -1,0 +1,1 @@
+"""The stream as the programs of the one-machine stack read it."""
