@@ -110,14 +110,17 @@ class AwayWarehouse:
     """One that never answers: delivery waits with loading and with nothing else."""
 
     def load(self, key: str, etag: str, body: bytes) -> LoadOutcome:
+        del key, etag, body
         raise WarehouseUnavailableError
 
     def load_all(
         self, objects: Sequence[StoredObject], get: Callable[[str], bytes | None]
     ) -> Sequence[LoadOutcome]:
+        del objects, get
         raise WarehouseUnavailableError
 
     def known_objects(self, after: str = "") -> set[tuple[str, str]]:
+        del after
         raise WarehouseUnavailableError
 
     def newest_object(self) -> str | None:
