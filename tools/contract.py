@@ -29,14 +29,7 @@ from cardwatch.contract.streams import (
     Envelope,
 )
 from cardwatch.deployment.template import read_template
-from cardwatch.settings import (
-    LocalSettings,
-    NotifierSettings,
-    SimulatorSettings,
-    SlackSettings,
-    StagerSettings,
-    WarehouseLoadSettings,
-)
+from cardwatch.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -407,14 +400,7 @@ def settings_document() -> Generated:
             "`CARDWATCH_`."
         ),
     ]
-    for model in (
-        SimulatorSettings,
-        NotifierSettings,
-        SlackSettings,
-        StagerSettings,
-        WarehouseLoadSettings,
-        LocalSettings,
-    ):
+    for model in Settings.__subclasses__():
         prefix = model.model_config.get("env_prefix", "")
         rows = ["| Variable | Default | Meaning |", "|---|---|---|"]
         for name, field in model.model_fields.items():
