@@ -1,6 +1,5 @@
 """A page as plain text that reads well in an e-mail and on a phone; a rule's own words are its."""
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -10,6 +9,7 @@ from cardwatch.paging.grouping import Policy
 from cardwatch.paging.ports import PageMessage
 from cardwatch.paging.records import Page
 from cardwatch.paging.rules import words_of
+from cardwatch.paging.transliteration import in_ascii
 from cardwatch.paging.words import Line
 
 MAX_LISTED: Final = 20
@@ -81,8 +81,7 @@ def _subject(page: Page, alerts: Sequence[PagedAlert]) -> str:
     else:
         text = f"{words.headline(alerts)}: {words.totals(alerts, _TOTALS_IN_SUBJECT)}"
     text = f"May be a repeat: {text}" if page.repeat else text
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    plain = " ".join(plain.split())
+    plain = in_ascii(text)
     return plain if len(plain) <= MAX_SUBJECT else plain[: MAX_SUBJECT - 3].rstrip() + "..."
 
 
