@@ -50,7 +50,7 @@ class Gauges(threading.Thread):
         self.peak_memory_mb = 0
         self._settings = settings
         self._server = server
-        self._started = started
+        self._may_read = started
         self._outputs = outputs
         self._job_health = job_health
         self._why_job_failed = why_job_failed
@@ -68,7 +68,7 @@ class Gauges(threading.Thread):
         ]
         due = dict.fromkeys((name for _, name, _ in readers), 0.0)
         while not self._ended.wait(POLL_SECONDS):
-            if not self._started():
+            if not self._may_read():
                 continue
             for period, name, read in readers:
                 now = time.monotonic()
