@@ -157,7 +157,8 @@ def _published_checksum(address: str) -> tuple[str, str]:
         return algorithm, digits
     msg = (
         f"the repository has no {address}, or publishes no checksum for it; some mirrors lack it: "
-        "name another (CONNECTOR_REPOSITORY)"
+        "name another (CONNECTOR_REPOSITORY), or build it from its sources (docs/deployment.md, "
+        "The connector)"
     )
     raise PackageError(msg)
 

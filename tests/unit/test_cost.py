@@ -2,6 +2,7 @@
 
 import gzip
 import importlib.util
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +31,7 @@ def load() -> ModuleType:
 
 
 cost = load()
+README = (ROOT / "README.md").read_text(encoding="utf-8").partition("## On AWS")[2]
 PRICES = cost.Prices(ROOT / "tools/prices.yaml")
 DEPLOYED = cost.Deployed.read()
 
@@ -104,3 +106,12 @@ def test_the_sizes_are_those_of_the_events() -> None:
     ):
         raw = (ROOT / f"events/examples/{example}.json").read_bytes()
         assert len(read_event(raw, now=NOW).to_bytes()) == size
+
+
+def test_the_figures_that_people_read_first_are_the_page_s() -> None:
+    default, *_ = DEPLOYED.scenarios()
+    for kind, words in (("none", "without a warehouse"), ("cluster", "with one")):
+        lines = cost.bill(default, cost.replace(DEPLOYED, warehouse=kind), PRICES.hours)
+        month = round(sum(PRICES.usd(line) for line in lines))
+        [told] = re.findall(rf"(\d+)(?: USD a month)? {words}", README)
+        assert int(told) == pytest.approx(month, abs=2), words

@@ -63,7 +63,7 @@ def test_the_same_sources_give_the_same_bytes_whatever_their_times_and_order(
 def test_changed_sql_gives_other_bytes(application: Path, tmp_path: Path) -> None:
     with_jar(application)
     before = build_archive(application, tmp_path / "1.zip")
-    sql = application / "sql" / "outputs.sql"
+    sql = next((application / "sql").glob("detections/*.sql"))
     sql.write_text(sql.read_text() + "-- changed\n")
     assert build_archive(application, tmp_path / "2.zip") != before
 
@@ -293,9 +293,15 @@ def test_without_a_published_checksum_nothing_is_fetched(application: Path) -> N
     assert list((application / "lib").iterdir()) == []
 
 
-def test_a_mirror_without_the_connector_says_to_name_another(application: Path) -> None:
-    with repository({}) as address, pytest.raises(PackageError, match="some mirrors lack it"):
+def test_a_mirror_without_the_connector_says_to_name_another_or_to_build_it(
+    application: Path,
+) -> None:
+    with (
+        repository({}) as address,
+        pytest.raises(PackageError, match="some mirrors lack it") as raised,
+    ):
         fetch_connector(application, address)
+    assert "build it from its sources (docs/deployment.md" in str(raised.value)
 
 
 def test_a_repository_that_answers_with_an_error_is_named_with_it(application: Path) -> None:
