@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from cardwatch.recovery.ports import Loader
     from cardwatch.recovery.redrive import RedriveReport
 
-DOWN_SECONDS: Final = 60.0
 UP_SECONDS: Final = 300.0
 FOLLOW_SECONDS: Final = 0.5
 PROJECT_FILE: Final = "template.yaml"
@@ -175,21 +174,17 @@ def run(
 @app.command(epilog=_examples("cardwatch down"))
 def down() -> None:
     """Stop everything, also what a broken run left behind."""
-    from cardwatch.local.processes.run_folder import RunFolder, stop_supervisor, sweep
-    from cardwatch.local.run.status import mark_stopped, status_path
+    from cardwatch.local.run.down import take_down
     from cardwatch.local.warehouse import WarehouseServer
 
-    settings = LocalSettings.from_env()
-    folder = RunFolder(settings.var)
-    stopped = stop_supervisor(folder, wait_seconds=DOWN_SECONDS)
-    postgres = WarehouseServer(settings.var / "postgres")
-    if postgres.pid() is not None:
-        postgres.stop()
-    left = sweep(folder)
-    mark_stopped(status_path(settings.var))
-    if left:
-        typer.echo(f"removed what was left behind: {', '.join(left)}")
-    typer.echo("stopped" if stopped or left else "nothing was running")
+    var = LocalSettings.from_env().var
+    done = take_down(var, WarehouseServer(var / "postgres"))
+    if done.removed:
+        typer.echo(f"removed what was left behind: {', '.join(done.removed)}")
+    typer.echo("stopped" if done.stopped or done.removed else "nothing was running")
+    if done.failures:
+        msg = f"not everything could be stopped: {'; '.join(done.failures)}; run it again"
+        raise CommandError(msg)
 
 
 @app.command(epilog=_examples("cardwatch status", "cardwatch status --json | jq .counts.alerts"))
@@ -228,9 +223,13 @@ def pages(
 
     receipts = LocalSettings.from_env().var / "receipts"
     shown: PageReceived | None = None
+    messages: set[str] = set()
     while True:
         received = read_receipts(receipts, PageReceived)
         for page in facts_after(shown, received):
+            if page.message_id in messages:
+                continue  # delivered once more
+            messages.add(page.message_id)
             typer.echo(f"{'-' * 72}\nReceived: {page.received:%Y-%m-%d %H:%M:%S} UTC")
             typer.echo(f"Subject:  {page.subject}\n\n{page.text.rstrip()}\n")
         shown = received[-1] if received else shown
@@ -530,9 +529,12 @@ def _start_detached(
 ) -> None:
     """Start `cardwatch up` in the background and wait until everything runs."""
     from cardwatch.local.errors import LocalStackError
+    from cardwatch.local.processes.run_folder import RunFolder
     from cardwatch.local.run.status import read_status, status_path
 
     settings, _ = _settings_and_root()
+    # Before anything of a run that is going on is touched.
+    RunFolder(settings.var).check_free()
     log = settings.var / "log" / "up.out"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)

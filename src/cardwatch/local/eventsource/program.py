@@ -15,7 +15,6 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 from cardwatch.aws.failures import FAILURES
@@ -35,6 +34,7 @@ from cardwatch.local.eventsource.poller import (
     ShardPoller,
     UnsupportedMappingError,
 )
+from cardwatch.local.processes.run_folder import status_path
 from cardwatch.local.processes.supervisor import Program
 from cardwatch.local.services import ministack
 from cardwatch.local.services.deploy import read_outputs
@@ -43,6 +43,7 @@ from cardwatch.local.stream.shard import ShardCursor, Stream
 from cardwatch.ports import StreamUnavailableError
 from cardwatch.settings import LocalSettings, SettingsError
 
+PROGRAM: Final = "event-source"
 STATUS_SECONDS: Final = 0.5
 """How often the status is written, and positions that only passed records over."""
 DISCOVERY_SECONDS: Final = 10.0
@@ -55,21 +56,16 @@ def program(settings: LocalSettings) -> Program:
 
     def ready() -> bool:
         try:
-            return status_path(settings).stat().st_mtime >= now
+            return status_path(settings.var, PROGRAM).stat().st_mtime >= now
         except OSError:
             return False
 
     return Program(
-        name="event-source",
+        name=PROGRAM,
         command=[sys.executable, "-m", "cardwatch.local.eventsource.program"],
         environment=ministack.credentials(settings),
         ready=ready,
     )
-
-
-def status_path(settings: LocalSettings) -> Path:
-    """Give the status file's place."""
-    return settings.var / "run" / "event-source-status.json"
 
 
 class EventSource:
@@ -224,7 +220,7 @@ def write_status(
 ) -> None:
     """Write the status file."""
     text = json.dumps(status(parameters, source.pollers), indent=1)
-    files.replace(status_path(settings), text + "\n")
+    files.replace(status_path(settings.var, PROGRAM), text + "\n")
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from botocore.exceptions import ClientError
 
@@ -19,13 +19,15 @@ from cardwatch.local.stream.shard import ShardRead, Stream
 from cardwatch.ports import StreamUnavailableError
 from cardwatch.recovery.error_output import QUARANTINE, read_failed_records
 from cardwatch.recovery.ports import StoredObject
-from cardwatch.staging.stolen import StolenCards
+from cardwatch.staging.stolen import MAX_TOKENS_PER_BATCH, MAX_TOKENS_PER_RECORD, StolenCards
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 FUNCTION_SECONDS: Final = 70
 """How long to wait for the function: its own time-out and a little."""
+RECORDS_PER_JUDGEMENT: Final = MAX_TOKENS_PER_BATCH // MAX_TOKENS_PER_RECORD
+"""So that no question to the registry names more cards than it answers at once."""
 REFUSED: Final = {
     "TooManyRequestsException": "Lambda.InvokeLimitExceeded",
     "RequestTooLargeException": "Lambda.RequestTooLarge",
@@ -124,6 +126,18 @@ class BucketObjects(S3DeliveredObjects):
             yield
 
 
+class DeliveredBodies(Protocol):
+    """The delivery bucket, to be read. Both methods raise UnreachableError."""
+
+    def list(self, prefix: str) -> Sequence[StoredObject]:
+        """Give all objects under a prefix, by key."""
+        ...
+
+    def get(self, key: str) -> bytes | None:
+        """Give an object's body, or None where there is none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Quarantined:
     """What lies in quarantine, in numbers."""
@@ -136,7 +150,7 @@ class Quarantined:
 class Quarantine:
     """Counts what lies in quarantine; an object is read once while it stays the same."""
 
-    def __init__(self, objects: BucketObjects, stolen_cards: StolenCards) -> None:
+    def __init__(self, objects: DeliveredBodies, stolen_cards: StolenCards) -> None:
         """Take the delivery bucket, and who knows stolen cards."""
         self._objects = objects
         self._stolen_cards = stolen_cards
@@ -167,7 +181,11 @@ class Quarantine:
             records = list(read_failed_records(body))
         except ValueError:
             return Quarantined(Counter({"unreadable_object": 1}))
-        judged = self._stolen_cards.judge([record.raw for record in records])
-        if judged.problem:
-            raise UnreachableError(judged.problem)
-        return Quarantined(Counter(record.reason() for record in records), judged.stolen)
+        stolen = 0
+        for begin in range(0, len(records), RECORDS_PER_JUDGEMENT):
+            some = records[begin : begin + RECORDS_PER_JUDGEMENT]
+            judged = self._stolen_cards.judge([record.raw for record in some])
+            if judged.problem:
+                raise UnreachableError(judged.problem)
+            stolen += judged.stolen
+        return Quarantined(Counter(record.reason() for record in records), stolen)

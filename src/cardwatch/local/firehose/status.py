@@ -10,8 +10,12 @@ import signal
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 from cardwatch.local import files
+from cardwatch.local.processes.run_folder import status_path
+
+PROGRAM: Final = "delivery"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +48,10 @@ class DeliveryStatus:
     """Why it waits, for people; None while all is well."""
 
 
-def status_path(var: Path) -> Path:
-    """Give the status file's place."""
-    return var / "run" / "delivery-status.json"
-
-
 def read_status(var: Path) -> DeliveryStatus | None:
     """Read the status file; None where delivery has never run."""
     try:
-        return DeliveryStatus(**json.loads(status_path(var).read_bytes()))
+        return DeliveryStatus(**json.loads(status_path(var, PROGRAM).read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -80,4 +79,4 @@ def request_flush(var: Path, pid: int, *, timeout_seconds: float) -> DeliverySta
 
 def write_status(var: Path, status: DeliveryStatus) -> None:
     """Replace the status file."""
-    files.replace(status_path(var), json.dumps(asdict(status)))
+    files.replace(status_path(var, PROGRAM), json.dumps(asdict(status)))

@@ -95,8 +95,11 @@ class RunFolder:
                 return noted
         return None
 
-    def acquire(self) -> None:
-        """Become the only supervisor; raises LocalStackError when there is one or its leftovers."""
+    def check_free(self) -> None:
+        """Raise LocalStackError where a run is going on."""
+        self._take_lock().close()
+
+    def _take_lock(self) -> IO[str]:
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = (self.folder / "lock").open("w")
         try:
@@ -110,6 +113,11 @@ class RunFolder:
                 "`cardwatch status` shows it, `cardwatch down` stops it"
             )
             raise LocalStackError(msg) from None
+        return lock
+
+    def acquire(self) -> None:
+        """Become the only supervisor; raises LocalStackError when there is one or its leftovers."""
+        lock = self._take_lock()
         left = leftovers(self)
         if left:
             lock.close()
@@ -131,6 +139,11 @@ class RunFolder:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+def status_path(var: Path, program: str) -> Path:
+    """Give the file in which a program says how it is."""
+    return var / "run" / f"{program}-status.json"
 
 
 def leftovers(run: RunFolder) -> list[psutil.Process]:

@@ -15,6 +15,7 @@ from cardwatch.local.errors import LocalStackError
 from cardwatch.local.firehose.delivery import UnreachableError
 from cardwatch.local.firehose.ends import BucketObjects, Quarantine
 from cardwatch.local.processes.run_folder import RunFolder, leftovers
+from cardwatch.local.run.given_up import GivenUp
 from cardwatch.local.services import ministack
 from cardwatch.local.services.deploy import StackOutputs
 from cardwatch.local.services.flink import FlinkHealth
@@ -38,6 +39,7 @@ class Gauges(threading.Thread):
         outputs: Callable[[], StackOutputs],
         job_health: Callable[[], FlinkHealth | None],
         why_job_failed: Callable[[str], str | None],
+        no_pages: Callable[[], int],
     ) -> None:
         """Read nothing before `started`; `why_job_failed` is asked with the job's id."""
         super().__init__(name="gauges", daemon=True)
@@ -45,6 +47,7 @@ class Gauges(threading.Thread):
         self.quarantined: Mapping[str, int] = {}
         self.quarantined_on_stolen_cards = 0
         self.watermark_lag: float | None = None
+        self.given_up: Mapping[str, int] = {}
         self.job = "not submitted"
         self.memory_mb: int | None = None
         self.peak_memory_mb = 0
@@ -54,7 +57,10 @@ class Gauges(threading.Thread):
         self._outputs = outputs
         self._job_health = job_health
         self._why_job_failed = why_job_failed
+        self._no_pages = no_pages
+        self._given_up = GivenUp(settings.var)
         self._troubles: dict[str, str] = {}
+        self._waiting: tuple[str, ...] = ()
         self._ended = threading.Event()
         self._quarantine: Quarantine | None = None
 
@@ -64,6 +70,7 @@ class Gauges(threading.Thread):
             (1.0, "Flink", self._read_job),
             (3.0, "warehouse", self.read_staged_rows),
             (3.0, "quarantine", self.read_quarantine),
+            (1.0, "stand-ins", self.read_given_up),
             (5.0, "memory", self._read_memory),
         ]
         due = dict.fromkeys((name for _, name, _ in readers), 0.0)
@@ -97,7 +104,7 @@ class Gauges(threading.Thread):
 
     def troubles(self) -> tuple[str, ...]:
         """Say what could not be read."""
-        return tuple(self._troubles.values())
+        return (*self._troubles.values(), *self._waiting)
 
     def _read_job(self) -> None:
         health = self._job_health()
@@ -137,6 +144,12 @@ class Gauges(threading.Thread):
         self.quarantined = dict(counted.reasons)
         self.quarantined_on_stolen_cards = counted.on_stolen_cards
         return self.quarantined
+
+    def read_given_up(self) -> Mapping[str, int]:
+        """Give what the stand-ins gave up so far; what they wait for becomes a trouble."""
+        self._waiting = self._given_up.read()
+        self.given_up = {**self._given_up.counts, "messages that are no page": self._no_pages()}
+        return self._given_up.counts
 
     def _read_memory(self) -> None:
         """Add up the proportional share of memory of every process of the run, this one too."""

@@ -8,11 +8,12 @@ that was on the stream by then is staged. What it did is in `var/run.json`.
 import json
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from rich.console import Console
 
@@ -27,6 +28,8 @@ from cardwatch.local.run.view import View, final_table
 from cardwatch.local.witness.receipts import RECEIPTS_FILE_BYTES
 from cardwatch.local.witness.verdict import Evidence, Verdict, reach_verdict, unfinished
 from cardwatch.settings import LocalSettings
+
+T = TypeVar("T")
 
 TICK_SECONDS: Final = 0.5
 FINISH_SECONDS: Final = 120.0
@@ -153,15 +156,27 @@ def _finish(stack: LocalStack) -> Verdict:
     with suppress(LocalStackError):
         stack.flush_delivery()
     evidence = _evidence(stack)
+    unread: list[str] = []
     return reach_verdict(
         replace(
             evidence,
             events=[event for event in evidence.events if event.arrived <= until],
-            staged_ids=stack.staged_ids(),
-            staged_rows=stack.gauges.read_staged_rows(),
-            quarantined=stack.gauges.read_quarantine(),
+            staged_ids=read_to_judge("what is staged", stack.staged_ids, None, unread),
+            staged_rows=read_to_judge("the rows staged", stack.gauges.read_staged_rows, 0, unread),
+            quarantined=read_to_judge("quarantine", stack.gauges.read_quarantine, {}, unread),
+            given_up=read_to_judge("what was given up", stack.gauges.read_given_up, {}, unread),
+            unread=unread,
         )
     )
+
+
+def read_to_judge(what: str, read: Callable[[], T], otherwise: T, unread: list[str]) -> T:
+    """Read what a verdict is reached by; what cannot be read is named in it and ends nothing."""
+    try:
+        return read()
+    except Exception as error:  # noqa: BLE001  without a verdict a run says nothing at all
+        unread.append(f"{what} could not be read ({' '.join(str(error).split())})")
+        return otherwise
 
 
 def _evidence(stack: LocalStack) -> Evidence:

@@ -104,6 +104,7 @@ class LocalStack:
             outputs=lambda: self.outputs,
             job_health=self.job_health,
             why_job_failed=self.cluster.exception,
+            no_pages=self._no_pages,
         )
         self._options = options
         self._receipts_file_bytes = receipts_file_bytes
@@ -375,13 +376,18 @@ class LocalStack:
             memory_mb=gauges.memory_mb,
             addresses=self._addresses() if self.state in {"running", "finishing"} else {},
             dropped=self._dropped(),
+            given_up={what: count for what, count in gauges.given_up.items() if count},
             troubles=troubles,
         )
+
+    def _no_pages(self) -> int:
+        return sum(o.no_pages for o in self._observers if isinstance(o, PageObserver))
 
     def _dropped(self) -> dict[str, int]:
         """Say what a long run has dropped so far to stay small."""
         counts = {
             "receipts": self._receipts.dropped if self._receipts else 0,
+            "records of the stream": ministack.dropped_records(self.settings),
             "bytes of logs": self._log_bytes_dropped + self.supervisor.log_bytes_dropped,
         }
         return {what: count for what, count in counts.items() if count}

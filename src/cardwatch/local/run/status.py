@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from cardwatch.contract.fields import format_time
+from cardwatch.local import files
 from cardwatch.local.witness.judgement import Payment, Registry
 from cardwatch.local.witness.receipts import (
     AlertSeen,
@@ -85,6 +86,8 @@ class Status:
     addresses: Mapping[str, str] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
     """What was dropped, oldest first, so that an endless run stays small."""
+    given_up: Mapping[str, int] = field(default_factory=dict)
+    """What the stand-ins gave up, in words, and how often."""
     troubles: tuple[str, ...] = ()
     """What cannot be seen or reached at the moment."""
 
@@ -103,7 +106,7 @@ class Tally:
         self._summaries: set[str] = set()
         self._last_summary: SummarySeen | None = None
         self._latest: deque[PageReceived] = deque(maxlen=LATEST_PAGES)
-        self._pages = 0
+        self._messages: set[str] = set()
         self._repeated = 0
         self._rejected: Counter[str] = Counter()
         self.last_payment: datetime | None = None
@@ -133,8 +136,8 @@ class Tally:
                 self._summaries.add(fact.event_id)
                 if self._last_summary is None or fact.window_end >= self._last_summary.window_end:
                     self._last_summary = fact
-            case PageReceived():
-                self._pages += 1
+            case PageReceived() if fact.message_id not in self._messages:
+                self._messages.add(fact.message_id)
                 self._repeated += fact.repeat
                 self._latest.append(fact)
                 self.first_page = self.first_page or fact.received
@@ -155,7 +158,7 @@ class Tally:
                 stolen_payments=len(self._stolen),
                 alerts=len(self._origins),
                 summaries=len(self._summaries),
-                pages=self._pages,
+                pages=len(self._messages),
                 pages_repeated=self._repeated,
                 rejected=dict(self._rejected),
                 last_summary=None
@@ -193,10 +196,7 @@ def mark_stopped(path: Path) -> None:
 
 
 def _replace(path: Path, facts: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_suffix(".tmp")
-    half.write_text(json.dumps(facts, indent=1) + "\n")
-    half.replace(path)
+    files.replace(path, json.dumps(facts, indent=1) + "\n")
 
 
 def read_status(path: Path, *, running: bool, now: datetime | None = None) -> dict[str, Any] | None:

@@ -103,6 +103,8 @@ def render(status: Status) -> RenderableType:
         blocks += [Text(), addresses]
     if status.dropped:
         blocks += [Text(), Text(f"oldest dropped: {_by_name(status.dropped)}", style=QUIET)]
+    if status.given_up:
+        blocks += [Text(), Text(f"given up: {_by_name(status.given_up)}", style=BAD)]
     blocks += [Text(trouble, style=BAD) for trouble in status.troubles]
     style = BAD if status.state == "failed" else GOOD
     title = f"cardwatch · {status.state} · {status.uptime_seconds:.0f} s"
@@ -125,6 +127,7 @@ def final_table(verdict: Verdict, *, quarantined_on_stolen_cards: int = 0) -> Ta
         ("alerts paged", verdict.alerts_paged),
         ("pages", verdict.pages),
         ("  marked as repeats", verdict.pages_repeated),
+        *([("  received once more", again)] if (again := verdict.pages_redelivered) else []),
         ("alerts paged twice unmarked", verdict.pages_doubled),
         ("rows staged", verdict.staged_rows),
         ("quarantined", _quarantine(verdict.quarantined, quarantined_on_stolen_cards)),
@@ -201,6 +204,7 @@ def render_plain(facts: Mapping[str, Any]) -> str:
         ("Flink job", facts.get("job", "-")),
         ("programs", _by_name(facts.get("programs") or {}) or "none"),
         ("restarts", _by_name({k: v for k, v in facts.get("restarts", {}).items() if v}) or "none"),
+        ("given up", _by_name(facts.get("given_up") or {}) or "nothing"),
         ("oldest dropped", _by_name(facts.get("dropped") or {}) or "nothing"),
         *facts.get("addresses", {}).items(),
         *(("TROUBLE", text) for text in facts.get("troubles", ())),

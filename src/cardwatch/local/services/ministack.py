@@ -97,6 +97,14 @@ def dropped_path(settings: LocalSettings) -> Path:
     return settings.var / "ministack" / "stream-dropped"
 
 
+def dropped_records(settings: LocalSettings) -> int:
+    """Give how many records the stream dropped before their time, to stay small."""
+    try:
+        return int(dropped_path(settings).read_text())
+    except (OSError, ValueError):
+        return 0
+
+
 def is_ready(settings: LocalSettings) -> bool:
     """Say whether the emulator answers."""
     connection = http.client.HTTPConnection(HOST, settings.aws_port, timeout=2)

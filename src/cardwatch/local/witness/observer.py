@@ -22,6 +22,8 @@ RETRY_SECONDS: Final = 1.0
 RECORDS_PER_READ: Final = 2_000
 LONG_POLL_SECONDS: Final = 2
 PAGES_PER_READ: Final = 10
+VISIBILITY_SECONDS: Final = 10
+"""How long a page that was received and not removed stays unseen."""
 
 Sink = Callable[[list[Fact]], None]
 """Keeps facts; what it was given is on disk when it returns."""
@@ -114,6 +116,7 @@ class PageObserver(_Observer):
         super().__init__("page observer", sink)
         self._client = client
         self._queue_url = queue_url
+        self._no_pages: set[str] = set()
 
     def look(self) -> float:
         """Receive what is there."""
@@ -121,14 +124,26 @@ class PageObserver(_Observer):
             QueueUrl=self._queue_url,
             MaxNumberOfMessages=PAGES_PER_READ,
             WaitTimeSeconds=LONG_POLL_SECONDS,
+            # What fails is seen again soon, and not after the time that a function would need.
+            VisibilityTimeout=VISIBILITY_SECONDS,
         )
         received = datetime.now(UTC)
         for message in answer.get("Messages", []):
-            self._sink([page_of(message["Body"], received=received)])
+            try:
+                page = page_of(message["Body"], received=received)
+            except ValueError:
+                self._no_pages.add(message["MessageId"])
+            else:
+                self._sink([page])
             self._client.delete_message(
                 QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"]
             )
         return 0.0
+
+    @property
+    def no_pages(self) -> int:
+        """Say how many messages were removed that are no page."""
+        return len(self._no_pages)
 
 
 def page_of(body: str, *, received: datetime) -> PageReceived:

@@ -43,11 +43,15 @@ class Evidence:
     events: Sequence[EventSeen] = ()
     """Valid events that must be in the warehouse."""
     rejected: Sequence[RejectedSeen] = ()
-    staged_ids: Collection[str] = frozenset()
-    """event_id of every row of staging.events."""
+    staged_ids: Collection[str] | None = frozenset()
+    """event_id of every row of staging.events; None where they could not be read."""
     staged_rows: int = 0
     quarantined: Mapping[str, int] = field(default_factory=dict)
     """Records in quarantine by reason."""
+    given_up: Mapping[str, int] = field(default_factory=dict)
+    """What the stand-ins gave up, in words, and how often."""
+    unread: Sequence[str] = ()
+    """What could not be read to judge by, and why."""
 
     @classmethod
     def read(cls, folder: Path) -> "Evidence":
@@ -103,13 +107,17 @@ class Verdict:
     alerts_expired: int
     """Alerts recorded as too old to page."""
     pages: int
-    """Pages received."""
+    """Distinct messages received."""
+    pages_redelivered: int
+    """Messages received once more: the topic and the queue deliver at least once."""
     pages_repeated: int
     """Of these, marked as a possible repeat."""
     pages_doubled: int
     """Alerts in more than one page that is not marked as a repeat."""
     staged_rows: int
     quarantined: Mapping[str, int]
+    given_up: Mapping[str, int]
+    """What the stand-ins gave up, in words, and how often."""
     alert_latency_ms: Percentiles
     """Window's end to the alert's arrival on the stream."""
     page_latency_ms: Percentiles
@@ -129,11 +137,22 @@ class Paging:
     def of(cls, pages: Sequence[PageReceived], events: Sequence[PageEventSeen]) -> "Paging":
         """Find each alert's pages by what the pages themselves say they account for."""
         by_alert: dict[str, list[PageReceived]] = {}
-        for page in sorted(pages, key=lambda p: p.received):
+        for page in distinct(pages):
             for alert in page.alert_ids:
                 by_alert.setdefault(alert, []).append(page)
         expired = frozenset(i for e in events if e.state == "EXPIRED" for i in e.alert_ids)
         return cls(by_alert, expired)
+
+
+def distinct(pages: Iterable[PageReceived]) -> list[PageReceived]:
+    """Give each message once, as it was received first, in order of receipt.
+
+    Copies that SQS or SNS make share the message's id; a page that was sent again has another.
+    """
+    first: dict[str, PageReceived] = {}
+    for page in sorted(pages, key=lambda p: p.received):
+        first.setdefault(page.message_id, page)
+    return list(first.values())
 
 
 def unfinished(evidence: Evidence) -> list[str]:
@@ -152,11 +171,10 @@ def reach_verdict(evidence: Evidence) -> Verdict:
     """Judge a run."""
     judged = judge_payments(evidence.payments, evidence.statuses)
     first = {a.alert_id: a for a in sorted(evidence.alerts, key=lambda a: a.arrived, reverse=True)}
-    paging = Paging.of(evidence.pages, evidence.page_events)
+    pages = distinct(evidence.pages)
+    paging = Paging.of(pages, evidence.page_events)
     doubled = [
-        alert
-        for alert, pages in paging.by_alert.items()
-        if sum(not page.repeat for page in pages) > 1
+        alert for alert, of in paging.by_alert.items() if sum(not page.repeat for page in of) > 1
     ]
     by_rule = _rules(evidence)
     on_time = [alert for alert in first.values() if not alert.late]
@@ -170,11 +188,13 @@ def reach_verdict(evidence: Evidence) -> Verdict:
         summaries=len({s.event_id for s in evidence.summaries}),
         alerts_paged=len(paged),
         alerts_expired=len(paging.expired & first.keys()),
-        pages=len(evidence.pages),
-        pages_repeated=sum(page.repeat for page in evidence.pages),
+        pages=len(pages),
+        pages_redelivered=len(evidence.pages) - len(pages),
+        pages_repeated=sum(page.repeat for page in pages),
         pages_doubled=len(doubled),
         staged_rows=evidence.staged_rows,
         quarantined=dict(evidence.quarantined),
+        given_up=dict(evidence.given_up),
         alert_latency_ms=Percentiles.of(a.arrived - a.window_end for a in on_time),
         page_latency_ms=Percentiles.of(
             paging.by_alert[a.alert_id][0].received - a.origin
@@ -189,6 +209,8 @@ def reach_verdict(evidence: Evidence) -> Verdict:
             *_alerts_without_page(by_rule, paging),
             *_complaint(doubled, "{} in two pages that are not marked as repeats", "alert"),
             *_not_staged(evidence),
+            *(f"{count} {what}" for what, count in evidence.given_up.items() if count),
+            *(f"not judged: {why}" for why in evidence.unread),
         ),
     )
 
@@ -234,6 +256,8 @@ def _alerts_without_page(alerts: Collection[str], paging: Paging) -> list[str]:
 
 
 def _not_staged(evidence: Evidence) -> list[str]:
+    if evidence.staged_ids is None:
+        return []
     missing = {event.event_id for event in evidence.events} - set(evidence.staged_ids)
     return _complaint(sorted(missing), "{} not staged in the warehouse", "valid event")
 

@@ -128,6 +128,7 @@ OTHER = Status(
     restarts={"delivery": 1},
     memory_mb=2300,
     dropped={"logs": 3},
+    given_up={"objects": 1},
     addresses={"Flink": "http://127.0.0.1:8082"},
     troubles=("Flink: gone",),
 )
@@ -212,3 +213,12 @@ def test_a_dead_run_is_marked_stopped_once_it_is_removed(tmp_path: Path) -> None
     write_status(path, status())
     mark_stopped(path)
     assert json.loads(path.read_text())["state"] == "stopped"
+
+
+def test_a_message_that_is_delivered_twice_counts_once() -> None:
+    tally = busy_tally()
+    tally.take([PageReceived(NOW, "m", "p", "Stolen card", "text", ("x",), repeat=True)])
+    counts = tally.counts(NOW)
+    assert (counts.pages, counts.pages_repeated, len(counts.latest_pages)) == (1, 1, 1)
+    tally.take([PageReceived(NOW, "n", "p", "Stolen card", "text", ("x",), repeat=True)])
+    assert tally.counts(NOW).pages == 2

@@ -122,16 +122,22 @@ def test_what_is_no_page_is_refused_without_quoting_it(body: str) -> None:
 
 
 class Queue:
-    """A queue whose messages come back until they are deleted."""
+    """A queue whose messages come back until they are deleted, unseen ones excepted."""
 
     def __init__(self, *bodies: str) -> None:
         self.messages = {str(n): body for n, body in enumerate(bodies)}
+        self.failing_deletes = 0
+        self.at_once = 1
 
     def receive_message(self, **_: object) -> dict[str, Any]:
         time.sleep(0.01)
-        return {"Messages": [{"ReceiptHandle": h, "Body": b} for h, b in self.messages.items()][:1]}
+        found = [{"MessageId": h, "ReceiptHandle": h, "Body": b} for h, b in self.messages.items()]
+        return {"Messages": found[: self.at_once]}
 
     def delete_message(self, **request: str) -> None:
+        if self.failing_deletes:
+            self.failing_deletes -= 1
+            raise EndpointConnectionError(endpoint_url="http://127.0.0.1")
         del self.messages[request["ReceiptHandle"]]
 
 
@@ -149,3 +155,25 @@ def test_a_page_leaves_the_queue_only_after_its_receipt_was_kept() -> None:
     finally:
         observer.stop()
     assert [waiting for waiting, _ in kept] == [2, 1]
+
+
+def test_what_is_no_page_is_removed_and_counted_and_hides_no_page() -> None:
+    queue = Queue("by hand", envelope(), "again by hand", envelope(MessageId="n"))
+    queue.at_once = 10
+    kept: list[Fact] = []
+    observer = PageObserver(cast("Any", queue), "http://queue", kept.extend)
+    observer.look()
+    assert [fact.message_id for fact in kept if isinstance(fact, PageReceived)] == ["m", "n"]
+    assert observer.no_pages == 2
+    assert not queue.messages
+
+
+def test_a_message_that_could_not_be_removed_is_received_again_and_counted_once() -> None:
+    queue = Queue("by hand")
+    queue.failing_deletes = 1
+    observer = PageObserver(cast("Any", queue), "http://queue", lambda _: None)
+    with pytest.raises(EndpointConnectionError):
+        observer.look()
+    observer.look()
+    assert observer.no_pages == 1
+    assert not queue.messages

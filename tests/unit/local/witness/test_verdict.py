@@ -209,3 +209,22 @@ def test_an_alert_of_another_rule_that_no_page_carries_fails_and_is_waited_for()
     assert unfinished(evidence) == [failure]
     expired = PageEventSeen(at(7), "page_2", "EXPIRED", (rule_alert(1).alert_id,), repeat=False)
     assert reach_verdict(replace(evidence, page_events=[expired])).failures == ()
+
+
+def test_a_message_that_is_delivered_twice_is_one_page() -> None:
+    again = replace(received("page_1"), received=at(9))
+    verdict = reach_verdict(replace(KEPT, pages=[again, received("page_1")]))
+    assert verdict.failures == ()
+    assert (verdict.pages, verdict.pages_redelivered, verdict.pages_doubled) == (1, 1, 0)
+    assert verdict.page_latency_ms == reach_verdict(KEPT).page_latency_ms
+
+
+def test_what_was_given_up_breaks_a_promise_and_is_named() -> None:
+    verdict = reach_verdict(replace(KEPT, given_up={"objects refused": 2, "records dropped": 0}))
+    assert verdict.failures == ("2 objects refused",)
+
+
+def test_what_could_not_be_read_is_named_and_judged_by_nothing() -> None:
+    unread = "what is staged could not be read (PostgreSQL does not answer)"
+    verdict = reach_verdict(replace(KEPT, staged_ids=None, unread=[unread]))
+    assert verdict.failures == (f"not judged: {unread}",)
