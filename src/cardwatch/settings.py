@@ -203,6 +203,9 @@ class LocalSettings(Settings):
     region: Annotated[str, Field(min_length=1, description="Region name to deploy under.")] = (
         "us-east-1"
     )
+    warehouse_days: Annotated[
+        int, Field(ge=1, le=3650, description="Days of events that the warehouse keeps.")
+    ] = 90
 
 
 def program_environment(added: Mapping[str, str]) -> dict[str, str]:

@@ -37,8 +37,7 @@ RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
 INDEXES: Final = (
     "staging.events (event_dw_regdate, event_type)",
     "staging.events (event_type, event_date_origin)",
-    "typed.payment_event (payment_id, card_token, status)",
-    "typed.payment_event (card_token, event_date_origin)",
+    "typed.payment_event (card_token, payment_id, status)",
     "typed.payment_event (event_date_origin)",
     "typed.payment_event USING brin (batch)",
     "facts.stolen_payments (payment_id, card_token)",
@@ -48,7 +47,7 @@ INDEXES: Final = (
     "refresh.loads (loaded_at)",
     "refresh.loads (batch)",
 )
-_BY_EVENT_ID: Final = "(event_id)"
+_BY_EVENT_ID: Final = "USING hash (event_id)"
 """Every typed table has this one: what is known is found by it."""
 
 

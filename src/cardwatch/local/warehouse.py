@@ -35,6 +35,7 @@ from cardwatch.recovery.ports import LoadOutcome, StoredObject
 from cardwatch.warehouse.ports import StatementFailedError, WarehouseUnavailableError
 from cardwatch.warehouse.refresh import BATCH_ROWS, Refresh
 from cardwatch.warehouse.sql import read_refresh_sql
+from cardwatch.warehouse.upkeep import StagedCounts, Upkeep
 
 with warnings.catch_warnings():
     # It warns at import where XDG_RUNTIME_DIR is not set, which is every container.
@@ -307,6 +308,16 @@ class Warehouse:
         """Give the refresh of this warehouse."""
         return Refresh(
             self, read_refresh_sql(sql_folder), batch_rows=batch_rows, translate=to_postgres
+        )
+
+    def upkeep(self, *, retention_days: int, staged: StagedCounts | None = None) -> Upkeep:
+        """Give the upkeep of this warehouse."""
+        return Upkeep(
+            self,
+            read_refresh_sql(SQL_FOLDER),
+            retention_days=retention_days,
+            staged=staged,
+            translate=to_postgres,
         )
 
     def _answers(self, statements: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -30,9 +30,10 @@ SWEEP: Final = timedelta(hours=1)
 LEDGER_ROWS: Final = 2_000
 """How many of the ledger's batches are read at once."""
 
-_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - the warehouse's times are UTC without a zone
+EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - the warehouse's times are UTC without a zone
 _SWEEP_STEP: Final = "refresh.sweep"
-_LOCK: Final = "LOCK refresh.turn"
+LOCK: Final = "LOCK refresh.turn"
+"""First in each transaction that writes: one at a time, and nobody who reads waits for it."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -117,7 +118,7 @@ class Refresh:
     def _progress(self) -> dict[str, tuple[int, datetime]]:
         """Read how far each step is; a step that is new begins at nothing."""
         found = {
-            str(step): (int(batch), _time(as_of))
+            str(step): (int(batch), read_time(as_of))
             for step, batch, as_of in self._query("SELECT step, batch, as_of FROM refresh.progress")
         }
         names = [self._sql.loads.name, _SWEEP_STEP, *(step.name for step in self._sql.steps)]
@@ -125,11 +126,11 @@ class Refresh:
             # Whoever else adds them has the lock, and then there is nothing left to add.
             self._keep(
                 f"INSERT INTO refresh.progress (step, batch, as_of) SELECT {quoted(name)}, 0, "  # noqa: S608 - names of files
-                f"{bind(':as_of', as_of=_EPOCH)} WHERE NOT EXISTS "
+                f"{bind(':as_of', as_of=EPOCH)} WHERE NOT EXISTS "
                 f"(SELECT 1 FROM refresh.progress WHERE step = {quoted(name)})"
                 for name in missing
             )
-            found |= dict.fromkeys(missing, (0, _EPOCH))
+            found |= dict.fromkeys(missing, (0, EPOCH))
         return found
 
     def _look(self, progress: Mapping[str, tuple[int, datetime]]) -> int:
@@ -137,8 +138,8 @@ class Refresh:
         name = self._sql.loads.name
         last_batch, looked_at = progress[name]
         swept_at = progress[_SWEEP_STEP][1]
-        sweeps = looked_at - swept_at >= SWEEP or swept_at == _EPOCH
-        since = _EPOCH if sweeps else looked_at - REACH
+        sweeps = looked_at - swept_at >= SWEEP or swept_at == EPOCH
+        since = EPOCH if sweeps else looked_at - REACH
         values: dict[str, int | datetime] = {
             "last_batch": last_batch,
             "batch_rows": self._batch_rows,
@@ -187,12 +188,12 @@ class Refresh:
             f"GROUP BY batch ORDER BY batch LIMIT {LEDGER_ROWS}"
         )
         batches = [
-            _Batch(int(number), int(rows), _time(first), _time(last))
+            _Batch(int(number), int(rows), read_time(first), read_time(last))
             for number, rows, first, last in found
         ]
         if not batches:
             # Retention forgot what this step never did: there is nothing left of it.
-            return [_Batch(limit, 0, _EPOCH, _EPOCH)]
+            return [_Batch(limit, 0, EPOCH, EPOCH)]
         taken = batches[:1]
         for batch in batches[1:]:
             if sum(b.rows for b in taken) + batch.rows > self._batch_rows:
@@ -243,7 +244,7 @@ class Refresh:
             raise RefreshFailedError(msg) from None
 
     def _run(self, statements: Iterable[str]) -> None:
-        self._session.run([_LOCK, *statements])
+        self._session.run([LOCK, *statements])
 
 
 def _still_at(step: str, batch: int) -> str:
@@ -254,5 +255,6 @@ def _still_at(step: str, batch: int) -> str:
     )
 
 
-def _time(value: Any) -> datetime:  # noqa: ANN401 - the Data API gives a time as text
+def read_time(value: Any) -> datetime:  # noqa: ANN401 - the Data API gives a time as text
+    """Read a TIMESTAMP of a query's answer: UTC, without a zone."""
     return value if isinstance(value, datetime) else datetime.fromisoformat(str(value))

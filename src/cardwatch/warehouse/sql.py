@@ -3,7 +3,8 @@
 `tables/NNNN_name.sql` are migrations: each is run once, in order, and never changed afterwards.
 `marts/` holds one view a file, made anew whenever one of them changes. `access/` says who may do
 what; it goes with the views, because a new view has no grants. `refresh/` is the SQL that writes:
-`loads.sql` opens a round, then `<schema>/<table>.sql` brings one table up to date each.
+`loads.sql` opens a round, then `<schema>/<table>.sql` brings one table up to date each;
+`retention.sql` removes what is too old.
 """
 
 import hashlib
@@ -84,6 +85,8 @@ class RefreshSql:
     """Finds what is new and opens a batch."""
     steps: tuple[RefreshStep, ...]
     """Each after those that write what it reads."""
+    retention: tuple[str, ...]
+    """Removes what happened before `:before`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,8 @@ def read_refresh_sql(folder: Path) -> RefreshSql:
         for step in [_read_step(path, f"{path.parent.name}.{path.stem}")]
     }
     order = _by_dependency({name: step.reads for name, step in steps.items()}, "steps")
-    return RefreshSql(loads, tuple(steps[name] for name in order))
+    retention = statements((folder / REFRESH / "retention.sql").read_text("utf-8"))
+    return RefreshSql(loads, tuple(steps[name] for name in order), tuple(retention))
 
 
 def bind(statement: str, **values: int | datetime) -> str:

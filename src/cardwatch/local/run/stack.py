@@ -94,7 +94,9 @@ class LocalStack:
         """When each step of the start was done, in seconds from its beginning."""
         self.supervisor = Supervisor(RunFolder(settings.var))
         self.server = WarehouseServer(settings.var / "postgres")
-        self.refresher = Refresher(self.server)
+        self.refresher = Refresher(
+            self.server, retention_days=settings.warehouse_days, staged=self.tally
+        )
         self.cluster = flink.FlinkCluster(settings, root)
         self.job_id: str | None = None
         self.gauges = Gauges(
@@ -356,8 +358,8 @@ class LocalStack:
         """Give the picture of this moment."""
         now = datetime.now(UTC)
         gauges = self.gauges
-        watched = (*self._observers, self.refresher)
-        troubles = tuple(o.error for o in watched if o.error) + gauges.troubles()
+        unseen = tuple(o.error for o in self._observers if o.error)
+        troubles = unseen + gauges.troubles() + self.refresher.troubles()
         pids = self.supervisor.pids()
         postgres = self.server.pid() if self._postgres_wanted else None
         return Status(

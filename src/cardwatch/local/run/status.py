@@ -17,6 +17,7 @@ from cardwatch.local import files
 from cardwatch.local.witness.judgement import Payment, Registry
 from cardwatch.local.witness.receipts import (
     AlertSeen,
+    EventSeen,
     Fact,
     PageReceived,
     PaymentSeen,
@@ -27,6 +28,7 @@ from cardwatch.local.witness.receipts import (
 
 RATE_WINDOW: Final = timedelta(seconds=10)
 LATEST_PAGES: Final = 5
+MINUTES_KEPT: Final = 180
 STALE_AFTER: Final = timedelta(seconds=10)
 """A status file older than this was left by a run that no longer writes it."""
 
@@ -109,6 +111,7 @@ class Tally:
         self._messages: set[str] = set()
         self._repeated = 0
         self._rejected: Counter[str] = Counter()
+        self._minutes: Counter[datetime] = Counter()
         self.last_payment: datetime | None = None
         """The newest event time of a payment."""
         self.first_page: datetime | None = None
@@ -118,7 +121,14 @@ class Tally:
         """Count facts."""
         with self._lock:
             for fact in facts:
+                if isinstance(fact, EventSeen):
+                    self._count_minute(fact.origin)
                 self._take(fact)
+
+    def _count_minute(self, origin: datetime) -> None:
+        self._minutes[origin.replace(second=0, microsecond=0)] += 1
+        if len(self._minutes) > MINUTES_KEPT:
+            del self._minutes[min(self._minutes)]
 
     def _take(self, fact: Fact) -> None:
         match fact:
@@ -170,6 +180,15 @@ class Tally:
                 },
                 latest_pages=tuple(self._describe(page) for page in self._latest),
             )
+
+    def per_minute(self, since: datetime, until: datetime) -> dict[datetime, int]:
+        """Give how many events of each minute of event time were on the stream.
+
+        Times are UTC without a zone, as the warehouse has them.
+        """
+        with self._lock:
+            counts = {minute.replace(tzinfo=None): n for minute, n in self._minutes.items()}
+        return {minute: n for minute, n in counts.items() if since <= minute < until}
 
     def _describe(self, page: PageReceived) -> LatestPage:
         origins = [self._origins[alert] for alert in page.alert_ids if alert in self._origins]

@@ -62,6 +62,7 @@ class EventSeen(Fact):
     arrived: datetime
     type: str
     event_id: str
+    origin: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ def facts_of(raw: bytes, *, arrived: datetime, shard: str, sequence: str) -> Ite
     except RejectedRecord as rejected:
         yield RejectedSeen(arrived, shard, sequence, str(rejected.reason))
     else:
-        yield EventSeen(arrived, event.type, event.event_id)
+        yield EventSeen(arrived, event.type, event.event_id, event.event_date_origin)
     try:
         document = json.loads(raw)
     except (ValueError, RecursionError):

@@ -58,7 +58,7 @@ SEEN = PaymentSeen(NOW, "pay_1", "a" * 32, ORIGIN, "1")
 
 
 def test_a_valid_payment_belongs_into_the_warehouse_and_is_judged() -> None:
-    assert seen(payment()) == [EventSeen(NOW, "PAYMENT_EVENT", "e1"), SEEN]
+    assert seen(payment()) == [EventSeen(NOW, "PAYMENT_EVENT", "e1", SEEN.origin), SEEN]
 
 
 def test_a_payment_with_an_unreadable_amount_is_quarantined_and_still_judged() -> None:
@@ -125,7 +125,7 @@ def test_receipts_without_a_bound_are_all_kept(tmp_path: Path) -> None:
 
 def test_bounded_receipts_drop_the_oldest_of_a_kind_and_count_them(tmp_path: Path) -> None:
     receipts = Receipts(tmp_path, file_bytes=10 * LINE)
-    beside = EventSeen(NOW, "HEARTBEAT", "e1")
+    beside = EventSeen(NOW, "HEARTBEAT", "e1", SEEN.origin)
     receipts.write(beside)
     for written, fact in enumerate(MANY, start=1):
         receipts.write(fact)

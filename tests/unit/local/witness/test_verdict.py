@@ -61,7 +61,10 @@ KEPT = Evidence(
     alerts=[alert()],
     page_events=[sent("page_1", ID)],
     pages=[received("page_1")],
-    events=[EventSeen(at(1), "PAYMENT_EVENT", "e1"), EventSeen(at(2), "PAYMENT_EVENT", "e2")],
+    events=[
+        EventSeen(at(1), "PAYMENT_EVENT", "e1", at(1)),
+        EventSeen(at(2), "PAYMENT_EVENT", "e2", at(2)),
+    ],
     staged_ids={"e1", "e2"},
     staged_rows=2,
     quarantined={"not_json": 3},
@@ -162,7 +165,7 @@ def test_a_run_without_payments_fails() -> None:
 
 
 def test_a_failure_names_five_ids_and_counts_the_rest() -> None:
-    events = [EventSeen(at(1), "PAYMENT_EVENT", f"e{n}") for n in range(8)]
+    events = [EventSeen(at(1), "PAYMENT_EVENT", f"e{n}", at(1)) for n in range(8)]
     (failure,) = reach_verdict(replace(KEPT, events=events, staged_ids=())).failures
     assert failure == "8 valid events not staged in the warehouse: e0, e1, e2, e3, e4 and 3 more"
 

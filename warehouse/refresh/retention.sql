@@ -1,0 +1,53 @@
+-- Question: which rows are of a time that is kept no longer?
+-- Reads: what it writes
+-- Writes: staging.events, staging.loaded_objects, staging.staged_minutes
+-- Writes: typed.payment_event, typed.heartbeat
+-- Writes: typed.payment_alert, typed.payment_alert_summary, typed.rule_alert, typed.page_event
+-- Writes: facts.page_alerts, facts.stolen_payments, facts.spend_minutes, facts.event_minutes
+-- Writes: refresh.loads
+--
+-- By event time, up to a full minute. Typed reference data (typed.card_status) stays:
+-- a card that was reported years ago is stolen today. What goes from here is in the bucket still;
+-- its objects go from the ledger of loads, so that a backfill can load them again.
+
+DELETE FROM facts.page_alerts
+WHERE happened_at < :before;
+
+DELETE FROM facts.stolen_payments
+WHERE event_date_origin < :before;
+
+DELETE FROM facts.spend_minutes
+WHERE minute < :before;
+
+DELETE FROM facts.event_minutes
+WHERE minute < :before;
+
+DELETE FROM typed.payment_event
+WHERE event_date_origin < :before;
+
+DELETE FROM typed.heartbeat
+WHERE event_date_origin < :before;
+
+DELETE FROM typed.payment_alert
+WHERE event_date_origin < :before;
+
+DELETE FROM typed.payment_alert_summary
+WHERE event_date_origin < :before;
+
+DELETE FROM typed.rule_alert
+WHERE event_date_origin < :before;
+
+DELETE FROM typed.page_event
+WHERE event_date_origin < :before;
+
+DELETE FROM staging.events
+WHERE event_date_origin < :before;
+
+DELETE FROM staging.staged_minutes
+WHERE minute < :before;
+
+DELETE FROM staging.loaded_objects
+WHERE loaded_at < :before;
+
+DELETE FROM refresh.loads
+WHERE loaded_at < DATEADD(HOUR, -1, :before);
