@@ -2,12 +2,13 @@
 
 import json
 import re
+import shutil
 import subprocess
-import xml.etree.ElementTree as ET
 from pathlib import Path
 from string import Template
 
 import pytest
+from tools.flink_package import Artifact
 
 from sql_files import placeholders, sql_text, with_options
 
@@ -15,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 APPLICATION = ROOT / "flink_app"
 CONNECTORS = APPLICATION / "sql" / "connectors"
 KNOWN = json.loads((Path(__file__).parent / "kinesis_connector_options.json").read_text())
-MAVEN = "{http://maven.apache.org/POM/4.0.0}"
+CONNECTOR = Artifact.from_pom(APPLICATION / "pom.xml")
 
 
 def options(ddl: Path) -> dict[str, str]:
@@ -54,16 +55,8 @@ def test_the_example_properties_fill_every_placeholder_of_the_connector() -> Non
 
 
 def test_the_build_declares_the_connector_in_the_version_whose_options_were_checked() -> None:
-    project = ET.parse(APPLICATION / "pom.xml").getroot()  # noqa: S314  our own file
-    version = project.findtext(f"{MAVEN}properties/{MAVEN}kinesis.connector.version")
-    artifacts = [
-        dependency.findtext(f"{MAVEN}artifactId")
-        for dependency in project.iter(f"{MAVEN}dependency")
-    ]
-    assert version == KNOWN["version"]
-    assert artifacts == ["flink-sql-connector-aws-kinesis-streams"]
-    source = (APPLICATION / "kinesis_connector.py").read_text()
-    assert f'JAR = "{artifacts[0]}-{version}.jar"' in source
+    artifact, version = "flink-sql-connector-aws-kinesis-streams", KNOWN["version"]
+    assert Artifact("org.apache.flink", artifact, version) == CONNECTOR
 
 
 def test_what_reaches_another_kinesis_changes_nothing_in_the_production_ddl() -> None:
@@ -87,12 +80,14 @@ def test_options_are_not_added_where_there_is_not_one_place_for_them(text: str) 
         with_options(text, {"key": "value"})
 
 
-def run(tmp_path: Path, edge: str, properties: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def run(
+    tmp_path: Path, edge: str, properties: dict[str, str], application: Path = APPLICATION
+) -> subprocess.CompletedProcess[str]:
     path = tmp_path / "properties.json"
     path.write_text(json.dumps([{"PropertyGroupId": "cardwatch.edge", "PropertyMap": properties}]))
     python = ROOT / ".venvs" / "flink" / "bin" / "python"
     return subprocess.run(
-        [python, APPLICATION / "main.py", "--edge", edge, "--properties", path],
+        [python, application / "main.py", "--edge", edge, "--properties", path],
         capture_output=True,
         text=True,
         timeout=120,
@@ -104,8 +99,8 @@ def run(tmp_path: Path, edge: str, properties: dict[str, str]) -> subprocess.Com
 def test_without_the_jar_the_connector_edge_says_in_one_line_what_is_missing(
     tmp_path: Path,
 ) -> None:
-    if list((APPLICATION / "lib").glob("*.jar")):
-        pytest.skip("a jar is here")
+    application = tmp_path / "flink_app"
+    shutil.copytree(APPLICATION, application, ignore=shutil.ignore_patterns("lib"))
     done = run(
         tmp_path,
         "connector",
@@ -116,10 +111,11 @@ def test_without_the_jar_the_connector_edge_says_in_one_line_what_is_missing(
             "start_timestamp": "1970-01-01T00:00:00.000Z",
             "poll_interval_ms": "700",
         },
+        application,
     )
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
-    assert "flink-sql-connector-aws-kinesis-streams-6.0.0-2.0.jar" in line
+    assert CONNECTOR.file in line
     assert "make connector" in line
 
 
