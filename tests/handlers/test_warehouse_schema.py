@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
@@ -14,6 +14,8 @@ from moto import mock_aws
 from tests.fake_redshift_data import Answers, FakeRedshiftData, refusal
 from tests.fakes import FakeClock
 
+from cardwatch.aws.clients import AwsClients
+from cardwatch.aws.warehouse_schema import RedshiftSchema
 from cardwatch.deployment import custom_resource
 from cardwatch.warehouse.sql import read_warehouse_sql
 
@@ -81,9 +83,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             SecretString=json.dumps({"username": "cardwatch_loader", "password": PASSWORD}),
         )
         world = World(secret["ARN"])
-        monkeypatch.setattr(function, "clients", world)
-        monkeypatch.setattr(function, "SystemClock", FakeClock)
-        monkeypatch.setattr(function, "SQL_FOLDER", ROOT / "warehouse")
+        schema = RedshiftSchema(ROOT / "warehouse", cast("AwsClients", world), FakeClock())
+        monkeypatch.setattr(function, "schema", schema)
         monkeypatch.setattr(
             function,
             "respond",
@@ -131,8 +132,8 @@ def test_a_statement_that_fails_is_the_reason_in_the_stack_event(world: World) -
     assert answer["PhysicalResourceId"] == "cardwatch-1/cardwatch"
 
 
-def test_a_warehouse_that_may_not_be_asked_is_said_at_once(world: World) -> None:
-    world.api.faults = [("execute_statement", refusal("AccessDeniedException", "no policy"))]
+def test_a_warehouse_that_may_not_be_asked_is_said(world: World) -> None:
+    world.api.faults = [("execute_statement", refusal("AccessDeniedException", "no policy"))] * 100
     answer = world.ask("Create")
     assert answer["Status"] == "FAILED"
     assert "is not allowed: AccessDeniedException: no policy" in answer["Reason"]
@@ -193,7 +194,8 @@ foreign = {"pydantic", "aws_lambda_powertools", "tenacity"} & set(sys.modules)
 assert not foreign, foreign
 ours = [m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "cardwatch"]
 assert ours and all(file.startswith(sys.argv[1]) for file in ours), ours
-sql = handler.read_warehouse_sql(handler.SQL_FOLDER)
+from cardwatch.warehouse.sql import read_warehouse_sql
+sql = read_warehouse_sql(handler.schema.folder)
 print([m.name for m in sql.migrations], len(sql.views), len(sql.grants))
 """
     shown = subprocess.run(

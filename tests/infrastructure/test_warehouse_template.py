@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]  # has no stubs
-from functions.warehouse_schema import handler
 from tests.infrastructure.conftest import ROOT
 from tests.infrastructure.deployment import ON_AWS, deployment, everything
 
 from cardwatch.aws.redshift_loads import COPY_OPTIONS, MANIFESTS
+from cardwatch.aws.warehouse_schema import READY_SECONDS, STATEMENT_SECONDS
 from cardwatch.deployment.custom_resource import HANDLER_MARGIN_SECONDS
 from cardwatch.local.firehose.delivery import INVOCATION_BYTES, INVOCATION_RETRIES
 from cardwatch.recovery.backfill import DELIVERED
@@ -239,7 +239,7 @@ def test_the_schema_is_brought_up_to_date_when_its_code_or_sql_changes() -> None
 
 def test_the_function_can_wait_as_long_as_it_means_to() -> None:
     timeout = RESOURCES["WarehouseSchemaFunction"]["Properties"]["Timeout"]
-    wanted = handler.READY_SECONDS + handler.STATEMENT_SECONDS + HANDLER_MARGIN_SECONDS
+    wanted = READY_SECONDS + STATEMENT_SECONDS + HANDLER_MARGIN_SECONDS
     assert wanted < timeout < RESOURCES["WarehouseSchema"]["Properties"]["ServiceTimeout"]
 
 

@@ -32,6 +32,7 @@ SOURCES: Final = (
     "infra",
     "src",
     "functions",
+    "tools/function_modules.py",
     "warehouse",
     "requirements/layer.txt",
     "requirements/ministack.txt",
