@@ -17,7 +17,7 @@ from cardwatch.local.witness.receipts import Fact, PageReceived, facts_of
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-POLL_SECONDS: Final = 0.25
+POLL_SECONDS: Final = 0.5
 RETRY_SECONDS: Final = 1.0
 RECORDS_PER_READ: Final = 2_000
 LONG_POLL_SECONDS: Final = 2
