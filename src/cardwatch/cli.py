@@ -443,12 +443,13 @@ def invoke(
         typer.Option("--env-vars", help="Variables, in the form of `sam local invoke`."),
     ] = None,
 ) -> None:
-    """Run one function once, in a plain process.
+    """Run one function once.
 
-    The code is what `sam build --config-env local` builds; the variables come from the template
-    and, where they refer to resources, from the running local stack (`cardwatch up`). AWS calls go
-    to that stack and never to AWS. Logs go to standard error, the answer to standard output. The
-    exit status is 1 when the function failed, or answered CloudFormation that the resource did.
+    A function that the running local stack has (`cardwatch up`) is invoked there, as it is
+    deployed. Another one, or one with --env-vars, runs in a plain process: what `sam build
+    --config-env local` builds, with the variables of the template. AWS calls go to the local stack
+    and never to AWS. Logs go to standard error, the answer to standard output. The exit status is
+    1 when the function failed, or answered CloudFormation that the resource did.
     """
     from cardwatch.local.invoke import invoke as invoking
     from cardwatch.local.services import deploy
@@ -456,13 +457,19 @@ def invoke(
     settings, root = _settings_and_root()
     found = invoking.find(invoking.functions(root, settings), function)
     event = invoking.read_event(event_file)
-    given = invoking.read_variables(env_vars, found) if env_vars else {}
-    variables = invoking.environment(found, settings, given)
-    deploy.build(settings, root, progress=lambda text: typer.echo(text, err=True))
-    with invoking.answered_here(event) as (asked, answers):
-        done = invoking.invoke(found, asked, variables, settings=settings, root=root)
-    for line in invoking.report(found, done, answers):
-        typer.echo(line, err=True)
+    name = None if env_vars else invoking.deployed_name(found, settings)
+    answers: list[str] = []
+    if name is not None:
+        done, log = invoking.invoke_deployed(found, name, event, settings)
+        typer.echo(log.rstrip(), err=True)
+    else:
+        given = invoking.read_variables(env_vars, found) if env_vars else {}
+        variables = invoking.environment(found, given)
+        deploy.build(settings, root, progress=lambda text: typer.echo(text, err=True))
+        with invoking.answered_here(event) as (asked, answers):
+            done = invoking.invoke(found, asked, variables, settings=settings, root=root)
+        for line in invoking.report(found, done, answers):
+            typer.echo(line, err=True)
     typer.echo(done.answer)
     if done.failed or invoking.refused(answers):
         raise typer.Exit(1)

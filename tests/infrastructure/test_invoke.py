@@ -9,7 +9,6 @@ import pytest
 from tests.infrastructure.conftest import ROOT, Stack
 
 from cardwatch.local.invoke import invoke
-from cardwatch.local.services import ministack
 
 pytestmark = pytest.mark.stack
 
@@ -18,19 +17,6 @@ pytestmark = pytest.mark.stack
 def log(tmp_path: Path) -> Iterator[TextIO]:
     with (tmp_path / "invoke.log").open("w") as sink:
         yield sink
-
-
-def test_the_variables_that_refer_to_resources_are_the_running_stack_s(stack: Stack) -> None:
-    known = invoke.functions(stack.root, stack.settings)
-    notifier = invoke.environment(invoke.find(known, "NotifierFunction"), stack.settings, {})
-    assert notifier["STREAM_NAME"] == stack.outputs.stream_name
-    assert notifier["LEDGER_TABLE"] == stack.outputs.ledger_table
-    assert notifier["TOPIC_ARN"] == stack.outputs.topic_arn
-    client = ministack.session(stack.settings).client(
-        "lambda", endpoint_url=ministack.endpoint(stack.settings)
-    )
-    deployed = client.get_function_configuration(FunctionName=stack.outputs.notifier_function)
-    assert notifier == deployed["Environment"]["Variables"]
 
 
 def test_the_running_stack_s_variables_have_the_form_that_sam_takes(stack: Stack) -> None:
@@ -47,20 +33,32 @@ def test_the_running_stack_s_variables_have_the_form_that_sam_takes(stack: Stack
         ("NotifierFunction", "scheduled", {"batchItemFailures": []}),
     ],
 )
-def test_the_built_function_runs_in_a_plain_process(
-    stack: Stack, log: TextIO, name: str, event: str, expected: object
+def test_what_is_deployed_is_invoked_there_and_its_log_is_shown(
+    stack: Stack, name: str, event: str, expected: object
 ) -> None:
     function = invoke.find(invoke.functions(stack.root, stack.settings), name)
-    done = invoke.invoke(
-        function,
-        invoke.read_event(ROOT / f"events/invocations/{event}.json"),
-        invoke.environment(function, stack.settings, {}),
-        settings=stack.settings,
-        root=stack.root,
-        log=log,
-    )
+    deployed = invoke.deployed_name(function, stack.settings)
+    assert deployed == stack.outputs.notifier_function
+    asked = invoke.read_event(ROOT / f"events/invocations/{event}.json")
+    done, log = invoke.invoke_deployed(function, deployed, asked, stack.settings)
     assert json.loads(done.answer) == expected
     assert not done.failed
+    assert log
+
+
+def test_what_the_function_raises_is_a_failed_invocation(stack: Stack) -> None:
+    function = invoke.find(invoke.functions(stack.root, stack.settings), "StagerFunction")
+    deployed = invoke.deployed_name(function, stack.settings)
+    assert deployed is not None
+    done, _ = invoke.invoke_deployed(function, deployed, {"records": 1}, stack.settings)
+    assert done.failed
+    assert "errorType" in json.loads(done.answer)
+
+
+def test_a_custom_resource_s_function_is_not_deployed_on_one_machine(stack: Stack) -> None:
+    known = invoke.functions(stack.root, stack.settings)
+    function = known["DetectionStack/FlinkCodeFunction"]
+    assert invoke.deployed_name(function, stack.settings) is None
 
 
 def test_a_custom_resource_s_function_runs_as_well_and_answers_cloudformation(

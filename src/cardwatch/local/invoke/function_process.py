@@ -15,8 +15,6 @@ import sys
 import time
 import traceback
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -25,8 +23,6 @@ class Invocation:
 
     handler: str
     timeout_seconds: float
-    json_log_level: str | None
-    """Under LogFormat JSON its ApplicationLogLevel; None for plain text."""
     aws_request_id: str
     function_name: str
     invoked_function_arn: str
@@ -57,40 +53,11 @@ class Context:
         return max(0, int((self._ends - time.monotonic()) * 1000))
 
 
-class JsonFormatter(logging.Formatter):
-    """Formats a log record as Lambda does under LogFormat JSON."""
-
-    def __init__(self, request_id: str) -> None:
-        """Take the id that each line carries."""
-        super().__init__()
-        self._request_id = request_id
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Give the line; an exception has fields of its own."""
-        line: dict[str, Any] = {
-            "timestamp": datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "level": record.levelname,
-            "message": record.getMessage(),
-            "logger": record.name,
-            "requestId": self._request_id,
-        }
-        if record.exc_info and record.exc_info[0]:
-            line["errorType"] = record.exc_info[0].__name__
-            line["errorMessage"] = str(record.exc_info[1])
-            line["stackTrace"] = traceback.format_tb(record.exc_info[2])
-        return json.dumps(line)
-
-
 def start_logging(invocation: Invocation) -> None:
-    """Set the root logger up as Lambda's runtime does before it loads the code."""
+    """Set the root logger up as Lambda's runtime does before it loads the code, in plain text."""
     logs = logging.StreamHandler(sys.stderr)
     request_id = invocation.aws_request_id
-    if invocation.json_log_level:
-        logs.setFormatter(JsonFormatter(request_id))
-        logging.getLogger().setLevel(invocation.json_log_level)
-    else:
-        text = f"[%(levelname)s]\t%(asctime)s\t{request_id}\t%(message)s"
-        logs.setFormatter(logging.Formatter(text))
+    logs.setFormatter(logging.Formatter(f"[%(levelname)s]\t%(asctime)s\t{request_id}\t%(message)s"))
     logging.getLogger().addHandler(logs)
 
 

@@ -1,11 +1,12 @@
-"""Invoke a function of the template in a plain process, where no container engine is.
+"""Invoke one function of the template.
 
-The code is what `sam build --config-env local` built, on the interpreter its wheels were made for.
-The environment is the template's: what the parameters decide comes from samconfig.toml's
-environment `local`, what refers to resources from the function as it is deployed on the running
-local stack. It talks to the emulator and never to AWS.
+What the running local stack has is invoked there, as it is deployed. What it has not (the custom
+resources' functions, Slack's) runs in a plain process: the code that `sam build --config-env local`
+built, on the interpreter its wheels were made for, with the template's environment. Either talks to
+the emulator and never to AWS.
 """
 
+import base64
 import http.server
 import json
 import subprocess
@@ -21,8 +22,8 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
+from cardwatch.aws.failures import FAILURES, reason
 from cardwatch.deployment.template import Evaluation, as_text, read_template
 from cardwatch.local.invoke import function_process
 from cardwatch.local.services import deploy, ministack
@@ -127,7 +128,7 @@ def _functions(
             scalars = {
                 key: evaluation.value(node)
                 for key, node in {**_DEFAULTS, **shared, **own}.items()
-                if key in {*_DEFAULTS, "LoggingConfig"}
+                if key in _DEFAULTS
             }
             yield Function(f"{above}{name}", scalars, variables, references, tuple(layers))
         elif resource["Type"] == "AWS::CloudFormation::Stack" and "TemplateURL" in own:
@@ -196,25 +197,19 @@ def read_variables(path: Path, function: Function) -> dict[str, str]:
     return given
 
 
-def environment(
-    function: Function, settings: LocalSettings, given: Mapping[str, str]
-) -> dict[str, str]:
-    """Give the function's variables; raises InvokeError naming those that nobody gives.
+def environment(function: Function, given: Mapping[str, str]) -> dict[str, str]:
+    """Give the variables of a function that is not deployed; raises InvokeError for missing ones.
 
-    In this order: what is given, what the parameters decide, what the running stack knows.
+    What is given goes over what the parameters decide.
     """
     known = {**function.environment, **given}
-    open_ = {name: to for name, to in function.references.items() if name not in known}
-    if open_:
-        deployed = _deployed_variables(function, settings)
-        known |= {name: deployed[name] for name in open_ if name in deployed}
-    missing = {name: to for name, to in open_.items() if name not in known}
+    missing = {name: to for name, to in function.references.items() if name not in known}
     if missing:
         names = ", ".join(f"{name} ({to})" for name, to in sorted(missing.items()))
         msg = (
-            f"{function.path} needs {names}, which only a deployed stack knows, and none on "
-            f"{ministack.endpoint(settings)} has this function; start it with `cardwatch up "
-            "--detach`, or give them with --env-vars FILE"
+            f"{function.path} needs {names}, which only a deployed stack knows, and no running one "
+            "has this function; start it with `cardwatch up --detach`, or give them with "
+            "--env-vars FILE"
         )
         raise InvokeError(msg)
     return known
@@ -238,21 +233,59 @@ def variables(known: Mapping[str, Function], settings: LocalSettings) -> dict[st
 
 
 def _deployed_variables(function: Function, settings: LocalSettings) -> Mapping[str, str]:
-    """Ask the running stack how it set the function up; nothing when there is none."""
-    session = ministack.session(settings)
-    where = ministack.endpoint(settings)
-    config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
-    try:
-        stacks = session.client("cloudformation", endpoint_url=where, config=config)
-        stack = settings.stack_name
-        for name in function.path.split("/"):
-            found = stacks.describe_stack_resource(StackName=stack, LogicalResourceId=name)
-            stack = found["StackResourceDetail"]["PhysicalResourceId"]
-        lambdas = session.client("lambda", endpoint_url=where, config=config)
-        deployed = lambdas.get_function_configuration(FunctionName=stack)
-    except (BotoCoreError, ClientError, KeyError):
+    """Ask the running stack how it set the function up; nothing when it has none such."""
+    name = deployed_name(function, settings)
+    if name is None:
         return {}
+    client = ministack.clients(settings).impatient_lambda()
+    deployed = client.get_function_configuration(FunctionName=name)
     return deployed.get("Environment", {}).get("Variables", {})
+
+
+def deployed_name(function: Function, settings: LocalSettings) -> str | None:
+    """Give the name of the function on the running stack; None where there is none such."""
+    session = ministack.session(settings)
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
+    stacks = session.client(
+        "cloudformation", endpoint_url=ministack.endpoint(settings), config=config
+    )
+    name = settings.stack_name
+    try:
+        for logical_id in function.path.split("/"):
+            found = stacks.describe_stack_resource(StackName=name, LogicalResourceId=logical_id)
+            name = found["StackResourceDetail"]["PhysicalResourceId"]
+    except (*FAILURES, KeyError):
+        return None
+    return name
+
+
+def invoke_deployed(
+    function: Function,
+    name: str,
+    event: Any,  # noqa: ANN401  an event is any JSON
+    settings: LocalSettings,
+) -> tuple[Invocation, str]:
+    """Have the emulator invoke the deployed function once; gives also its log.
+
+    Raises InvokeError when it cannot be invoked.
+    """
+    patience = float(function.properties["Timeout"]) + LOAD_SECONDS
+    client = ministack.clients(settings).impatient_lambda(patience_seconds=patience)
+    began = time.monotonic()
+    try:
+        answer = client.invoke(
+            FunctionName=name, Payload=json.dumps(event).encode(), LogType="Tail"
+        )
+        payload = answer["Payload"].read().decode()
+    except FAILURES as error:
+        msg = (
+            f"{function.path} cannot be invoked on {ministack.endpoint(settings)}: {reason(error)}"
+        )
+        raise InvokeError(msg) from None
+    took = (time.monotonic() - began) * 1000
+    request_id = answer["ResponseMetadata"].get("RequestId", "")
+    log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
+    return Invocation(payload, "FunctionError" in answer, took, request_id), log
 
 
 def invoke(
@@ -278,14 +311,10 @@ def invoke(
     layers = [(built / layer / "python").resolve() for layer in reversed(function.layers)]
     known = function.properties
     name, timeout = function.logical_id, float(known["Timeout"])
-    logs = known.get("LoggingConfig", {})
     request_id = str(uuid.uuid4())
     invocation = function_process.Invocation(
         handler=known["Handler"],
         timeout_seconds=timeout,
-        json_log_level=(
-            logs.get("ApplicationLogLevel", "INFO") if logs.get("LogFormat") == "JSON" else None
-        ),
         aws_request_id=request_id,
         function_name=name,
         invoked_function_arn=f"arn:aws:lambda:{settings.region}:{_ACCOUNT}:function:{name}",

@@ -50,7 +50,6 @@ Resources:
     Properties:
       Handler: handler.handler
       Timeout: 1
-      LoggingConfig: { LogFormat: JSON }
       Environment: { Variables: { GIVEN: !Ref Given, KEY: !Ref Key } }
 """
 SETTINGS = LocalSettings(aws_port=1024)  # nobody listens there
@@ -114,13 +113,21 @@ def test_a_variable_that_nobody_knows_is_named_with_its_remedies(root: Path) -> 
     with pytest.raises(
         invoke.InvokeError, match=r"needs TABLE \(Table\), .*cardwatch up.*--env-vars FILE"
     ):
-        invoke.environment(worker, SETTINGS, {})
-    assert invoke.environment(worker, SETTINGS, {"TABLE": "t", "RATE": "1"}) == {
+        invoke.environment(worker, {})
+    assert invoke.environment(worker, {"TABLE": "t", "RATE": "1"}) == {
         "LEVEL": "INFO",
         "RATE": "1",
         "TABLE": "t",
         "WHERE": "20",
     }
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_without_a_running_stack_no_function_is_deployed(root: Path) -> None:
+    known = invoke.functions(root, SETTINGS)
+    assert {invoke.deployed_name(function, SETTINGS) for function in known.values()} == {None}
+    with pytest.raises(invoke.InvokeError, match="cardwatch up --detach"):
+        invoke.variables(known, SETTINGS)
 
 
 def test_a_file_of_variables_has_the_form_that_sam_takes(root: Path, tmp_path: Path) -> None:
@@ -200,26 +207,6 @@ def test_a_function_that_outlasts_its_timeout_is_ended(
     done, answer, _ = run(root, "maker", code)
     assert done.failed
     assert answer["errorMessage"] == "Task timed out after 1.00 seconds"
-
-
-def test_logs_are_json_where_the_template_asks_for_it(root: Path) -> None:
-    code = """
-import logging
-def handler(event, context):
-    logging.getLogger("x").info("made %s", 1)
-    try:
-        1 / 0
-    except ZeroDivisionError:
-        logging.getLogger("x").exception("failed")
-"""
-    done, _, log = run(root, "maker", code)
-    said, failed = (json.loads(line) for line in log.splitlines()[1:])
-    assert (said["level"], said["message"], said["requestId"]) == (
-        "INFO",
-        "made 1",
-        done.request_id,
-    )
-    assert failed["errorType"] == "ZeroDivisionError"
 
 
 def test_a_function_that_is_not_built_is_told(root: Path) -> None:
