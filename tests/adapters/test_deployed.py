@@ -75,7 +75,7 @@ def session(emulator: AwsClients, monkeypatch: pytest.MonkeyPatch) -> boto3.Sess
 def test_the_warehouse_is_read_with_its_loader_and_its_role(
     session: boto3.Session, kind: str
 ) -> None:
-    found = read_deployed_warehouse(session, deploy(session, kind))
+    found = read_deployed_warehouse(AwsClients(session), deploy(session, kind))
     assert (found.stream_name, found.delivery_bucket) == ("events", "delivered")
     assert found.loader.serverless == (kind == "serverless")
     assert (found.loader.name, found.loader.database) == ("cardwatch-1", "cardwatch")
@@ -85,25 +85,25 @@ def test_the_warehouse_is_read_with_its_loader_and_its_role(
 
 @pytest.mark.stack
 def test_outputs_are_read_by_name(session: boto3.Session) -> None:
-    outputs = read_deployed_outputs(session, deploy(session, "cluster"))
+    outputs = read_deployed_outputs(AwsClients(session), deploy(session, "cluster"))
     assert outputs["DeadLetterBucket"] == "dead"
 
 
 @pytest.mark.stack
 def test_a_stack_that_is_not_there_is_named_with_the_region(session: boto3.Session) -> None:
     with pytest.raises(DeployedStackError, match="stack nosuch cannot be read in region us-east-1"):
-        read_deployed_warehouse(session, "nosuch")
+        read_deployed_warehouse(AwsClients(session), "nosuch")
 
 
 @pytest.mark.stack
 def test_a_stack_without_a_warehouse_says_so(session: boto3.Session) -> None:
     name = deploy(session, "none", warehouse=False)
     with pytest.raises(DeployedStackError, match=r"has no warehouse: .* Warehouse=none"):
-        read_deployed_warehouse(session, name)
+        read_deployed_warehouse(AwsClients(session), name)
 
 
 @pytest.mark.stack
 def test_a_stack_of_another_release_names_what_it_lacks(session: boto3.Session) -> None:
     own = {name: value for name, value in OWN.items() if name != "CopyRoleArn"}
     with pytest.raises(DeployedStackError, match=r"has no output CopyRoleArn: .* deploy this"):
-        read_deployed_warehouse(session, deploy(session, "cluster", own))
+        read_deployed_warehouse(AwsClients(session), deploy(session, "cluster", own))

@@ -68,7 +68,7 @@ def test_the_layer_leaves_out_the_command_line_and_the_one_machine_stack(artifac
     package = artifacts / "CardwatchLayer" / "python" / "cardwatch"
     assert (package / "bootstrap" / "notifier.py").exists()
     assert not (package / "local").exists()
-    assert not (package / "cli.py").exists()
+    assert not (package / "cli").exists()
     assert not list(artifacts.rglob("__pycache__"))
 
 

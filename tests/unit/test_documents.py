@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from cardwatch.cli import app
+from cardwatch.cli.application import app
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

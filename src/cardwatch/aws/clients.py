@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_kinesisanalyticsv2 import KinesisAnalyticsV2Client
@@ -42,6 +43,19 @@ class AwsClients:
         """Use a session (default: botocore's own chain) and an endpoint (default: AWS)."""
         self._session = session or boto3.Session()
         self._endpoint_url = endpoint_url
+
+    @property
+    def region(self) -> str | None:
+        """Give the region that the clients ask."""
+        return self._session.region_name
+
+    def cloudformation(self) -> "CloudFormationClient":
+        """Give a client that retries."""
+        return self._session.client(
+            "cloudformation",
+            endpoint_url=self._endpoint_url,
+            config=_config(tries=2, read_timeout=10),
+        )
 
     def kinesis(self) -> "KinesisClient":
         """Give a client that never retries: KinesisEventStream resends, counts and gives up."""

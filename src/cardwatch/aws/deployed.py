@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import boto3
-
-from cardwatch.aws.failures import FAILURES, Failure
+from cardwatch.aws.clients import AwsClients
+from cardwatch.aws.failures import FAILURES, Failure, reason
 from cardwatch.aws.redshift_data import RedshiftDatabase
 
 if TYPE_CHECKING:
@@ -30,15 +29,15 @@ class DeployedWarehouse:
     copy_role: str
 
 
-def read_deployed_outputs(session: boto3.Session, stack_name: str) -> dict[str, str]:
+def read_deployed_outputs(clients: AwsClients, stack_name: str) -> dict[str, str]:
     """Read the outputs of a stack by their names; raises DeployedStackError."""
-    return stack_outputs(_describe(session, stack_name))
+    return stack_outputs(_describe(clients, stack_name))
 
 
-def read_deployed_warehouse(session: boto3.Session, stack_name: str) -> DeployedWarehouse:
+def read_deployed_warehouse(clients: AwsClients, stack_name: str) -> DeployedWarehouse:
     """Read the outputs of a stack and of the warehouse's within it; raises DeployedStackError."""
-    outputs = read_deployed_outputs(session, stack_name)
-    warehouse = _describe(session, _nested(session, stack_name))
+    outputs = read_deployed_outputs(clients, stack_name)
+    warehouse = _describe(clients, _nested(clients, stack_name))
     own = stack_outputs(warehouse)
     given = {
         item.get("ParameterKey"): item.get("ParameterValue")
@@ -64,31 +63,31 @@ def read_deployed_warehouse(session: boto3.Session, stack_name: str) -> Deployed
         raise DeployedStackError(msg) from None
 
 
-def _describe(session: boto3.Session, stack_name: str) -> "StackTypeDef":
+def _describe(clients: AwsClients, stack_name: str) -> "StackTypeDef":
     try:
-        return session.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]
+        return clients.cloudformation().describe_stacks(StackName=stack_name)["Stacks"][0]
     except FAILURES as error:
-        raise _unreadable(session, stack_name, error) from None
+        raise _unreadable(clients, stack_name, error) from None
 
 
-def _nested(session: boto3.Session, stack_name: str) -> str:
+def _nested(clients: AwsClients, stack_name: str) -> str:
     """Give the id of the warehouse's stack within a stack."""
     try:
-        pages = session.client("cloudformation").get_paginator("list_stack_resources")
+        pages = clients.cloudformation().get_paginator("list_stack_resources")
         for page in pages.paginate(StackName=stack_name):
             for resource in page["StackResourceSummaries"]:
                 if resource["LogicalResourceId"] == WAREHOUSE and "PhysicalResourceId" in resource:
                     return resource["PhysicalResourceId"]
     except FAILURES as error:
-        raise _unreadable(session, stack_name, error) from None
+        raise _unreadable(clients, stack_name, error) from None
     msg = f"stack {stack_name} has no warehouse: it was deployed with Warehouse=none"
     raise DeployedStackError(msg)
 
 
-def _unreadable(session: boto3.Session, stack_name: str, error: Failure) -> DeployedStackError:
+def _unreadable(clients: AwsClients, stack_name: str, error: Failure) -> DeployedStackError:
     return DeployedStackError(
-        f"stack {stack_name} cannot be read in region {session.region_name}: {error}; see to its "
-        "name, AWS_REGION and the credentials"
+        f"stack {stack_name} cannot be read in region {clients.region}: {reason(error)}; see to "
+        "its name, AWS_REGION and the credentials"
     )
 
 

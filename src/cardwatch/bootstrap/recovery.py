@@ -1,7 +1,6 @@
 """Wires what the command line recovers with: redrive and backfill."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from cardwatch.aws.clients import AwsClients
@@ -37,37 +36,35 @@ def build_redrive(
     return lambda dry_run: redrive(dead_letters, stream, clock, dry_run=dry_run)
 
 
-@dataclass(frozen=True, slots=True)
-class Backfill:
-    """The two halves of `cardwatch backfill`."""
-
-    load_delivered: Callable[[bool], BackfillReport]
-    """To the warehouse; the argument says whether it is a dry run."""
-    replay_quarantine: Callable[[bool], RedriveReport]
-    """To the stream; the same."""
-
-
-def build_backfill(
+def build_load(
     *,
-    stream_name: str,
     delivery_bucket: str,
     warehouse: Loader,
     progress: Callable[[str], None],
+    clients: AwsClients | None = None,
+) -> Callable[[bool], BackfillReport]:
+    """Give the load of what a warehouse has not got; its argument says whether it is a dry run."""
+    objects = S3DeliveredObjects((clients or AwsClients()).s3(), delivery_bucket)
+    return lambda dry_run: load_delivered(
+        objects, warehouse, everything=True, dry_run=dry_run, progress=progress
+    )
+
+
+def build_quarantine_redrive(
+    *,
+    stream_name: str,
+    delivery_bucket: str,
+    progress: Callable[[str], None],
     clock: Clock | None = None,
     clients: AwsClients | None = None,
-) -> Backfill:
-    """Give the backfill of one delivery bucket into one warehouse and onto one stream."""
+) -> Callable[[bool], RedriveReport]:
+    """Give the redrive of what is quarantined; its argument says whether it is a dry run."""
     clock = clock or SystemClock()
     clients = clients or AwsClients()
     objects = S3DeliveredObjects(clients.s3(), delivery_bucket)
     error_output = ErrorOutput(objects, clock, progress=progress)
     stream = KinesisEventStream(clients.kinesis(), stream_name, clock)
-    return Backfill(
-        load_delivered=lambda dry_run: load_delivered(
-            objects, warehouse, everything=True, dry_run=dry_run, progress=progress
-        ),
-        replay_quarantine=lambda dry_run: redrive(error_output, stream, clock, dry_run=dry_run),
-    )
+    return lambda dry_run: redrive(error_output, stream, clock, dry_run=dry_run)
 
 
 def build_redshift_loads(

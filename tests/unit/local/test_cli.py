@@ -10,7 +10,8 @@ import pytest
 import typer.main
 from typer.core import TyperGroup
 
-from cardwatch.cli import app, main
+from cardwatch.cli import main
+from cardwatch.cli.application import app
 from cardwatch.local.processes.run_folder import RunFolder
 from cardwatch.local.run.status import Status, status_path, write_status
 from cardwatch.local.witness.receipts import PageReceived, Receipts
@@ -212,6 +213,24 @@ def test_status_fails_while_something_is_in_trouble(
     write_status(status_path(var), Status("running", "", now, 12.0, troubles=("Flink: gone",)))
     assert main(["status"]) == 1
     assert "Flink: gone" in capsys.readouterr().out
+
+
+def test_up_in_the_background_beside_a_run_says_so_and_leaves_its_log(
+    var: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (var.parent / "template.yaml").touch()
+    log = var / "log" / "up.out"
+    log.parent.mkdir(parents=True)
+    log.write_text("what the run says\n")
+    going = RunFolder(var)
+    going.acquire()
+    try:
+        assert main(["up", "--detach"]) == 1
+    finally:
+        going.release()
+    line = one_line(capsys.readouterr().err)
+    assert f"already going on (process {os.getpid()})" in line
+    assert log.read_text() == "what the run says\n"
 
 
 def test_down_with_nothing_running_is_fine(var: Path, capsys: pytest.CaptureFixture[str]) -> None:

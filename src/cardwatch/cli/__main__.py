@@ -1,0 +1,7 @@
+"""`python -m cardwatch.cli`."""
+
+import sys
+
+from cardwatch.cli import main
+
+sys.exit(main())

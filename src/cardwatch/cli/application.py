@@ -1,0 +1,55 @@
+"""What all commands share: the application, how examples are written, where the project is."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from cardwatch.settings import LocalSettings
+
+PROJECT_FILE: Final = "template.yaml"
+
+
+class CommandError(Exception):
+    """What was asked for cannot be done; the text says what, where and how to mend it."""
+
+
+def examples(*lines: str) -> str:
+    """Give the examples that end a command's help."""
+    # The backspace is click's mark for lines to keep apart.
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+app = typer.Typer(
+    name="cardwatch",
+    help="Pages the risk team within seconds when a stolen card is used.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples("cardwatch up", "cardwatch pages --follow", "cardwatch down"),
+)
+
+
+@app.callback()
+def debug_option(
+    *,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error as well.")
+    ] = False,
+) -> None:
+    """Pages the risk team within seconds when a stolen card is used."""
+    del debug  # main looks at it, so that it also holds for errors before a command begins
+
+
+def settings_and_root() -> tuple[LocalSettings, Path]:
+    """Give the settings and the project's folder; raises CommandError anywhere else."""
+    settings = LocalSettings.from_env()
+    root = Path.cwd()
+    if not (root / PROJECT_FILE).is_file():
+        msg = (
+            f"{root} is not cardwatch's project folder ({PROJECT_FILE} is missing); go there first"
+        )
+        raise CommandError(msg)
+    return settings, root

@@ -1,0 +1,218 @@
+"""Commands about the whole system on this machine, and the detections over a file."""
+# ruff: noqa: PLC0415  commands import what they need when they run
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import typer
+
+from cardwatch.cli.application import CommandError, app, examples, settings_and_root
+from cardwatch.settings import LocalSettings
+
+FOLLOW_SECONDS: Final = 0.5
+
+RateOption = Annotated[
+    float, typer.Option("--rate", min=0.001, max=10_000, help="Simulated payments per second.")
+]
+FaultsOption = Annotated[
+    str,
+    typer.Option("--faults", help="Faults to inject: none, all, or names: late,malformed."),
+]
+CardsOption = Annotated[
+    Path | None,
+    typer.Option("--cards", help="Card file to pay with.", show_default="data/cards.txt"),
+]
+EdgeOption = Annotated[
+    Literal["local", "connector"],
+    typer.Option(
+        "--edge",
+        help="How Flink reads and writes: with cardwatch's own functions, or as on AWS with the "
+        "connector's jar in flink_app/lib.",
+    ),
+]
+
+
+@app.command(
+    epilog=examples(
+        "cardwatch up",
+        "cardwatch up --detach && cardwatch status",
+        "cardwatch up --rate 200 --faults duplicates,late --cards my.txt",
+    ),
+)
+def up(
+    *,
+    rate: RateOption = 20.0,
+    faults: FaultsOption = "none",
+    cards: CardsOption = None,
+    edge: EdgeOption = "local",
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Give the terminal back when everything runs.")
+    ] = False,
+) -> None:
+    """Start the whole system here and show it until Ctrl-C.
+
+    A run starts empty: what an earlier run left in var/ (receipts, logs, warehouse rows) goes.
+    """
+    if detach:
+        from cardwatch.local.run.detached import start_detached
+
+        settings, _ = settings_and_root()
+        options = [f"--rate={rate:g}", f"--faults={faults}", f"--edge={edge}"]
+        options += [f"--cards={cards}"] if cards else []
+        start_detached(settings, options, progress=typer.echo)
+        typer.echo("everything runs; `cardwatch status` shows it, `cardwatch down` stops it")
+    else:
+        _run(seconds=None, rate=rate, faults=faults, cards=cards, edge=edge)
+
+
+@app.command(hidden=True, epilog=examples("cardwatch run --seconds 90"))
+def run(
+    *,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=1, help="Seconds of payments, then a verdict; none: until Ctrl-C."),
+    ] = None,
+    rate: RateOption = 20.0,
+    faults: FaultsOption = "none",
+    cards: CardsOption = None,
+    edge: EdgeOption = "local",
+) -> None:
+    """Do what `make run` asks for: up, and with --seconds a measured run that is judged."""
+    _run(seconds=seconds, rate=rate, faults=faults, cards=cards, edge=edge)
+
+
+@app.command(epilog=examples("cardwatch down"))
+def down() -> None:
+    """Stop everything, also what a broken run left behind."""
+    from cardwatch.local.run.down import take_down
+    from cardwatch.local.warehouse import WarehouseServer
+
+    var = LocalSettings.from_env().var
+    done = take_down(var, WarehouseServer(var / "postgres"))
+    if done.removed:
+        typer.echo(f"removed what was left behind: {', '.join(done.removed)}")
+    typer.echo("stopped" if done.stopped or done.removed else "nothing was running")
+    if done.failures:
+        msg = f"not everything could be stopped: {'; '.join(done.failures)}; run it again"
+        raise CommandError(msg)
+
+
+@app.command(epilog=examples("cardwatch status", "cardwatch status --json | jq .counts.alerts"))
+def status(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what runs and what it has done.
+
+    The exit status is 0 while all is well.
+    """
+    from cardwatch.local.processes.run_folder import RunFolder
+    from cardwatch.local.run.status import read_status, status_path
+    from cardwatch.local.run.view import render_plain
+
+    settings = LocalSettings.from_env()
+    running = RunFolder(settings.var).supervisor() is not None
+    facts = read_status(status_path(settings.var), running=running)
+    if facts is None:
+        msg = f"nothing has run here yet ({settings.var.resolve()}); start it with `cardwatch up`"
+        raise CommandError(msg)
+    typer.echo(json.dumps(facts, indent=2) if as_json else render_plain(facts))
+    if facts["state"] not in {"starting", "running", "finishing"} or facts.get("troubles"):
+        raise typer.Exit(1)
+
+
+@app.command(epilog=examples("cardwatch pages", "cardwatch pages --follow"))
+def pages(
+    *,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on showing pages as they come.")
+    ] = False,
+) -> None:
+    """Show the pages of this run as a person receives them."""
+    from cardwatch.local.witness.receipts import PageReceived, facts_after, read_receipts
+
+    receipts = LocalSettings.from_env().var / "receipts"
+    shown: PageReceived | None = None
+    messages: set[str] = set()
+    while True:
+        received = read_receipts(receipts, PageReceived)
+        for page in facts_after(shown, received):
+            if page.message_id in messages:
+                continue  # delivered once more
+            messages.add(page.message_id)
+            typer.echo(f"{'-' * 72}\nReceived: {page.received:%Y-%m-%d %H:%M:%S} UTC")
+            typer.echo(f"Subject:  {page.subject}\n\n{page.text.rstrip()}\n")
+        shown = received[-1] if received else shown
+        if not follow:
+            break
+        time.sleep(FOLLOW_SECONDS)
+    if shown is None:
+        typer.echo(f"no page was received yet ({receipts / PageReceived.file})", err=True)
+
+
+@app.command(
+    epilog=examples(
+        "cardwatch replay payments.jsonl --out replayed",
+        "cardwatch replay backup/2026/11/21 --out replayed",
+    )
+)
+def replay(
+    input_file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="INPUT",
+            help="A file or folder of envelopes, on lines or end to end, plain or .gz.",
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
+) -> None:
+    """Run the detections over a file of events.
+
+    The same job and the same SQL, in event time; it writes alerts.jsonl, summaries.jsonl and
+    rejected.jsonl into the folder.
+    """
+    from cardwatch.local.processes.stopping import stop_on_signals
+    from cardwatch.local.replay import replay as replay_file
+
+    def progress(text: str) -> None:
+        typer.echo(text, err=True)
+
+    with stop_on_signals():
+        report = replay_file(input_file, out, progress=progress)
+    typer.echo(
+        f"{report.lines} events in {report.seconds:.1f} s ({report.lines_per_second:,.0f}/s): "
+        f"{report.alerts} alerts, {report.summaries} summaries, {report.rejected} rejected; "
+        f"see {out}"
+    )
+
+
+def _run(
+    *,
+    seconds: float | None,
+    rate: float,
+    faults: str,
+    cards: Path | None,
+    edge: Literal["local", "connector"],
+) -> None:
+    from rich.console import Console
+
+    from cardwatch.cards.card_file import read_card_file
+    from cardwatch.local.run.run import RunOptions
+    from cardwatch.local.run.run import run as run_stack
+    from cardwatch.local.run.stack import StackOptions
+    from cardwatch.local.services.flink import check_edge
+    from cardwatch.simulation.faults import parse_fault_profile
+
+    settings, root = settings_and_root()
+    settings = settings.model_copy(update={"cards": cards or settings.cards})
+    parse_fault_profile(faults)
+    read_card_file(root / settings.cards, now=datetime.now(UTC))
+    check_edge(root, edge)
+    options = RunOptions(seconds=seconds, stack=StackOptions(rate=rate, faults=faults, edge=edge))
+    code = run_stack(settings, root, options, Console())
+    if code:
+        raise typer.Exit(code)
