@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 MAX_BROKEN: Final = 1_000
@@ -54,6 +54,16 @@ def holds_several(raw: bytes) -> bool:
         return True
     text = raw.removeprefix(BYTE_ORDER_MARK).decode(errors=_KEEP_BYTES)
     return sum(is_object for _, is_object in _documents(text)) > 1
+
+
+def first_documents(raw: bytes) -> list[Any]:
+    """Give what Flink's JSON format reads of a record: the first document, or an array's items."""
+    try:
+        text = raw.removeprefix(BYTE_ORDER_MARK).decode()
+        value, _ = _DECODER.raw_decode(text, _skip_blanks(text, 0))
+    except (ValueError, RecursionError):
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 def _documents(text: str) -> Iterator[tuple[str, bool]]:

@@ -3,6 +3,11 @@
 Time is cut into ticks of 200 ms, counted from the epoch. What a tick holds depends on the seed, the
 tick, the rate, the cards and the fault profile only, ids included. So two invocations that send the
 same tick send the same events, and receivers drop the copies.
+
+A payment's life is AUTHORIZED, for some CAPTURED ten seconds later, for some of those REFUNDED
+after half a minute, each a record of its own under one payment_id; or DECLINED, and nothing
+follows. A tick's followers come from the payments of the earlier tick at the present rate: when the
+rate has changed in between, they follow payments that nobody saw.
 """
 
 import hashlib
@@ -29,7 +34,16 @@ HEARTBEAT_HEAD: Final = b'{"type":"HEARTBEAT"'
 
 _AT_HOME: Final = 0.85
 """Share of payments in the card's home city."""
-_STATUSES: Final = ("AUTHORIZED",) * 92 + ("DECLINED",) * 5 + ("CAPTURED",) * 2 + ("REFUNDED",)
+CAPTURED_AFTER_TICKS: Final = 10 * TICKS_PER_SECOND
+REFUNDED_AFTER_TICKS: Final = 30 * TICKS_PER_SECOND
+_DECLINED: Final = 0.05
+"""Share of payments."""
+_CAPTURED: Final = 0.05
+"""Share of authorized payments that are captured while one watches; most are by their day's end."""
+_REFUNDED: Final = 0.01
+"""Share of authorized payments that are captured and then refunded whole."""
+_AUTHORIZED_TEXT: Final = '"status":"AUTHORIZED"'
+_EVENT_ID_SPACE: Final = 16**4
 
 
 class Draft(NamedTuple):
@@ -66,6 +80,8 @@ class EventGenerator:
         self._period = registry_period_minutes
         self._statuses = [_StatusText(card) for card in cards]
         self._to_entries = faults(self) if faults else None
+        # Only to save making them again: what is not here is made.
+        self._lasting: dict[tuple[int, float], list[Draft]] = {}
 
     def tick(
         self,
@@ -74,14 +90,17 @@ class EventGenerator:
         hash_keys: Sequence[str],
         *,
         limit: int | None = None,
+        since_tick: int = 0,
     ) -> list[StreamEntry]:
         """Give all records of one tick in stream order; no rate means that payments are off.
 
-        At most `limit` payments, those that faults add not counted.
+        At most `limit` new payments, those that faults add not counted. Nothing follows payments of
+        ticks before `since_tick`.
         """
         entries = self.registry_slice(tick)
         if payments_per_second is not None:
             entries += self.payments(tick, payments_per_second, limit)
+            entries += self.followers(tick, payments_per_second, since_tick)
         if (tick + 1) % TICKS_PER_SECOND == 0:
             entries += self.heartbeats(tick, hash_keys)
         return entries
@@ -89,11 +108,45 @@ class EventGenerator:
     def payments(
         self, tick: int, payments_per_second: float, limit: int | None = None
     ) -> list[StreamEntry]:
-        """Give the payments of one tick, with the fault profile applied."""
-        drafts = self._drafts(tick, payments_per_second)[:limit]
+        """Give the new payments of one tick, with the fault profile applied."""
+        drafts = self._drafts(tick, payments_per_second)
+        self._keep_lasting(tick, payments_per_second, drafts)
         if self._to_entries:
-            return self._to_entries(tick, drafts)
-        return [payment_entry(draft) for draft in drafts]
+            return self._to_entries(tick, drafts[:limit])
+        return [payment_entry(draft) for draft in drafts[:limit]]
+
+    def followers(
+        self, tick: int, payments_per_second: float, since_tick: int = 0
+    ) -> list[StreamEntry]:
+        """Give what becomes of earlier payments in a tick, stamped with its last millisecond."""
+        origin_ms = (tick + 1) * TICK_MS - 1
+        return [
+            payment_entry(later)
+            for after, become in (
+                (CAPTURED_AFTER_TICKS, _captured),
+                (REFUNDED_AFTER_TICKS, _refunded),
+            )
+            if tick - after >= since_tick
+            for draft in self._lasting_of(tick - after, payments_per_second)
+            if (later := become(draft, origin_ms)) is not None
+        ]
+
+    def _lasting_of(self, tick: int, payments_per_second: float) -> list[Draft]:
+        """Give the payments of a tick that others follow."""
+        known = self._lasting.get((tick, payments_per_second))
+        if known is None:
+            drafts = self._drafts(tick, payments_per_second)
+            known = self._keep_lasting(tick, payments_per_second, drafts)
+        return known
+
+    def _keep_lasting(
+        self, tick: int, payments_per_second: float, drafts: Sequence[Draft]
+    ) -> list[Draft]:
+        lasting = [draft for draft in drafts if _captured(draft, 0) is not None]
+        self._lasting[tick, payments_per_second] = lasting
+        while len(self._lasting) > 2 * REFUNDED_AFTER_TICKS:
+            del self._lasting[next(iter(self._lasting))]
+        return lasting
 
     def heartbeats(self, tick: int, hash_keys: Sequence[str]) -> list[StreamEntry]:
         """Give one heartbeat per shard, stamped with the tick's last millisecond.
@@ -149,7 +202,7 @@ class EventGenerator:
         merchants = population.merchants[place]
         merchant = merchants[int(random_() * len(merchants))]
         amount = max(merchant.smallest, draw.lognormvariate(merchant.mu, merchant.sigma))
-        status = _STATUSES[int(random_() * len(_STATUSES))]
+        status = "DECLINED" if random_() < _DECLINED else "AUTHORIZED"
         return Draft(
             ordinal,
             ids[:32],
@@ -181,6 +234,27 @@ class EventGenerator:
             )
             for index, offset in enumerate(offsets)
         ]
+
+
+def _captured(draft: Draft, origin_ms: int) -> Draft | None:
+    return _followed(draft, origin_ms, _CAPTURED, "CAPTURED", "")
+
+
+def _refunded(draft: Draft, origin_ms: int) -> Draft | None:
+    return _followed(draft, origin_ms, _REFUNDED, "REFUNDED", "-")
+
+
+def _followed(draft: Draft, origin_ms: int, share: float, status: str, sign: str) -> Draft | None:
+    """Give the payment's next record, or None for one that is not of the share that has it."""
+    if int(draft.event_id[:4], 16) >= share * _EVENT_ID_SPACE or _AUTHORIZED_TEXT not in draft.rest:
+        return None
+    rest = draft.rest.replace(_AUTHORIZED_TEXT, f'"status":"{status}"')
+    return draft._replace(
+        ordinal=-1,
+        event_id=new_event_id(draft.event_id, status),
+        origin_ms=origin_ms,
+        rest=rest.replace('"amount":"', f'"amount":"{sign}', 1),
+    )
 
 
 class _StatusText:

@@ -31,7 +31,7 @@ class Recording:
     lines: int
     """All records: registry, payments, heartbeats, and what faults added."""
     payments: int
-    """Without what faults added."""
+    """Each once, whatever became of it; without what faults added."""
     seconds: float
     """Of event time, from the start to the end of the last tick."""
 
@@ -50,8 +50,9 @@ def write_events(
     """Write a run with exactly `count` payments, one record a line, in stream order.
 
     First the status of every card, then tick after tick what the simulator sends: slices of the
-    registry, payments (a share on stolen cards as in `cards`) with the faults asked for, and each
-    second a heartbeat per shard. The same arguments give the same bytes. A name ending in `.gz` is
+    registry, payments (a share on stolen cards as in `cards`) with the faults asked for, what
+    became of the recording's earlier ones, and each second a heartbeat per shard. The same
+    arguments give the same bytes. A name ending in `.gz` is
     compressed. `start` is cut to whole seconds. Raises ValueError for a count or a rate below
     what makes sense or a card whose status begins after the start; OSError as open does.
     """
@@ -75,7 +76,9 @@ def write_events(
             left = count - (payments_before(tick * TICK_MS, payments_per_second) - before)
             if left <= 0:
                 break
-            entries = generator.tick(tick, payments_per_second, hash_keys, limit=left)
+            entries = generator.tick(
+                tick, payments_per_second, hash_keys, limit=left, since_tick=first_tick
+            )
             file.writelines(entry.data + b"\n" for entry in entries)
             lines += len(entries)
     return Recording(lines, count, (tick - first_tick) / TICKS_PER_SECOND)

@@ -17,6 +17,7 @@ from cardwatch.contract.payment import Payment
 from cardwatch.contract.streams import Envelope, read_event
 from cardwatch.ports import StreamEntry
 from cardwatch.simulation.events import (
+    REFUNDED_AFTER_TICKS,
     TICK_MS,
     TICKS_PER_MINUTE,
     TICKS_PER_SECOND,
@@ -163,6 +164,64 @@ def test_a_merchant_is_in_one_city() -> None:
     assert all(len(where) == 1 for where in places.values())
 
 
+def records(rate: float = 200.0, seconds: int = 60) -> list[Envelope]:
+    generator = EventGenerator(make_cards(1000, 100), seed=7)
+    ticks = range(FIRST, FIRST + seconds * TICKS_PER_SECOND)
+    return events([e for t in ticks for e in generator.tick(t, rate, (), since_tick=FIRST)])
+
+
+def test_a_payment_lives_under_one_id_from_authorized_over_captured_to_refunded() -> None:
+    lives: defaultdict[str, list[Envelope]] = defaultdict(list)
+    for event in records():
+        if isinstance(event.event_json_data, Payment):
+            lives[event.event_json_data.payment_id].append(event)
+    seen: Counter[tuple[str, ...]] = Counter()
+    for life in lives.values():
+        first, *later = [e.event_json_data for e in life if isinstance(e.event_json_data, Payment)]
+        for data in later:
+            sign = -1 if data.status == "REFUNDED" else 1
+            changed = {"status": data.status, "amount": first.amount * sign}
+            assert data == first.model_copy(update=changed)
+        times = [event.event_date_origin for event in life]
+        assert times == sorted(times)
+        assert len({event.event_id for event in life}) == len(life)
+        seen[tuple(data.status for data in (first, *later))] += 1
+    assert set(seen) == {
+        ("AUTHORIZED",),
+        ("DECLINED",),
+        ("AUTHORIZED", "CAPTURED"),
+        ("AUTHORIZED", "CAPTURED", "REFUNDED"),
+    }
+    total = seen.total()
+    assert total == 12_000
+    assert 0.04 < seen["DECLINED",] / total < 0.06
+    assert 0.002 < seen["AUTHORIZED", "CAPTURED", "REFUNDED"] / total < 0.015
+
+
+def test_what_follows_does_not_depend_on_who_made_the_payment() -> None:
+    later = FIRST + REFUNDED_AFTER_TICKS
+    went_on = EventGenerator(CARDS, seed=7)
+    for tick in range(FIRST, later):
+        went_on.payments(tick, 300)
+    assert went_on.followers(later, 300) == EventGenerator(CARDS, seed=7).followers(later, 300)
+    statuses = {payment.status for payment in payments(went_on.followers(later, 300))}
+    assert statuses <= {"CAPTURED", "REFUNDED"}
+
+
+def test_nothing_follows_payments_of_before_a_recording() -> None:
+    assert SEVEN.followers(FIRST + 60, 300, since_tick=FIRST + 11) == []
+    assert SEVEN.followers(FIRST + 60, 300, since_tick=FIRST)
+
+
+def test_what_is_kept_of_earlier_payments_is_bounded() -> None:
+    generator = EventGenerator(CARDS, seed=7)
+    sizes = []
+    for tick in range(FIRST, FIRST + 5 * REFUNDED_AFTER_TICKS):
+        generator.tick(tick, 20, ())
+        sizes.append(len(generator._lasting))  # noqa: SLF001  nothing else shows it
+    assert max(sizes) == sizes[-1] == 2 * REFUNDED_AFTER_TICKS
+
+
 def test_no_payments_without_a_rate_but_heartbeats_and_registry() -> None:
     generator = EventGenerator(CARDS, seed=7)
     made = [e for tick in range(FIRST, FIRST + 300) for e in generator.tick(tick, None, ["0"])]
@@ -228,9 +287,11 @@ def test_the_limit_cuts_payments_and_nothing_else() -> None:
     generator = EventGenerator(CARDS, seed=7)
     tick = FIRST + TICKS_PER_SECOND - 1
     whole, cut = generator.tick(tick, 100, ["0"]), generator.tick(tick, 100, ["0"], limit=3)
-    kinds = Counter(event.type for event in events(cut))
+    followers = generator.followers(tick, 100)
+    kinds = Counter(event.type for event in events([e for e in cut if e not in followers]))
     assert kinds["PAYMENT_EVENT"] == 3
     assert [e for e in whole if e in cut] == cut
+    assert [e for e in cut if e in followers] == followers
 
 
 @given(st.integers(0, 4_000_000_000_000))

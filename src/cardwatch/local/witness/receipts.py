@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, ClassVar, Final, Self, TypeVar
 
 from cardwatch.contract.fields import format_time, parse_time
+from cardwatch.contract.framing import first_documents
 from cardwatch.contract.streams import (
     EARLIEST_EVENT_TIME,
     MAX_CLOCK_SKEW,
@@ -190,12 +191,8 @@ def facts_of(raw: bytes, *, arrived: datetime, shard: str, sequence: str) -> Ite
         yield RejectedSeen(arrived, shard, sequence, str(rejected.reason))
     else:
         yield EventSeen(arrived, event.type, event.event_id, event.event_date_origin)
-    try:
-        document = json.loads(raw)
-    except (ValueError, RecursionError):
-        return
-    # Flink's JSON format reads an array as so many records, so the detection does too.
-    for envelope in document if isinstance(document, list) else [document]:
+    # What the detection makes of it: of several events the first, of an array each.
+    for envelope in first_documents(raw):
         try:
             tell = _TOLD_BY.get(envelope["type"])
             told = tell(envelope, envelope["event_json_data"], arrived, sequence) if tell else None

@@ -1,6 +1,6 @@
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,28 @@ def test_payments_in_an_array_are_quarantined_as_one_record_and_each_judged() ->
         SEEN,
         PaymentSeen(NOW, "pay_2", "a" * 32, ORIGIN, "1"),
     ]
+
+
+def test_of_joined_payments_the_first_is_judged_and_the_record_quarantined() -> None:
+    other = json.dumps(payment(payment_id="pay_2")).encode()
+    for between in (b"", b"\n", b" "):
+        joined = json.dumps(payment()).encode() + between + other
+        assert seen(joined) == [RejectedSeen(NOW, "s", "1", "several_events"), SEEN]
+
+
+def test_a_payment_behind_a_byte_order_mark_is_judged_and_one_with_nan_is_not() -> None:
+    raw = json.dumps(payment()).encode()
+    assert seen(b"\xef\xbb\xbf" + raw) == seen(raw)
+    assert seen(raw.replace(b'"12.50"', b"NaN")) == [RejectedSeen(NOW, "s", "1", "not_json")]
+
+
+def test_a_payment_is_from_the_future_by_its_arrival_however_late_it_is_looked_at() -> None:
+    for ahead, judged in ((9_999, True), (10_000, True), (10_001, False)):
+        arrived = ORIGIN - timedelta(milliseconds=ahead)
+        raw = json.dumps(payment()).encode()
+        facts = list(facts_of(raw, arrived=arrived, shard="s", sequence="1"))
+        assert any(isinstance(fact, PaymentSeen) for fact in facts) is judged
+        assert any(isinstance(fact, EventSeen) for fact in facts) is judged
 
 
 def test_poison_is_counted_by_its_reason_and_raises_nothing() -> None:
