@@ -13,8 +13,8 @@ import pytest
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.clock import SystemClock
-from cardwatch.local.eventsource.ends import Positions, ShardPositions, parameters_from
-from cardwatch.local.eventsource.poller import Answer, ShardPoller
+from cardwatch.local.eventsource.ends import ShardPositions, SourcePositions, parameters_from
+from cardwatch.local.eventsource.poller import FunctionAnswer, ShardPoller
 from cardwatch.local.eventsource.program import EventSource
 from cardwatch.local.stream.positions import PositionFile
 from cardwatch.local.stream.shard import ShardCursor
@@ -89,9 +89,9 @@ def test_latest_means_from_the_first_start_on_also_after_a_restart(stream: Strea
 class Function:
     calls: list[dict[str, Any]] = field(default_factory=list)
 
-    def invoke(self, event: bytes) -> Answer:
+    def invoke(self, event: bytes) -> FunctionAnswer:
         self.calls.append(json.loads(event))
-        return Answer(b"")
+        return FunctionAnswer(b"")
 
 
 def test_a_restarted_source_serves_all_shards_and_delivers_nothing_twice(
@@ -107,7 +107,7 @@ def test_a_restarted_source_serves_all_shards_and_delivers_nothing_twice(
     function = Function()
 
     def serve_until(records: int) -> None:
-        file = PositionFile(tmp_path / "positions.json", Positions)
+        file = PositionFile(tmp_path / "positions.json", SourcePositions)
         positions = ShardPositions(file, stream=stream.shards.identity(), now=datetime.now(UTC))
 
         def make_poller(shard_id: str, reader: ShardCursor) -> ShardPoller:
@@ -139,3 +139,24 @@ def test_a_restarted_source_serves_all_shards_and_delivers_nothing_twice(
 
     event_ids = [record["eventID"] for call in function.calls for record in call["Records"]]
     assert len(event_ids) == len(set(event_ids)) == 8
+
+
+def test_a_split_is_followed_and_what_was_not_read_before_it_is_still_there(
+    stream: Stream,
+) -> None:
+    def read() -> list[bytes]:
+        found: list[bytes] = []
+        for shard in stream.shards.shards():
+            found += [r.data for r in stream.shards.read(shard.shard_id, None).records]
+        return found
+
+    stream.put(3)
+    stream.client.split_shard(
+        StreamARN=stream.arn, ShardToSplit="shardId-000000000000", NewStartingHashKey=str(2**125)
+    )
+    stream.put(2)
+    stream.put(1, hash_key=2**126)
+    parents = {shard.shard_id: shard.parents for shard in stream.shards.shards()}
+    assert parents["shardId-000000000002"] == {"shardId-000000000000"}
+    assert read() == [b"0", b"1", b"2", b"3", b"4", b"5"]
+    assert stream.shards.read("shardId-000000000000", None).closed

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.eventsource.poller import (
-    Answer,
     DestinationUnavailableError,
+    FunctionAnswer,
     FunctionUnavailableError,
     MappingParameters,
     UnsupportedMappingError,
@@ -84,7 +84,7 @@ def _bucket(mapping: Mapping[str, Any]) -> str | None:
     return str(destination.removeprefix(prefix))
 
 
-class Positions(BaseModel):
+class SourcePositions(BaseModel):
     """How far each shard is done; what is in the position file."""
 
     model_config = ConfigDict(frozen=True)
@@ -102,16 +102,16 @@ class ShardPositions:
     start again.
     """
 
-    def __init__(self, file: PositionFile[Positions], *, stream: str, now: datetime) -> None:
+    def __init__(self, file: PositionFile[SourcePositions], *, stream: str, now: datetime) -> None:
         """Go on with what the file has of the very stream `stream`, else begin at `now`."""
         self._file = file
         self._lock = threading.Lock()
         self._dirty = False
-        kept = Positions()
+        kept = SourcePositions()
         with contextlib.suppress(ValueError):
             kept = file.read()
         of_this = kept.stream == stream and kept.started is not None
-        self._kept = kept if of_this else Positions(stream=stream, started=now)
+        self._kept = kept if of_this else SourcePositions(stream=stream, started=now)
         self.started = self._kept.started or now
         """The time of the very first start on this stream."""
         file.write(self._kept)
@@ -149,14 +149,14 @@ class LambdaFunction:
         self._client = client
         self._function_arn = function_arn
 
-    def invoke(self, event: bytes) -> Answer:
+    def invoke(self, event: bytes) -> FunctionAnswer:
         """Call it and wait; raises FunctionUnavailableError."""
         try:
             response = self._client.invoke(FunctionName=self._function_arn, Payload=event)
             payload = response["Payload"].read()
         except (BotoCoreError, ClientError) as error:
             raise FunctionUnavailableError(str(error)) from error
-        return Answer(
+        return FunctionAnswer(
             payload=payload,
             error=response.get("FunctionError"),
             request_id=response["ResponseMetadata"].get("RequestId", ""),

@@ -60,7 +60,7 @@ class DestinationUnavailableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FunctionAnswer:
     """How an invocation ended."""
 
     payload: bytes
@@ -77,10 +77,10 @@ class ShardReader(Protocol):
         ...
 
 
-class Function(Protocol):
+class InvokedFunction(Protocol):
     """The deployed function."""
 
-    def invoke(self, event: bytes) -> Answer:
+    def invoke(self, event: bytes) -> FunctionAnswer:
         """Call it and wait; raises FunctionUnavailableError."""
         ...
 
@@ -93,7 +93,7 @@ class FailureDestination(Protocol):
         ...
 
 
-class Positions(Protocol):
+class PositionStore(Protocol):
     """How far each shard is done."""
 
     def save(self, shard_id: str, sequence_number: str, *, at_once: bool) -> None:
@@ -146,7 +146,7 @@ class _Batch:
     failures: int = 0
     """Failed invocations that count as attempts."""
     invocations: int = 0
-    answer: Answer | None = None
+    answer: FunctionAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +169,9 @@ class ShardPoller:
         shard_id: str,
         *,
         reader: ShardReader,
-        function: Function,
+        function: InvokedFunction,
         destination: FailureDestination | None,
-        positions: Positions,
+        positions: PositionStore,
         clock: Clock,
     ) -> None:
         """Start where `reader` stands; without a destination what is given up is only counted."""
@@ -287,7 +287,7 @@ class ShardPoller:
         self._observe_age()
         return self._after_failure(batch, failure)
 
-    def _failure(self, records: Sequence[StreamRecord], answer: Answer) -> _Failure | None:
+    def _failure(self, records: Sequence[StreamRecord], answer: FunctionAnswer) -> _Failure | None:
         if answer.error is not None:
             return _WHOLE
         if not self._parameters.report_batch_item_failures:

@@ -25,8 +25,8 @@ from cardwatch.local.errors import LocalStackError
 from cardwatch.local.eventsource.ends import (
     FailureBucket,
     LambdaFunction,
-    Positions,
     ShardPositions,
+    SourcePositions,
     read_parameters,
 )
 from cardwatch.local.eventsource.poller import (
@@ -182,7 +182,7 @@ def run(settings: LocalSettings) -> None:
         else None
     )
     stream = Stream(clients.kinesis(), outputs.stream_name)
-    file = PositionFile(settings.var / "positions" / f"{parameters.uuid}.json", Positions)
+    file = PositionFile(settings.var / "positions" / f"{parameters.uuid}.json", SourcePositions)
     positions = ShardPositions(file, stream=stream.identity(), now=datetime.now(UTC))
 
     def make_poller(shard_id: str, reader: ShardCursor) -> ShardPoller:

@@ -125,7 +125,7 @@ class Range(BaseModel):
     name: str
 
 
-class Positions(BaseModel):
+class DeliveryPositions(BaseModel):
     """Where delivery stands; what is in the position file."""
 
     stream: str = ""
@@ -138,11 +138,11 @@ class Positions(BaseModel):
 class PositionStore(Protocol):
     """What keeps the positions."""
 
-    def read(self) -> Positions:
+    def read(self) -> DeliveryPositions:
         """Give what was written last."""
         ...
 
-    def write(self, positions: Positions) -> None:
+    def write(self, positions: DeliveryPositions) -> None:
         """Keep them, whole or not at all."""
         ...
 
@@ -268,7 +268,7 @@ class Delivery:
         if self._positions.stream != identity:
             if self._positions.stream:
                 log.warning("the stream is a new one: delivery starts from its oldest record")
-            self._save(Positions(stream=identity))
+            self._save(DeliveryPositions(stream=identity))
             self._read.clear()
             self._buffers.clear()
             self._behind.clear()
@@ -360,7 +360,7 @@ class Delivery:
             len(transformed.failed),
         )
 
-    def _save(self, positions: Positions) -> None:
+    def _save(self, positions: DeliveryPositions) -> None:
         self._store.write(positions)
         self._positions = positions
 

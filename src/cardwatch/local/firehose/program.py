@@ -20,7 +20,7 @@ from cardwatch.local.firehose.delivery import (
     POLL_SECONDS,
     BufferingHints,
     Delivery,
-    Positions,
+    DeliveryPositions,
     UnreachableError,
     backoff,
 )
@@ -58,7 +58,7 @@ def main() -> int:
             transformer=StagerFunction(stager, outputs.stager_function),
             objects=BucketObjects(clients.s3(), outputs.delivery_bucket),
             loader=warehouse,
-            positions=PositionFile(positions, Positions, durable=True),
+            positions=PositionFile(positions, DeliveryPositions, durable=True),
             hints=BufferingHints(
                 seconds=outputs.delivery_buffer_seconds,
                 size=outputs.delivery_buffer_megabytes * 1024 * 1024,

@@ -40,7 +40,7 @@ class InvokeError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class TemplateFunction:
     """A function as the templates describe it, evaluated for the local stack."""
 
     path: str
@@ -59,7 +59,7 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
-class Invocation:
+class Invoked:
     """How an invocation ended."""
 
     answer: str
@@ -69,7 +69,7 @@ class Invocation:
     request_id: str
 
 
-def functions(root: Path, settings: LocalSettings) -> dict[str, Function]:
+def functions(root: Path, settings: LocalSettings) -> dict[str, TemplateFunction]:
     """Give every function of the root template and its nested stacks by its path.
 
     Raises TemplateError when a template cannot be read.
@@ -87,7 +87,7 @@ def functions(root: Path, settings: LocalSettings) -> dict[str, Function]:
 
 def _functions(
     template: Path, given: Mapping[str, Any], above: str, passed_layers: Mapping[str, str]
-) -> Iterator[Function]:
+) -> Iterator[TemplateFunction]:
     """Give a template's functions; `passed_layers` are those that its parameters stand for."""
     content = read_template(template)
     own_layers = {
@@ -130,7 +130,7 @@ def _functions(
                 for key, node in {**_DEFAULTS, **shared, **own}.items()
                 if key in _DEFAULTS
             }
-            yield Function(f"{above}{name}", scalars, variables, references, tuple(layers))
+            yield TemplateFunction(f"{above}{name}", scalars, variables, references, tuple(layers))
         elif resource["Type"] == "AWS::CloudFormation::Stack" and "TemplateURL" in own:
             passed = {
                 key: value
@@ -148,7 +148,7 @@ def _functions(
             yield from _functions(nested, {**pseudo, **passed}, f"{above}{name}/", handed)
 
 
-def find(known: Mapping[str, Function], name: str) -> Function:
+def find(known: Mapping[str, TemplateFunction], name: str) -> TemplateFunction:
     """Give the function of a path, a logical id, or a logical id without `Function`.
 
     Raises InvokeError with the names there are.
@@ -178,7 +178,7 @@ def read_event(path: Path) -> Any:  # noqa: ANN401  an event is any JSON
     raise InvokeError(msg) from None
 
 
-def read_variables(path: Path, function: Function) -> dict[str, str]:
+def read_variables(path: Path, function: TemplateFunction) -> dict[str, str]:
     """Read a file in the form of `sam local invoke --env-vars`; raises InvokeError.
 
     `Parameters` holds for all functions, a function's own entry goes over it.
@@ -197,7 +197,7 @@ def read_variables(path: Path, function: Function) -> dict[str, str]:
     return given
 
 
-def environment(function: Function, given: Mapping[str, str]) -> dict[str, str]:
+def environment(function: TemplateFunction, given: Mapping[str, str]) -> dict[str, str]:
     """Give the variables of a function that is not deployed; raises InvokeError for missing ones.
 
     What is given goes over what the parameters decide.
@@ -215,7 +215,9 @@ def environment(function: Function, given: Mapping[str, str]) -> dict[str, str]:
     return known
 
 
-def variables(known: Mapping[str, Function], settings: LocalSettings) -> dict[str, dict[str, str]]:
+def variables(
+    known: Mapping[str, TemplateFunction], settings: LocalSettings
+) -> dict[str, dict[str, str]]:
     """Give the variables of all functions in the form of `sam local invoke --env-vars`.
 
     A function that the running stack does not have is left out. Raises InvokeError when none is
@@ -232,7 +234,7 @@ def variables(known: Mapping[str, Function], settings: LocalSettings) -> dict[st
     return deployed
 
 
-def _deployed_variables(function: Function, settings: LocalSettings) -> Mapping[str, str]:
+def _deployed_variables(function: TemplateFunction, settings: LocalSettings) -> Mapping[str, str]:
     """Ask the running stack how it set the function up; nothing when it has none such."""
     name = deployed_name(function, settings)
     if name is None:
@@ -242,7 +244,7 @@ def _deployed_variables(function: Function, settings: LocalSettings) -> Mapping[
     return deployed.get("Environment", {}).get("Variables", {})
 
 
-def deployed_name(function: Function, settings: LocalSettings) -> str | None:
+def deployed_name(function: TemplateFunction, settings: LocalSettings) -> str | None:
     """Give the name of the function on the running stack; None where there is none such."""
     session = ministack.session(settings)
     config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
@@ -260,11 +262,11 @@ def deployed_name(function: Function, settings: LocalSettings) -> str | None:
 
 
 def invoke_deployed(
-    function: Function,
+    function: TemplateFunction,
     name: str,
     event: Any,  # noqa: ANN401  an event is any JSON
     settings: LocalSettings,
-) -> tuple[Invocation, str]:
+) -> tuple[Invoked, str]:
     """Have the emulator invoke the deployed function once; gives also its log.
 
     Raises InvokeError when it cannot be invoked.
@@ -285,18 +287,18 @@ def invoke_deployed(
     took = (time.monotonic() - began) * 1000
     request_id = answer["ResponseMetadata"].get("RequestId", "")
     log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
-    return Invocation(payload, "FunctionError" in answer, took, request_id), log
+    return Invoked(payload, "FunctionError" in answer, took, request_id), log
 
 
 def invoke(
-    function: Function,
+    function: TemplateFunction,
     event: Any,  # noqa: ANN401  an event is any JSON
     variables: Mapping[str, str],
     *,
     settings: LocalSettings,
     root: Path,
     log: TextIO | None = None,
-) -> Invocation:
+) -> Invoked:
     """Run the built function once; its log goes to `log` (default: standard error).
 
     Raises InvokeError when it is not built. A function that outlasts its Timeout is ended, as
@@ -358,7 +360,7 @@ def invoke(
             answer, failed = _failure(
                 "Runtime.ExitError", f"the function ended with status {ended.returncode}"
             )
-    return Invocation(answer, failed, (time.monotonic() - began) * 1000, request_id)
+    return Invoked(answer, failed, (time.monotonic() - began) * 1000, request_id)
 
 
 def _failure(kind: str, message: str) -> tuple[str, bool]:
@@ -405,7 +407,7 @@ def refused(answers: list[str]) -> bool:
     return any(json.loads(answer).get("Status") == "FAILED" for answer in answers)
 
 
-def report(function: Function, done: Invocation, answers: list[str]) -> Iterator[str]:
+def report(function: TemplateFunction, done: Invoked, answers: list[str]) -> Iterator[str]:
     """Give the lines that follow a function's log, as Lambda and SAM write them."""
     for answer in answers:
         yield f"CloudFormation is answered: {answer}"

@@ -112,6 +112,8 @@ class Gauges(threading.Thread):
             self.job, self.watermark_lag = "does not answer", None
             return
         self.job = f"{health.state}, {health.checkpoints} checkpoints"
+        if health.failed_checkpoints:
+            self.job += f" ({health.failed_checkpoints} failed)"
         if health.restarts:
             self.job += f", restored {health.restarts} times"
         self.watermark_lag = health.watermark_lag_seconds

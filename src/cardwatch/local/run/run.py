@@ -24,7 +24,7 @@ from cardwatch.local.processes.run_folder import RunFolder
 from cardwatch.local.processes.stopping import StopRequested, stop_on_signals
 from cardwatch.local.run.stack import LocalStack, StackOptions
 from cardwatch.local.run.status import status_path, write_status
-from cardwatch.local.run.view import View, final_table
+from cardwatch.local.run.view import RunView, final_table
 from cardwatch.local.witness.receipts import RECEIPTS_FILE_BYTES
 from cardwatch.local.witness.verdict import Evidence, Verdict, reach_verdict, unfinished
 from cardwatch.settings import LocalSettings
@@ -52,7 +52,7 @@ class RunOptions:
 class Reporter(threading.Thread):
     """Shows the stack's status and writes the status file, twice a second."""
 
-    def __init__(self, stack: LocalStack, view: View) -> None:
+    def __init__(self, stack: LocalStack, view: RunView) -> None:
         """Report on a stack."""
         super().__init__(name="reporter", daemon=True)
         self._stack = stack
@@ -102,7 +102,7 @@ def run(settings: LocalSettings, root: Path, options: RunOptions, console: Conso
 
 
 def _run(stack: LocalStack, options: RunOptions, console: Console) -> int:
-    reporter = Reporter(stack, View(console))
+    reporter = Reporter(stack, RunView(console))
     verdict: Verdict | None = None
     stack.state = "starting"
     try:

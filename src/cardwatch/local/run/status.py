@@ -48,7 +48,7 @@ class LatestPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class RunCounts:
     """What the observers counted."""
 
     payments: int = 0
@@ -73,7 +73,7 @@ class Status:
     """In words, while it is not simply running."""
     updated_at: str
     uptime_seconds: float
-    counts: Counts = field(default_factory=Counts)
+    counts: RunCounts = field(default_factory=RunCounts)
     staged_rows: int | None = None
     quarantined: Mapping[str, int] = field(default_factory=dict)
     quarantined_on_stolen_cards: int = 0
@@ -156,13 +156,13 @@ class Tally:
             case _:
                 pass
 
-    def counts(self, now: datetime) -> Counts:
+    def counts(self, now: datetime) -> RunCounts:
         """Give the counts at a moment."""
         with self._lock:
             while self._arrivals and self._arrivals[0] < now - RATE_WINDOW:
                 self._arrivals.popleft()
             last = self._last_summary
-            return Counts(
+            return RunCounts(
                 payments=self._payments,
                 payments_per_second=round(len(self._arrivals) / RATE_WINDOW.total_seconds(), 1),
                 stolen_payments=len(self._stolen),

@@ -17,7 +17,7 @@ STARTING_EVERY_SECONDS: Final = 15.0
 GOOD, BAD, QUIET = "green", "bold red", "dim"
 
 
-class View:
+class RunView:
     """Shows a run's status again and again."""
 
     def __init__(self, console: Console) -> None:

@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -84,12 +83,8 @@ class FlinkHealth:
     checkpoints: int
     """Completed ones."""
     failed_checkpoints: int
-    last_checkpoint: datetime | None
-    watermark: datetime | None
-    """The slowest operator's event time; None before the first event."""
     watermark_lag_seconds: float | None
-    records: int
-    """Events that the reader handed on since the job was last restored."""
+    """How far the slowest operator's event time is behind; None before the first event."""
 
 
 class FlinkCluster:
@@ -201,16 +196,6 @@ class FlinkCluster:
             raise LocalStackError(msg)
         return found[1]
 
-    def cancel(self, job_id: str) -> None:
-        """Cancel a job and wait until it has ended, at most 10 s."""
-        self._request("PATCH", f"/jobs/{job_id}?mode=cancel")
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            job = self._get(f"/jobs/{job_id}")
-            if job is None or job["state"] in {"CANCELED", "FAILED", "FINISHED"}:
-                return
-            time.sleep(0.1)
-
     def health(self, job_id: str, *, now: datetime | None = None) -> FlinkHealth | None:
         """Say how a job is; None while the JobManager does not answer or does not know it."""
         job = self._get(f"/jobs/{job_id}")
@@ -219,7 +204,6 @@ class FlinkCluster:
             return None
         restarts = self._get(f"/jobs/{job_id}/metrics?get=numRestarts") or []
         watermark = self._watermark(job_id, [vertex["id"] for vertex in job["vertices"]])
-        latest = (checkpoints.get("latest") or {}).get("completed")
         behind = (now or datetime.now(UTC)) - watermark if watermark else None
         return FlinkHealth(
             job_id=job_id,
@@ -227,13 +211,7 @@ class FlinkCluster:
             restarts=sum(int(float(metric["value"])) for metric in restarts),
             checkpoints=int(checkpoints["counts"]["completed"]),
             failed_checkpoints=int(checkpoints["counts"]["failed"]),
-            last_checkpoint=_moment(latest["latest_ack_timestamp"]) if latest else None,
-            watermark=watermark,
             watermark_lag_seconds=behind.total_seconds() if behind is not None else None,
-            records=max(
-                (int(vertex["metrics"].get("read-records", 0)) for vertex in job["vertices"]),
-                default=0,
-            ),
         )
 
     def exception(self, job_id: str) -> str | None:

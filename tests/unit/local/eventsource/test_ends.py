@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cardwatch.local.eventsource.ends import Positions, ShardPositions, parameters_from
+from cardwatch.local.eventsource.ends import ShardPositions, SourcePositions, parameters_from
 from cardwatch.local.eventsource.poller import UnsupportedMappingError
 from cardwatch.local.stream.positions import PositionFile
 
@@ -21,7 +21,7 @@ MAPPING: dict[str, Any] = {
 
 
 def positions_in(path: Path, *, stream: str = "events@1", hours: int = 0) -> ShardPositions:
-    file = PositionFile(path, Positions)
+    file = PositionFile(path, SourcePositions)
     return ShardPositions(file, stream=stream, now=CREATED + timedelta(hours=hours))
 
 

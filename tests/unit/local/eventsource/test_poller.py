@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from cardwatch.local.eventsource.poller import (
     LONGEST_BACKOFF_SECONDS,
     PAYLOAD_BYTES,
-    Answer,
     DestinationUnavailableError,
+    FunctionAnswer,
     FunctionUnavailableError,
     MappingParameters,
     Pattern,
@@ -99,12 +99,12 @@ class FakeReader:
 class FakeFunction:
     """A function that remembers every event and answers by `behave`."""
 
-    def __init__(self, behave: Callable[[list[bytes]], Answer]) -> None:
+    def __init__(self, behave: Callable[[list[bytes]], FunctionAnswer]) -> None:
         self.batches: list[list[bytes]] = []
         self.events: list[dict[str, Any]] = []
         self.behave = behave
 
-    def invoke(self, event: bytes) -> Answer:
+    def invoke(self, event: bytes) -> FunctionAnswer:
         self.events.append(json.loads(event))
         batch = [base64.b64decode(r["kinesis"]["data"]) for r in self.events[-1]["Records"]]
         self.batches.append(batch)
@@ -183,27 +183,29 @@ def alert(number: int) -> bytes:
     return json.dumps({"type": "PAYMENT_ALERT", "n": number}).encode()
 
 
-def ok(_batch: list[bytes]) -> Answer:
-    return Answer(b'{"batchItemFailures": []}')
+def ok(_batch: list[bytes]) -> FunctionAnswer:
+    return FunctionAnswer(b'{"batchItemFailures": []}')
 
 
-def world(behave: Callable[[list[bytes]], Answer], *datas: bytes, **changes: object) -> World:
+def world(
+    behave: Callable[[list[bytes]], FunctionAnswer], *datas: bytes, **changes: object
+) -> World:
     shard = FakeShard(closed=True)
     shard.put(*datas)
     parameters = replace(PARAMETERS, **changes)  # type: ignore[arg-type]  # names of its fields
     return World(shard, FakeFunction(behave), parameters)
 
 
-def reporting(made: World, bad: Callable[[bytes], bool]) -> Callable[[list[bytes]], Answer]:
+def reporting(made: World, bad: Callable[[bytes], bool]) -> Callable[[list[bytes]], FunctionAnswer]:
     """Give a handler that processes each record and reports the bad ones, as Powertools does."""
 
-    def behave(_batch: list[bytes]) -> Answer:
+    def behave(_batch: list[bytes]) -> FunctionAnswer:
         failed = [
             {"itemIdentifier": r["kinesis"]["sequenceNumber"]}
             for r in made.function.events[-1]["Records"]
             if bad(base64.b64decode(r["kinesis"]["data"]))
         ]
-        return Answer(json.dumps({"batchItemFailures": failed}).encode())
+        return FunctionAnswer(json.dumps({"batchItemFailures": failed}).encode())
 
     return behave
 
@@ -239,7 +241,7 @@ def test_reported_failures_rerun_from_the_lowest_and_nothing_is_lost_or_skipped(
     made = world(ok, *datas)
     done: list[bytes] = []
 
-    def behave(batch: list[bytes]) -> Answer:
+    def behave(batch: list[bytes]) -> FunctionAnswer:
         failed = []
         for record in made.function.events[-1]["Records"]:
             item = base64.b64decode(record["kinesis"]["data"])
@@ -249,7 +251,7 @@ def test_reported_failures_rerun_from_the_lowest_and_nothing_is_lost_or_skipped(
             elif not failed and item not in done:
                 done.append(item)
         del batch
-        return Answer(json.dumps({"batchItemFailures": failed[::-1]}).encode())
+        return FunctionAnswer(json.dumps({"batchItemFailures": failed[::-1]}).encode())
 
     made.function.behave = behave
     made.run()
@@ -267,8 +269,8 @@ def test_halving_isolates_poison_that_fails_the_whole_batch(
     bad = {alert(i) for i in poison if i < count}
     datas = [alert(i) for i in range(count)]
 
-    def behave(batch: list[bytes]) -> Answer:
-        return Answer(b"{}", error="Unhandled") if bad & set(batch) else ok(batch)
+    def behave(batch: list[bytes]) -> FunctionAnswer:
+        return FunctionAnswer(b"{}", error="Unhandled") if bad & set(batch) else ok(batch)
 
     made = world(behave, *datas, maximum_retry_attempts=retries)
     made.run()
@@ -285,7 +287,7 @@ def test_without_halving_a_failing_batch_is_tried_once_and_then_the_retries(
     count: int, retries: int
 ) -> None:
     made = world(
-        lambda _batch: Answer(b"{}", error="Unhandled"),
+        lambda _batch: FunctionAnswer(b"{}", error="Unhandled"),
         *map(alert, range(count)),
         maximum_retry_attempts=retries,
         bisect_batch_on_function_error=False,
@@ -303,10 +305,10 @@ def test_retries_without_a_limit_outlast_any_outage_of_the_function() -> None:
     made = world(ok, alert(1), alert(2))
     attempts = 0
 
-    def behave(batch: list[bytes]) -> Answer:
+    def behave(batch: list[bytes]) -> FunctionAnswer:
         nonlocal attempts
         attempts += 1
-        return ok(batch) if attempts > 300 else Answer(b"", error="Unhandled")
+        return ok(batch) if attempts > 300 else FunctionAnswer(b"", error="Unhandled")
 
     made.function.behave = behave
     made.run()
@@ -335,7 +337,7 @@ def test_records_older_than_the_age_are_kept_whole_in_the_bucket_and_never_invok
 
 def test_a_failing_batch_is_given_up_when_it_grows_too_old() -> None:
     made = world(
-        lambda _batch: Answer(b"", error="Unhandled"),
+        lambda _batch: FunctionAnswer(b"", error="Unhandled"),
         alert(1),
         maximum_record_age_seconds=60,
         maximum_retry_attempts=None,
@@ -363,18 +365,20 @@ def test_a_restart_at_any_moment_loses_nothing_and_redelivers_only_the_unfinishe
     tries = 0
     succeeded: list[bytes] = []
 
-    def behave(batch: list[bytes]) -> Answer:
+    def behave(batch: list[bytes]) -> FunctionAnswer:
         nonlocal tries
         if alert(poison) not in batch or tries >= 5:
             succeeded.extend(batch)
             return ok(batch)
         tries += 1
         if whole:
-            return Answer(b"", error="Unhandled")
+            return FunctionAnswer(b"", error="Unhandled")
         at = batch.index(alert(poison))
         succeeded.extend(batch[:at])
         number = made.function.events[-1]["Records"][at]["kinesis"]["sequenceNumber"]
-        return Answer(json.dumps({"batchItemFailures": [{"itemIdentifier": number}]}).encode())
+        return FunctionAnswer(
+            json.dumps({"batchItemFailures": [{"itemIdentifier": number}]}).encode()
+        )
 
     made.function.behave = behave
     made.run(steps=stop_after)
@@ -391,7 +395,7 @@ def test_a_kill_inside_an_invocation_repeats_that_batch_alone() -> None:
     made.shard.page = 20
     calls = 0
 
-    def behave(batch: list[bytes]) -> Answer:
+    def behave(batch: list[bytes]) -> FunctionAnswer:
         nonlocal calls
         calls += 1
         if calls == 2:
@@ -440,13 +444,13 @@ def test_outages_of_stream_function_and_bucket_cost_time_and_nothing_else(
     made.bucket.refusals = outages
     calls = 0
 
-    def behave(batch: list[bytes]) -> Answer:
+    def behave(batch: list[bytes]) -> FunctionAnswer:
         nonlocal calls
         calls += 1
         if calls <= outages:
             message = "connection refused"
             raise FunctionUnavailableError(message)
-        return Answer(b"", error="Unhandled") if alert(3) in batch else ok(batch)
+        return FunctionAnswer(b"", error="Unhandled") if alert(3) in batch else ok(batch)
 
     made.function.behave = behave
     poller = made.run()
@@ -478,7 +482,7 @@ def test_an_answer_without_failures_is_success(answer: bytes) -> None:
 )
 def test_an_answer_that_names_no_record_of_the_batch_fails_all_of_it(answer: bytes) -> None:
     made = world(
-        lambda _batch: Answer(answer),
+        lambda _batch: FunctionAnswer(answer),
         *map(alert, range(3)),
         maximum_retry_attempts=0,
         bisect_batch_on_function_error=False,
@@ -490,7 +494,7 @@ def test_an_answer_that_names_no_record_of_the_batch_fails_all_of_it(answer: byt
 
 def test_without_report_batch_item_failures_the_answer_is_not_read() -> None:
     made = world(
-        lambda _batch: Answer(b'{"batchItemFailures": [{"itemIdentifier": ""}]}'),
+        lambda _batch: FunctionAnswer(b'{"batchItemFailures": [{"itemIdentifier": ""}]}'),
         alert(1),
         report_batch_item_failures=False,
     )
@@ -558,7 +562,7 @@ def test_the_event_has_the_fields_that_lambda_gives_a_kinesis_record() -> None:
 
 def test_what_is_given_up_is_an_invocation_record_under_the_documented_name() -> None:
     made = world(
-        lambda _batch: Answer(b"", error="Unhandled", request_id="r-1"),
+        lambda _batch: FunctionAnswer(b"", error="Unhandled", request_id="r-1"),
         alert(1),
         maximum_retry_attempts=1,
     )
@@ -595,7 +599,7 @@ def test_what_is_given_up_is_an_invocation_record_under_the_documented_name() ->
 
 
 def test_a_blocked_shard_does_not_hold_up_another() -> None:
-    blocked = world(lambda _batch: Answer(b"", error="Unhandled"), alert(1))
+    blocked = world(lambda _batch: FunctionAnswer(b"", error="Unhandled"), alert(1))
     free = world(ok, *map(alert, range(20)))
     first, second = blocked.poller(), free.poller()
     for _ in range(50):

@@ -24,8 +24,8 @@ from cardwatch.local.firehose.delivery import (
     INVOCATION_RECORDS,
     BufferingHints,
     Delivery,
+    DeliveryPositions,
     InvocationError,
-    Positions,
     Range,
     UnreachableError,
 )
@@ -70,7 +70,7 @@ class World:
     made: str = "first"
     records: dict[str, list[StreamRecord]] = field(default_factory=lambda: {s: [] for s in SHARDS})
     objects: dict[str, bytes] = field(default_factory=dict)
-    kept: Positions = field(default_factory=Positions)
+    kept: DeliveryPositions = field(default_factory=DeliveryPositions)
     ledger: list[tuple[str, str]] = field(default_factory=list)
     rows: list[bytes] = field(default_factory=list)
     bad: list[tuple[str, str]] = field(default_factory=list)
@@ -232,10 +232,10 @@ class FakeLoader:
 class FakePositions:
     world: World
 
-    def read(self) -> Positions:
+    def read(self) -> DeliveryPositions:
         return self.world.kept
 
-    def write(self, positions: Positions) -> None:
+    def write(self, positions: DeliveryPositions) -> None:
         fault = next(self.world.faults, "none")
         with Fault(fault if "crash" in fault else "none", UnreachableError):
             self.world.kept = positions
@@ -449,7 +449,7 @@ def test_an_object_that_is_about_to_be_written_again_is_not_loaded_before() -> N
 
 def test_a_begun_range_that_the_stream_no_longer_holds_stops_nothing() -> None:
     world = World(hints=BufferingHints(seconds=1, size=10**6))
-    world.kept = Positions(
+    world.kept = DeliveryPositions(
         stream="first", begun={"shard-0": Range(first="1", last="3", name="2026/11/21/07/x.gz")}
     )
     world.sequence = 2
@@ -608,9 +608,9 @@ def test_a_flush_completes_only_when_all_that_was_on_the_stream_is_loaded() -> N
 
 
 def test_positions_survive_on_disk(tmp_path: Path) -> None:
-    file = PositionFile(tmp_path / "positions" / "delivery.json", Positions, durable=True)
-    assert file.read() == Positions()
-    positions = Positions(stream="first", delivered={"shard-0": "7"})
+    file = PositionFile(tmp_path / "positions" / "delivery.json", DeliveryPositions, durable=True)
+    assert file.read() == DeliveryPositions()
+    positions = DeliveryPositions(stream="first", delivered={"shard-0": "7"})
     file.write(positions)
     assert file.read() == positions
     assert [path.name for path in (tmp_path / "positions").iterdir()] == ["delivery.json"]
@@ -622,7 +622,7 @@ def test_a_damaged_position_file_is_one_message_that_names_it_and_the_remedy(
     path = tmp_path / "delivery.json"
     path.write_text('{"stream": ')
     with pytest.raises(ValueError, match=r"delivery\.json is damaged: delete it"):
-        PositionFile(path, Positions).read()
+        PositionFile(path, DeliveryPositions).read()
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def root(tmp_path: Path) -> Path:
 
 def run(
     root: Path, name: str, code: str, event: object = None, **variables: str
-) -> tuple[invoke.Invocation, Any, str]:
+) -> tuple[invoke.Invoked, Any, str]:
     """Invoke a function with this handler; gives also the answer and the log."""
     function = invoke.find(invoke.functions(root, SETTINGS), name)
     artifact = root / deploy.BUILT / function.path

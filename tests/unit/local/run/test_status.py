@@ -8,15 +8,15 @@ from pathlib import Path
 from rich.console import Console
 
 from cardwatch.local.run.status import (
-    Counts,
     LatestPage,
+    RunCounts,
     Status,
     Tally,
     mark_stopped,
     read_status,
     write_status,
 )
-from cardwatch.local.run.view import View, final_table, line, render, render_plain
+from cardwatch.local.run.view import RunView, final_table, line, render, render_plain
 from cardwatch.local.witness.receipts import (
     AlertSeen,
     PageReceived,
@@ -103,7 +103,7 @@ OTHER = Status(
     doing="stopping everything",
     updated_at=NOW.isoformat(),
     uptime_seconds=43.0,
-    counts=Counts(
+    counts=RunCounts(
         payments=1,
         payments_per_second=0.1,
         stolen_payments=2,
@@ -139,7 +139,7 @@ def variants() -> Iterator[tuple[str, Status]]:
     """Give the status with one thing changed, and what that is."""
     for field in fields(Status):
         if field.name == "counts":
-            for count in fields(Counts):
+            for count in fields(RunCounts):
                 changed = {count.name: getattr(OTHER.counts, count.name)}
                 counts = replace(status().counts, **changed)
                 yield count.name, replace(status(), counts=counts)
@@ -171,7 +171,7 @@ def test_the_status_command_shows_whatever_changes(tmp_path: Path) -> None:
 
 def test_without_a_terminal_there_are_plain_lines_and_no_flood() -> None:
     out = io.StringIO()
-    view = View(Console(file=out, force_terminal=False, width=200))
+    view = RunView(Console(file=out, force_terminal=False, width=200))
     for _ in range(10):
         view.show(status())
     view.end(status())

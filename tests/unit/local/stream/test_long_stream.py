@@ -16,11 +16,10 @@ import pytest
 from tests.emulated_kinesis import STREAM, EmulatedKinesis
 from tests.fakes import FakeClock
 
-from cardwatch.local.eventsource.ends import Positions as SourcePositions
-from cardwatch.local.eventsource.ends import ShardPositions
-from cardwatch.local.eventsource.poller import Answer, MappingParameters, ShardPoller
+from cardwatch.local.eventsource.ends import ShardPositions, SourcePositions
+from cardwatch.local.eventsource.poller import FunctionAnswer, MappingParameters, ShardPoller
 from cardwatch.local.eventsource.program import EventSource
-from cardwatch.local.firehose.delivery import BufferingHints, Delivery, Positions
+from cardwatch.local.firehose.delivery import BufferingHints, Delivery, DeliveryPositions
 from cardwatch.local.firehose.ends import StreamSource
 from cardwatch.local.stream.positions import PositionFile
 from cardwatch.local.stream.shard import ShardCursor, Stream
@@ -37,10 +36,10 @@ Turn = Callable[[], None]
 
 def event_source(kinesis: EmulatedKinesis, seen: Seen, folder: Path) -> Turn:
     class Notifier:
-        def invoke(self, event: bytes) -> Answer:
+        def invoke(self, event: bytes) -> FunctionAnswer:
             for record in json.loads(event)["Records"]:
                 seen.append(base64.b64decode(record["kinesis"]["data"]).decode())
-            return Answer(b"")
+            return FunctionAnswer(b"")
 
     parameters = MappingParameters("u", "arn", "f", "r", "us-east-1")
     file = PositionFile(folder / "event-source.json", SourcePositions)
@@ -79,7 +78,7 @@ class Ends:
 
     seen: Seen
     arn: str = "f"
-    kept: Positions = field(default_factory=Positions)
+    kept: DeliveryPositions = field(default_factory=DeliveryPositions)
 
     def invoke(self, event: Mapping[str, Any]) -> object:
         for record in event["records"]:
@@ -99,10 +98,10 @@ class Ends:
         del prefix
         return []
 
-    def read(self) -> Positions:
+    def read(self) -> DeliveryPositions:
         return self.kept
 
-    def write(self, positions: Positions) -> None:
+    def write(self, positions: DeliveryPositions) -> None:
         self.kept = positions
 
 
