@@ -56,6 +56,7 @@ class PagedAlert(BaseModel):
     happened_at: EventTime
     detected_at: EventTime
     window_start: EventTime | None = None
+    """The rule's window, for rules that have one to tell of."""
     window_end: EventTime | None = None
     reason: str | None
     payment_ids: Annotated[
@@ -71,8 +72,13 @@ class PagedAlert(BaseModel):
 
     @property
     def ages_from(self) -> datetime:
-        """Say since when people could have been told: what was found late is not old by that."""
-        return self.happened_at if self.found_by == "stream" else self.detected_at
+        """Say since when people could have been told: what was found late is not old by that.
+
+        A rule over a window is breached at its end at the latest, its first payment long before.
+        """
+        if self.found_by != "stream":
+            return self.detected_at
+        return self.window_end or self.happened_at
 
     @classmethod
     def of(cls, event: Envelope) -> Self:
@@ -91,8 +97,6 @@ class PagedAlert(BaseModel):
                 country=_line(alert.country),
                 happened_at=event.event_date_origin,
                 detected_at=alert.detected_at,
-                window_start=alert.window_start,
-                window_end=alert.window_end,
                 reason=_line(alert.reason, MAX_REASON),
                 payment_ids=_lines((alert.payment_id,)),
                 account_id=_line(alert.account_id),

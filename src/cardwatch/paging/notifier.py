@@ -356,8 +356,9 @@ class Notifier:
                 run.paged += len(alerts)
                 run.pages_sent += 1
                 run.pages_repeated += sent.repeat
-                # What was found later by another path says nothing of how fast this one is.
-                live = [alert for alert in alerts if alert.found_by == "stream"]
+                # The promise is the urgent rules'; and what another path found later says nothing
+                # of how fast this one is.
+                live = [alert for alert in alerts if page.urgent and alert.found_by == "stream"]
                 run.latencies_ms += [_milliseconds(alert.happened_at, now) for alert in live]
                 return self._end(sent.written(), run)
             if (end := self._end_by_another(page)) is not None:
