@@ -107,7 +107,7 @@ def status(
 ) -> None:
     """Show what runs and what it has done.
 
-    The exit status is 0 while all is well.
+    The exit status is 0 while all is well: it runs, nothing is in trouble, nothing was given up.
     """
     from cardwatch.local.processes.run_folder import RunFolder
     from cardwatch.local.run.status import read_status, status_path
@@ -120,7 +120,8 @@ def status(
         msg = f"nothing has run here yet ({settings.var.resolve()}); start it with `cardwatch up`"
         raise CommandError(msg)
     typer.echo(json.dumps(facts, indent=2) if as_json else render_plain(facts))
-    if facts["state"] not in {"starting", "running", "finishing"} or facts.get("troubles"):
+    runs = facts["state"] in {"starting", "running", "finishing"}
+    if not runs or facts.get("troubles") or facts.get("given_up"):
         raise typer.Exit(1)
 
 

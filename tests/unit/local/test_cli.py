@@ -215,6 +215,18 @@ def test_status_fails_while_something_is_in_trouble(
     assert "Flink: gone" in capsys.readouterr().out
 
 
+def test_status_fails_once_something_was_given_up(
+    var: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running(var)
+    now = datetime.now(UTC).isoformat()
+    write_status(
+        status_path(var), Status("running", "", now, 12.0, given_up={"objects refused": 2})
+    )
+    assert main(["status"]) == 1
+    assert "objects refused 2" in capsys.readouterr().out
+
+
 def test_up_in_the_background_beside_a_run_says_so_and_leaves_its_log(
     var: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

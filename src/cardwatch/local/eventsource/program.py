@@ -106,9 +106,8 @@ class EventSource:
             if shard.shard_id not in self.pollers and not waiting:
                 self._start(shard.shard_id)
 
-    @property
-    def shard_ended(self) -> bool:
-        """Say whether a shard was read to its end that had not when this was asked last."""
+    def take_ended(self) -> bool:
+        """Say whether a shard was read to its end since this was asked last."""
         ended = {shard_id for shard_id, poller in self.pollers.items() if poller.finished}
         new, self._ended = ended - self._ended, ended
         return bool(new)
@@ -201,7 +200,7 @@ def run(settings: LocalSettings) -> None:
         signal.signal(number, lambda *_: source.stopping.set())
     discovered = -DISCOVERY_SECONDS
     while not source.stopping.is_set():
-        if source.shard_ended or time.monotonic() - discovered >= DISCOVERY_SECONDS:
+        if source.take_ended() or time.monotonic() - discovered >= DISCOVERY_SECONDS:
             # The next round tries again, which is all there is to do.
             with contextlib.suppress(StreamUnavailableError):
                 source.discover()

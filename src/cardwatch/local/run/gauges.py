@@ -39,7 +39,6 @@ class Gauges(threading.Thread):
         outputs: Callable[[], StackOutputs],
         job_health: Callable[[], FlinkHealth | None],
         why_job_failed: Callable[[str], str | None],
-        no_pages: Callable[[], int],
     ) -> None:
         """Read nothing before `started`; `why_job_failed` is asked with the job's id."""
         super().__init__(name="gauges", daemon=True)
@@ -57,7 +56,6 @@ class Gauges(threading.Thread):
         self._outputs = outputs
         self._job_health = job_health
         self._why_job_failed = why_job_failed
-        self._no_pages = no_pages
         self._given_up = GivenUp(settings.var)
         self._troubles: dict[str, str] = {}
         self._waiting: tuple[str, ...] = ()
@@ -150,8 +148,8 @@ class Gauges(threading.Thread):
     def read_given_up(self) -> Mapping[str, int]:
         """Give what the stand-ins gave up so far; what they wait for becomes a trouble."""
         self._waiting = self._given_up.read()
-        self.given_up = {**self._given_up.counts, "messages that are no page": self._no_pages()}
-        return self._given_up.counts
+        self.given_up = self._given_up.counts
+        return self.given_up
 
     def _read_memory(self) -> None:
         """Add up the proportional share of memory of every process of the run, this one too."""

@@ -106,7 +106,6 @@ class LocalStack:
             outputs=lambda: self.outputs,
             job_health=self.job_health,
             why_job_failed=self.cluster.exception,
-            no_pages=self._no_pages,
         )
         self._options = options
         self._receipts_file_bytes = receipts_file_bytes
@@ -388,6 +387,7 @@ class LocalStack:
     def _dropped(self) -> dict[str, int]:
         """Say what a long run has dropped so far to stay small."""
         counts = {
+            "messages that are no page": self._no_pages(),
             "receipts": self._receipts.dropped if self._receipts else 0,
             "records of the stream": ministack.dropped_records(self.settings),
             "bytes of logs": self._log_bytes_dropped + self.supervisor.log_bytes_dropped,

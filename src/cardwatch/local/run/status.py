@@ -87,7 +87,7 @@ class Status:
     memory_mb: int | None = None
     addresses: Mapping[str, str] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
-    """What was dropped, oldest first, so that an endless run stays small."""
+    """What was dropped: the oldest, so that an endless run stays small, and what is nothing."""
     given_up: Mapping[str, int] = field(default_factory=dict)
     """What the stand-ins gave up, in words, and how often."""
     troubles: tuple[str, ...] = ()

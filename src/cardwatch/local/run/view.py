@@ -102,7 +102,7 @@ def render(status: Status) -> RenderableType:
             addresses.add_row(Text(name, style=QUIET), Text(address))
         blocks += [Text(), addresses]
     if status.dropped:
-        blocks += [Text(), Text(f"oldest dropped: {_by_name(status.dropped)}", style=QUIET)]
+        blocks += [Text(), Text(f"dropped: {_by_name(status.dropped)}", style=QUIET)]
     if status.given_up:
         blocks += [Text(), Text(f"given up: {_by_name(status.given_up)}", style=BAD)]
     blocks += [Text(trouble, style=BAD) for trouble in status.troubles]
@@ -205,7 +205,7 @@ def render_plain(facts: Mapping[str, Any]) -> str:
         ("programs", _by_name(facts.get("programs") or {}) or "none"),
         ("restarts", _by_name({k: v for k, v in facts.get("restarts", {}).items() if v}) or "none"),
         ("given up", _by_name(facts.get("given_up") or {}) or "nothing"),
-        ("oldest dropped", _by_name(facts.get("dropped") or {}) or "nothing"),
+        ("dropped", _by_name(facts.get("dropped") or {}) or "nothing"),
         *facts.get("addresses", {}).items(),
         *(("TROUBLE", text) for text in facts.get("troubles", ())),
     ]

@@ -26,7 +26,6 @@ def test_nothing_is_read_before_the_start_and_the_gauges_can_be_stopped(tmp_path
         outputs=unasked,
         job_health=unasked,
         why_job_failed=unasked,
-        no_pages=unasked,
     )
     gauges.start()
     assert asked.wait(10)
