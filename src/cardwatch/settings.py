@@ -180,6 +180,32 @@ class WarehouseLoadSettings(Settings):
     ]
 
 
+class WarehouseRefreshSettings(Settings):
+    """Settings of the function that refreshes the warehouse (infra/warehouse.yaml)."""
+
+    warehouse_kind: Annotated[
+        Literal["cluster", "serverless"], Field(description="What the warehouse is.")
+    ]
+    warehouse_name: Annotated[
+        str, Field(min_length=1, description="Identifier of the cluster, or name of the workgroup.")
+    ]
+    database_name: Annotated[str, Field(min_length=1, description="Its database.")]
+    owner_secret: Annotated[
+        str, Field(min_length=1, description="Secrets Manager ARN of the user that owns it.")
+    ]
+    retention_days: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=400,
+            description="Days of events that the warehouse keeps; the delivery bucket keeps 400.",
+        ),
+    ]
+    sql_folder: Annotated[Path, Field(description="The warehouse's SQL in the artifact.")] = Path(
+        "warehouse"
+    )
+
+
 class LocalSettings(Settings):
     """Settings of the one-machine stack; every name has the prefix CARDWATCH_."""
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from datetime import date
 from typing import Any, cast
 
 import psycopg
@@ -14,7 +15,7 @@ from cardwatch.aws.redshift_data import RedshiftDatabase, RedshiftDataSession
 from cardwatch.aws.redshift_loads import COPY_COLUMNS, RedshiftLoads
 from cardwatch.local.redshift_dialect import SQL_FOLDER
 from cardwatch.local.warehouse import DELIVERED_COLUMNS, Warehouse
-from cardwatch.recovery.backfill import GROUP, BackfillReport, load_delivered
+from cardwatch.recovery.backfill import GROUP, BackfillReport, load_again, load_delivered
 from cardwatch.recovery.error_output import QUARANTINE
 from cardwatch.recovery.ports import LoadOutcome, StoredObject
 from cardwatch.warehouse.ports import WarehouseUnavailableError
@@ -164,6 +165,33 @@ def test_a_load_that_runs_again_loads_nothing_twice(redshift: Redshift) -> None:
     assert load(redshift) == BackfillReport()
     assert load(redshift, everything=False) == BackfillReport()
     assert redshift.events() == ["a", "b"]
+
+
+def test_what_retention_removed_is_loaded_once_more_when_its_day_is_asked_for(
+    redshift: Redshift,
+) -> None:
+    bucket = redshift.holds(one=pack("a"))
+    bucket.objects["events/2026/11/22/12/two.gz"] = pack("b")
+    assert load(redshift).loaded == 2
+    redshift.engine.connection.execute("DELETE FROM staging.events")
+    day = date(2026, 11, 21)
+    assert load_again(bucket, redshift.loads, [day], dry_run=True).loaded == 1
+    assert redshift.ledger() == [("one.gz", 1), ("two.gz", 1)]
+    assert load_again(bucket, redshift.loads, [day]).loaded == 1
+    assert redshift.events() == ["a"]
+    assert redshift.ledger() == [("one.gz", 1), ("one.gz", 1), ("two.gz", 1)]
+    assert load(redshift) == BackfillReport()
+
+
+def test_the_local_warehouse_forgets_the_objects_of_a_day_alone(warehouse: Warehouse) -> None:
+    for day in (21, 22):
+        warehouse.load(f"events/2026/11/{day}/12/x.gz", "etag", pack("a"))
+    assert warehouse.forget("events/2026/11/21/") == 1
+    assert warehouse.forget("events/2026/11/2_/") == 0
+    assert warehouse.forget("events/2026/11/21/") == 0, "it is forgotten already"
+    for day, result in ((21, "loaded"), (22, "already_loaded")):
+        outcome = warehouse.load(f"events/2026/11/{day}/12/x.gz", "etag", pack("a"))
+        assert outcome.result == result
 
 
 def test_a_warehouse_that_comes_later_gets_all_that_was_delivered_before_it(

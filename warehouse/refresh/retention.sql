@@ -1,14 +1,14 @@
 -- Question: which rows are of a time that is kept no longer?
 -- Reads: what it writes
--- Writes: staging.events, staging.loaded_objects, staging.staged_minutes
+-- Writes: staging.events, staging.staged_minutes
 -- Writes: typed.payment_event, typed.heartbeat
 -- Writes: typed.payment_alert, typed.payment_alert_summary, typed.rule_alert, typed.page_event
 -- Writes: facts.page_alerts, facts.stolen_payments, facts.spend_minutes, facts.event_minutes
 -- Writes: refresh.loads
 --
--- By event time, up to a full minute. Typed reference data (typed.card_status) stays:
--- a card that was reported years ago is stolen today. What goes from here is in the bucket still;
--- its objects go from the ledger of loads, so that a backfill can load them again.
+-- By event time, up to a full minute. Typed reference data (typed.card_status) stays: a card that
+-- was reported years ago is stolen today. What goes from here is in the bucket still, and its
+-- objects stay in the ledger of loads; `cardwatch backfill --again` loads them once more.
 
 DELETE FROM facts.page_alerts
 WHERE happened_at < :before;
@@ -45,9 +45,6 @@ WHERE event_date_origin < :before;
 
 DELETE FROM staging.staged_minutes
 WHERE minute < :before;
-
-DELETE FROM staging.loaded_objects
-WHERE loaded_at < :before;
 
 DELETE FROM refresh.loads
 WHERE loaded_at < DATEADD(HOUR, -1, :before);

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cardwatch.recovery.ports import LoadOutcome, StoredObject, WritableObjects
+from cardwatch.recovery.ports import FORGOTTEN, LoadOutcome, StoredObject, WritableObjects
 from cardwatch.warehouse.ports import (
     StatementFailedError,
     WarehouseSession,
@@ -54,6 +54,22 @@ class RedshiftLoads:
             f"SELECT object_key, object_etag FROM staging.bad_objects {where}"
         )
         return {(str(key), str(etag)) for key, etag in rows}
+
+    def forget(self, prefix: str) -> int:
+        """Have the objects with this prefix loaded again, and give how many there were."""
+        # LEFT and not LIKE, for which an underscore would be any letter.
+        where = (
+            f"WHERE LEFT(object_key, {len(prefix)}) = {quoted(prefix)} "
+            f"AND object_etag <> {quoted(FORGOTTEN)}"
+        )
+        [(count,)] = self._query(f"SELECT COUNT(*) FROM staging.loaded_objects {where}")  # noqa: S608
+        update = f"UPDATE staging.loaded_objects SET object_etag = {quoted(FORGOTTEN)} {where}"  # noqa: S608
+        try:
+            self._session.run([update])
+        except StatementFailedError as error:
+            msg = f"the load ledger keeps what begins with {prefix}: {error}"
+            raise WarehouseUnavailableError(msg) from None
+        return int(count)
 
     def newest_object(self) -> str | None:
         """Give the last key that was loaded or kept aside; None in an empty warehouse."""

@@ -1,6 +1,7 @@
 """Wires what the command line recovers with: redrive and backfill."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from datetime import date
 from typing import Final
 
 from cardwatch.aws.clients import AwsClients
@@ -12,9 +13,9 @@ from cardwatch.aws.redshift_data import RedshiftDataSession
 from cardwatch.aws.redshift_loads import RedshiftLoads
 from cardwatch.clock import SystemClock
 from cardwatch.ports import Clock
-from cardwatch.recovery.backfill import BackfillReport, load_delivered
+from cardwatch.recovery.backfill import BackfillReport, load_again
 from cardwatch.recovery.error_output import ErrorOutput
-from cardwatch.recovery.ports import Loader
+from cardwatch.recovery.ports import ForgettingLoader
 from cardwatch.recovery.redrive import RedriveReport, redrive
 
 LOAD_SECONDS: Final = 600.0
@@ -39,15 +40,17 @@ def build_redrive(
 def build_load(
     *,
     delivery_bucket: str,
-    warehouse: Loader,
+    warehouse: ForgettingLoader,
     progress: Callable[[str], None],
+    again: Collection[date] = (),
     clients: AwsClients | None = None,
 ) -> Callable[[bool], BackfillReport]:
-    """Give the load of what a warehouse has not got; its argument says whether it is a dry run."""
+    """Give the load of what a warehouse has not got; its argument says whether it is a dry run.
+
+    What was delivered on the days `again` (UTC) is loaded whether it was before or not.
+    """
     objects = S3DeliveredObjects((clients or AwsClients()).s3(), delivery_bucket)
-    return lambda dry_run: load_delivered(
-        objects, warehouse, everything=True, dry_run=dry_run, progress=progress
-    )
+    return lambda dry_run: load_again(objects, warehouse, again, dry_run=dry_run, progress=progress)
 
 
 def build_quarantine_redrive(
@@ -69,7 +72,7 @@ def build_quarantine_redrive(
 
 def build_redshift_loads(
     deployed: DeployedWarehouse, clients: AwsClients, clock: Clock | None = None
-) -> Loader:
+) -> ForgettingLoader:
     """Give the deployed warehouse as its loader sees it."""
     session = RedshiftDataSession(
         clients.redshift_data(),

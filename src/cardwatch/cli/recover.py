@@ -4,6 +4,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -14,7 +15,7 @@ from cardwatch.settings import LocalSettings
 if TYPE_CHECKING:
     from cardwatch.aws.clients import AwsClients
     from cardwatch.recovery.backfill import BackfillReport
-    from cardwatch.recovery.ports import Loader
+    from cardwatch.recovery.ports import ForgettingLoader
     from cardwatch.recovery.redrive import RedriveReport
 
 DryRunOption = Annotated[
@@ -38,7 +39,7 @@ class Deployment:
     stream_name: str
     dead_letter_bucket: str
     delivery_bucket: str
-    warehouse: "Callable[[], AbstractContextManager[Loader]]"
+    warehouse: "Callable[[], AbstractContextManager[ForgettingLoader]]"
     """Its warehouse, as far as there is one; raises what says that there is none."""
 
 
@@ -59,7 +60,7 @@ def _on_aws(stack: str) -> Deployment:
     outputs = read_deployed_outputs(clients, stack)
 
     @contextmanager
-    def warehouse() -> "Iterator[Loader]":
+    def warehouse() -> "Iterator[ForgettingLoader]":
         yield build_redshift_loads(read_deployed_warehouse(clients, stack), clients)
 
     return Deployment(
@@ -80,7 +81,7 @@ def _on_this_machine() -> Deployment:
     outputs = read_outputs(settings)
 
     @contextmanager
-    def warehouse() -> "Iterator[Loader]":
+    def warehouse() -> "Iterator[ForgettingLoader]":
         opened = Warehouse(WarehouseServer(settings.var / "postgres"))
         try:
             yield opened
@@ -124,6 +125,7 @@ def redrive(*, dry_run: DryRunOption = False, stack: StackOption = None) -> None
     epilog=examples(
         "cardwatch backfill --dry-run",
         "cardwatch backfill --stack cardwatch --only objects",
+        "cardwatch backfill --only objects --again 2026-08-01 --again 2026-08-02",
         "cardwatch backfill --stack cardwatch",
     )
 )
@@ -135,11 +137,21 @@ def backfill(
         Literal["objects", "quarantine"] | None,
         typer.Option("--only", help="Do one of the two.", show_default="both"),
     ] = None,
+    again: Annotated[
+        list[datetime] | None,
+        typer.Option(
+            "--again",
+            formats=["%Y-%m-%d"],
+            help="A day (UTC) whose objects are loaded once more, after retention removed their "
+            "rows. Raise the retention first; may be given several times.",
+        ),
+    ] = None,
 ) -> None:
     """Load what the warehouse has not got, send what was quarantined.
 
-    Each object is loaded once, however often this runs. What is valid now is sent: deploy a
-    fix first, or its records come back. The exit status is 1 when some of it must stay.
+    Each object is loaded once, however often this runs, but for --again. What is valid now is
+    sent: deploy a fix first, or its records come back. The exit status is 1 when some of it must
+    stay.
     """
     from cardwatch.bootstrap.recovery import build_load, build_quarantine_redrive
 
@@ -153,7 +165,11 @@ def backfill(
     if only != "quarantine":
         with found.warehouse() as warehouse:
             load = build_load(
-                delivery_bucket=bucket, warehouse=warehouse, progress=progress, clients=clients
+                delivery_bucket=bucket,
+                warehouse=warehouse,
+                progress=progress,
+                again=[day.date() for day in again or ()],
+                clients=clients,
             )
             complete = _show_loaded(load(dry_run), dry_run=dry_run)
     if only != "objects":

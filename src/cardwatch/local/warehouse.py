@@ -31,7 +31,7 @@ from cardwatch.local.redshift_dialect import (
     postgres_statements,
     to_postgres,
 )
-from cardwatch.recovery.ports import LoadOutcome, StoredObject
+from cardwatch.recovery.ports import FORGOTTEN, LoadOutcome, StoredObject
 from cardwatch.warehouse.ports import StatementFailedError, WarehouseUnavailableError
 from cardwatch.warehouse.refresh import BATCH_ROWS, Refresh
 from cardwatch.warehouse.sql import read_refresh_sql
@@ -245,6 +245,15 @@ class Warehouse:
             else self.load(item.key, item.etag, body)
             for item in objects
         ]
+
+    def forget(self, prefix: str) -> int:
+        """Have the objects with this prefix loaded again, and give how many there were."""
+        with self._transaction() as connection:
+            return connection.execute(
+                "UPDATE staging.loaded_objects SET object_etag = %(forgotten)s"
+                " WHERE starts_with(object_key, %(prefix)s) AND object_etag <> %(forgotten)s",
+                {"prefix": prefix, "forgotten": FORGOTTEN},
+            ).rowcount
 
     def known_objects(self, after: str = "") -> set[tuple[str, str]]:
         """Give key and etag of the objects loaded or kept aside whose keys come after that one."""

@@ -7,13 +7,13 @@ load that broke off, ran twice or came late changes nothing but the time.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from cardwatch.recovery.error_output import EVENTS
-from cardwatch.recovery.ports import DeliveredObjects, Loader
+from cardwatch.recovery.ports import DeliveredObjects, ForgettingLoader, Loader
 
 DELIVERED: Final = f"{EVENTS}2"
 """The prefix of all that is to be loaded. The 2 is a year's: what waits for a person is under
@@ -90,6 +90,32 @@ def load_delivered(
                     report.bad[item.key] = outcome.error
                 case "gone":
                     report.problems.append(f"{item.key} went from the bucket before it was loaded")
+    return report
+
+
+def load_again(
+    bucket: DeliveredObjects,
+    warehouse: ForgettingLoader,
+    days: Collection[date],
+    *,
+    dry_run: bool = False,
+    progress: Progress = lambda _: None,
+) -> BackfillReport:
+    """Load what was delivered on those days (UTC) once more, and all that the ledger does not know.
+
+    For rows that retention removed. A run that broke off is ended by `load_delivered`. Raises as
+    that does.
+    """
+    prefixes = [f"{EVENTS}{day:%Y/%m/%d}/" for day in days]
+    if not dry_run:
+        for prefix in prefixes:
+            warehouse.forget(prefix)
+        return load_delivered(bucket, warehouse, everything=True, progress=progress)
+    report = load_delivered(bucket, warehouse, everything=True, dry_run=True)
+    known = warehouse.known_objects()
+    again = [i for prefix in prefixes for i in bucket.list(prefix) if (i.key, i.etag) in known]
+    report.objects += len(again)
+    report.loaded += len(again)
     return report
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from cardwatch.ports import DeadLetters
 
@@ -63,6 +63,10 @@ class StoredObject:
     """Without quotes."""
 
 
+FORGOTTEN: Final = "forgotten"
+"""What the ledger has in the place of an object's etag when the object is to be loaded again."""
+
+
 class Loader(Protocol):
     """The warehouse as whoever loads it sees it; methods raise WarehouseUnavailableError."""
 
@@ -114,4 +118,12 @@ class WritableObjects(DeliveredObjects, Protocol):
 
     def put(self, key: str, body: bytes) -> str:
         """Store an object and give its etag without quotes."""
+        ...
+
+
+class ForgettingLoader(Loader, Protocol):
+    """One that can be made to load again; it raises WarehouseUnavailableError."""
+
+    def forget(self, prefix: str) -> int:
+        """Have the objects with this prefix loaded again, and give how many there were."""
         ...
