@@ -41,7 +41,7 @@ from cardwatch.settings import (
 from cardwatch.simulation.control import Handover
 from cardwatch.simulation.events import TICKS_PER_SECOND, EventGenerator
 from cardwatch.simulation.faults import NAMES, UnknownFaultError, parse_fault_profile
-from cardwatch.simulation.loop import Invocation
+from cardwatch.simulation.loop import SimulatorInvocation
 from cardwatch.webhook import PATIENCE_SECONDS
 
 SETTINGS: dict[str, type[Settings]] = {
@@ -437,7 +437,7 @@ def test_on_aws_the_simulator_is_told_the_minute_it_was_meant_for() -> None:
     told = json.loads(target(everything())["Input"])
     # https://docs.aws.amazon.com/scheduler: context attributes
     assert told == {"time": "<aws.scheduler.scheduled-time>"}
-    meant = Invocation.from_event({"time": "2026-11-21T12:00:00Z"}, holder="h", seconds=1)
+    meant = SimulatorInvocation.from_event({"time": "2026-11-21T12:00:00Z"}, holder="h", seconds=1)
     assert Handover(meant.generation, "h", 0).generation == NOON.timestamp() * 1000
     # The emulator would pass the placeholder on as it is; its own event has `time`.
     assert "Input" not in target(one_machine())

@@ -20,7 +20,7 @@ from cardwatch.ports import Clock
 from cardwatch.settings import SettingsError, SimulatorSettings
 from cardwatch.simulation.events import EventGenerator
 from cardwatch.simulation.faults import UnknownFaultError, fault_profile, parse_fault_profile
-from cardwatch.simulation.loop import Invocation, SimulatorLoop
+from cardwatch.simulation.loop import SimulatorInvocation, SimulatorLoop
 from cardwatch.simulation.telemetry import report
 
 ENDS_EARLY_SECONDS: Final = 30.0
@@ -69,7 +69,7 @@ def build_simulator(
     def simulate(event: Mapping[str, Any], remaining_seconds: float) -> dict[str, Any]:
         seconds = remaining_seconds - ENDS_EARLY_SECONDS
         loop = SimulatorLoop(
-            Invocation.from_event(event, holder=uuid4().hex, seconds=seconds),
+            SimulatorInvocation.from_event(event, holder=uuid4().hex, seconds=seconds),
             generator=generator,
             stream=stream,
             control=control,

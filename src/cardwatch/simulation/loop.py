@@ -97,7 +97,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Invocation:
+class SimulatorInvocation:
     """One call of the simulator."""
 
     generation: int
@@ -134,7 +134,7 @@ class SimulatorLoop:
 
     def __init__(
         self,
-        invocation: Invocation,
+        invocation: SimulatorInvocation,
         *,
         generator: EventGenerator,
         stream: EventStream,

@@ -18,10 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.paying_cards import CARDS, FIRST, START, make_cards
 
-from cardwatch.ports import NotKeptError, PutOutcome, StreamEntry, UndeliveredEntry
+from cardwatch.ports import (
+    NotKeptError,
+    PutOutcome,
+    StreamEntry,
+    StreamUnavailableError,
+    UndeliveredEntry,
+)
 from cardwatch.simulation.control import Control, ControlUnavailableError, Handover
 from cardwatch.simulation.events import EventGenerator
-from cardwatch.simulation.loop import Counts, End, Invocation, SimulatorLoop
+from cardwatch.simulation.loop import Counts, End, SimulatorInvocation, SimulatorLoop
 
 RUNS_FOR = 150.0
 GENERATOR = EventGenerator(CARDS, seed=7)
@@ -76,7 +82,7 @@ class World:
 
         def start() -> Generator[float, None, End]:
             loop = SimulatorLoop(
-                Invocation(round(generation.timestamp() * 1000), name, runs_for, full),
+                SimulatorInvocation(round(generation.timestamp() * 1000), name, runs_for, full),
                 generator=self.generator,
                 stream=side,
                 control=side,
@@ -535,29 +541,31 @@ class Unkept(Side):
         raise NotKeptError(msg)
 
 
-class Broken(Side):
-    """A stream whose client fails in a way nobody thought of."""
+class Gone(Side):
+    """A stream that is not there: it takes nothing and says nothing of itself."""
 
     def put(self, entries: Sequence[StreamEntry]) -> PutOutcome:
-        raise RuntimeError(len(entries))
+        lost = tuple(UndeliveredEntry(entry, "ResourceNotFoundException") for entry in entries)
+        return PutOutcome(0, 0, lost)
 
     def keep(self, source: str, records: Sequence[bytes], *, reason: str) -> str:
-        assert (source, reason) == ("simulator", "RuntimeError")
+        assert (source, reason) == ("simulator", "ResourceNotFoundException")
         self.world.dead += records
         return "dead-letters/simulator/1"
 
     def shard_hash_keys(self) -> Sequence[str]:
-        raise RuntimeError
+        msg = "the shards of events cannot be listed (ResourceNotFoundException)"
+        raise StreamUnavailableError(msg)
 
 
-@pytest.mark.parametrize("side", [Unkept, Broken])
+@pytest.mark.parametrize("side", [Unkept, Gone])
 def test_no_failure_of_the_stream_or_the_dead_letters_ends_the_loop(
     side: type[Side], caplog: pytest.LogCaptureFixture
 ) -> None:
     world = World(stream_fails=[(0.0, 1000.0)])
     ports = side(world, "a", 0.0)
     loop = SimulatorLoop(
-        Invocation(round(START.timestamp() * 1000), "a", 20.0),
+        SimulatorInvocation(round(START.timestamp() * 1000), "a", 20.0),
         generator=GENERATOR,
         stream=ports,
         control=ports,
@@ -588,8 +596,8 @@ def test_no_failure_of_the_stream_or_the_dead_letters_ends_the_loop(
 def test_an_invocation_is_known_by_the_time_it_was_scheduled_for(
     event: dict[str, Any], generation: int, *, full: bool
 ) -> None:
-    invocation = Invocation.from_event(event, holder="h", seconds=9)
-    assert invocation == Invocation(generation, "h", 9, full)
+    invocation = SimulatorInvocation.from_event(event, holder="h", seconds=9)
+    assert invocation == SimulatorInvocation(generation, "h", 9, full)
 
 
 @pytest.mark.parametrize(
@@ -605,11 +613,11 @@ def test_an_invocation_is_known_by_the_time_it_was_scheduled_for(
 )
 def test_an_event_without_a_usable_time_is_refused(event: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="needs time"):
-        Invocation.from_event(event, holder="h", seconds=9)
+        SimulatorInvocation.from_event(event, holder="h", seconds=9)
 
 
 def test_an_unknown_wish_for_the_registry_is_refused() -> None:
     with pytest.raises(ValueError, match="registry"):
-        Invocation.from_event(
+        SimulatorInvocation.from_event(
             {"time": datetime.now(UTC).isoformat(), "registry": "half"}, holder="h", seconds=9
         )
