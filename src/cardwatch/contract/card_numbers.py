@@ -56,6 +56,7 @@ _IS_NONE: Final = re.compile(
     r"|(?<![^\s(:])\+[0-9](?:[ ().-]{0,2}[0-9]){12,14}(?![ ().-]{0,2}[0-9])",
     re.ASCII,
 )
+_DIGITS: Final = re.compile(r"[0-9]+")
 _LETTERS_BEFORE: Final = re.compile(r"[A-Za-z]+\Z")
 _LETTERS_BEHIND: Final = re.compile(r"[A-Za-z]+")
 _NOT_HEX: Final = re.compile(r"[G-Zg-z]")
@@ -117,8 +118,13 @@ def _found(text: str) -> Iterator[tuple[int, int]]:
     """Give where card numbers begin and end; they may overlap."""
     if len(text) < MIN_DIGITS or (text.isascii() and not _PERHAPS.search(text)):
         return
-    # As long as before, so that places stay: what is no card number becomes letters.
-    text = _IS_NONE.sub(lambda none: "a" * len(none.group()), text)
+    # Few texts get past the first look; the second costs more.
+    if next(_candidates(text), None) is not None:
+        # As long as before, so that places stay: what is no card number becomes letters.
+        yield from _candidates(_IS_NONE.sub(lambda none: "a" * len(none.group()), text))
+
+
+def _candidates(text: str) -> Iterator[tuple[int, int]]:
     runs = list(_runs(text))
     for index, first in enumerate(runs):
         digits = ""
@@ -147,6 +153,9 @@ def _within_id(text: str, first: _Run, last: _Run) -> bool:
 
 
 def _runs(text: str) -> Iterator[_Run]:
+    if text.isascii():
+        yield from (_Run(*found.span(), found.group()) for found in _DIGITS.finditer(text))
+        return
     start = 0
     digits: list[str] = []
     script = 0
