@@ -692,6 +692,7 @@ def test_the_outputs_are_what_the_programs_of_one_machine_read(template: Templat
         "FlinkApplication",
         "KeptByDelete",
         "SlackNextStep",
+        "TokenKeySecret",
         "WarehouseAdminSecret",
         "WarehouseDatabase",
         "WarehouseEndpoint",
