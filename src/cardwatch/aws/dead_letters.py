@@ -38,7 +38,6 @@ class S3DeadLetters:
     """
 
     def __init__(self, client: "S3Client", bucket: str, clock: Clock) -> None:
-        """Use a bucket."""
         self._client = client
         self._bucket = bucket
         self._clock = clock

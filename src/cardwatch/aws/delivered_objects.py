@@ -15,7 +15,6 @@ class S3DeliveredObjects:
     """The objects of one bucket; every method raises BucketUnavailableError."""
 
     def __init__(self, client: "S3Client", bucket: str) -> None:
-        """Use a bucket."""
         self._client = client
         self._bucket = bucket
 

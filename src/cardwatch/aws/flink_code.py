@@ -16,7 +16,6 @@ class S3CodeStore:
     """A CodeStore in Amazon S3; encryption is the bucket's own."""
 
     def __init__(self, client: "S3Client") -> None:
-        """Use a client."""
         self._client = client
 
     def put(self, bucket: str, key: str, archive: Path) -> None:

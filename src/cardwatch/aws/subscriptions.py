@@ -16,7 +16,6 @@ class SnsSubscriptions:
     """Lists them; one that nobody has confirmed has a word in place of its ARN."""
 
     def __init__(self, client: "SNSClient", topic_arn: str) -> None:
-        """Use one topic."""
         self._client = client
         self._topic_arn = topic_arn
 

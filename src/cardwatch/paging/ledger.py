@@ -25,7 +25,6 @@ class Ledger:
     """Reads and writes records instead of items."""
 
     def __init__(self, store: PageLedger) -> None:
-        """Use a ledger."""
         self._store = store
 
     def known(self, alert_ids: Collection[str]) -> Known:

@@ -90,7 +90,6 @@ class Notifier:
         clock: Clock,
         policy: Policy,
     ) -> None:
-        """Work with these ports by this policy."""
         self._ledger = Ledger(ledger)
         self._pager = pager
         self._stream = stream

@@ -33,7 +33,6 @@ class WebhookBusyError(Exception):
     """Slack takes no message at the moment; `retry_after` says for how many seconds."""
 
     def __init__(self, retry_after: float) -> None:
-        """Take the seconds."""
         super().__init__(f"Slack asks to wait {retry_after:g} s")
         self.retry_after = retry_after
 
