@@ -2,9 +2,9 @@
 
 The columns come from the table's declared schema. What `json.ignore-parse-errors` makes of a bad
 record is part of the job's behaviour, so it is reproduced: a record that is no JSON is gone, a
-field that cannot be read is NULL, and so on, down to the encodings that Flink's parser guesses and
-the days that a month does not have. tests/adapters/test_flink_json.py feeds the same bytes to Flink
-and to this module and compares.
+field that cannot be read is NULL, and so on, down to the encodings that Flink's parser guesses.
+Every column is text, or a row of such: numbers and times are read by the job's SQL.
+tests/adapters/test_flink_json.py feeds the same bytes to Flink and to this module and compares.
 
 Known differences, none of which a detection can see: names of more than 50,000 characters and
 nesting deeper than about 900 (Flink's limits are 50,000 and 1,000), and the last digit of a number
@@ -15,34 +15,13 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Context, Decimal
+from decimal import Decimal
 from typing import Any, Final, NoReturn
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Text:
     """STRING."""
-
-
-@dataclass(frozen=True)
-class Instant:
-    """TIMESTAMP_LTZ."""
-
-
-@dataclass(frozen=True)
-class WholeNumber:
-    """BIGINT."""
-
-
-@dataclass(frozen=True)
-class Number:
-    """DECIMAL(precision, scale)."""
-
-    precision: int
-    scale: int
 
 
 @dataclass(frozen=True)
@@ -52,30 +31,20 @@ class Fields:
     columns: tuple[tuple[str, "Kind"], ...]
 
 
-Kind = Text | Instant | WholeNumber | Number | Fields
+Kind = Text | Fields
 
 
 class Decoder:
-    """Turns a record's bytes into rows; makes what the caller needs out of rows and instants."""
+    """Turns a record's bytes into rows."""
 
     def __init__(
-        self,
-        columns: Fields,
-        *,
-        row: Callable[..., Any] = lambda *values: values,
-        instant: Callable[[int, int], Any] = lambda seconds, nanos: (seconds, nanos),
+        self, columns: Fields, *, row: Callable[..., Any] = lambda *values: values
     ) -> None:
-        """Decode `columns`; `instant` gets epoch seconds and nanoseconds."""
+        """Decode `columns` into what `row` makes of their values."""
         self._read = self._reader(columns)
         self._row = row
-        self._instant = instant
-        # Flink keeps fractions exact only where a column asks for it.
-        exact = _has_number(columns)
         self._json = json.JSONDecoder(
-            parse_int=_whole,
-            parse_float=_exact_fraction if exact else _fraction,
-            parse_constant=_refuse,
-            strict=False,
+            parse_int=_whole, parse_float=_fraction, parse_constant=_refuse, strict=False
         )
 
     def decode(self, data: bytes) -> list[Any]:
@@ -95,12 +64,6 @@ class Decoder:
         match kind:
             case Text():
                 return _text
-            case Instant():
-                return self._read_instant
-            case WholeNumber():
-                return _whole_number
-            case Number(precision, scale):
-                return lambda value: _decimal(value, precision, scale)
             case Fields(columns):
                 readers = [(name, self._reader(inner)) for name, inner in columns]
 
@@ -112,25 +75,10 @@ class Decoder:
 
                 return read
 
-    def _read_instant(self, value: object) -> Any | None:  # noqa: ANN401  what `instant` makes
-        found = _instant(value) if type(value) is str else None
-        return None if found is None else self._instant(*found)
-
-
-def _has_number(kind: Kind) -> bool:
-    if isinstance(kind, Fields):
-        return any(_has_number(inner) for _, inner in kind.columns)
-    return isinstance(kind, Number)
-
 
 # Numbers, as they come out of the parser ----------------------------------------------------
 
 _MOST_DIGITS: Final = 1_000
-_LARGEST_EXPONENT: Final = 2**31 - 1
-_LONGEST: Final = 2**63 - 1
-_JAVA_BLANKS: Final = "".join(map(chr, range(33)))
-_WHOLE: Final = re.compile(r"[+-]?\d+")
-_DECIMAL: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,10})?")
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -148,102 +96,6 @@ def _fraction(text: str) -> float:
     if len(text) - 1 > _MOST_DIGITS and sum(map(text.count, "0123456789")) > _MOST_DIGITS:
         _refuse("a number this long")
     return float(text)
-
-
-def _exact_fraction(text: str) -> Decimal:
-    _fraction(text)
-    value = _java_decimal(text)
-    if value is None:
-        _refuse("a number this large")
-    return value.normalize(Context(prec=len(text))) if value else Decimal(0)
-
-
-def _java_decimal(text: str) -> Decimal | None:
-    """Read what Java's BigDecimal reads; None for anything else."""
-    if not _DECIMAL.fullmatch(text):
-        return None
-    value = Decimal(text)
-    exponent = value.as_tuple().exponent
-    fits = isinstance(exponent, int) and abs(exponent) <= _LARGEST_EXPONENT
-    return value if fits else None
-
-
-def _whole_number(value: object) -> int | None:
-    """Read a BIGINT: a fraction is cut off, one out of range is NULL."""
-    if type(value) is str:
-        digits = value.strip(_JAVA_BLANKS)
-        value = int(digits) if _WHOLE.fullmatch(digits) else None
-    if type(value) is int:
-        return value if -_LONGEST - 1 <= value <= _LONGEST else None
-    if type(value) is float:
-        return min(int(value), _LONGEST) if abs(value) <= _LONGEST else None
-    if type(value) is Decimal:
-        return int(value) if -_LONGEST - 1 <= value <= _LONGEST else None
-    return None
-
-
-def _decimal(value: object, precision: int, scale: int) -> Decimal | None:
-    """Read a DECIMAL(precision, scale): rounded half up, one too large is NULL."""
-    if type(value) is int:
-        value = Decimal(value)
-    elif type(value) is str:
-        value = _java_decimal(value)
-    if type(value) is not Decimal or value.adjusted() > precision:
-        return None
-    if value.adjusted() < -scale - 1:
-        return Decimal(0).scaleb(-scale)
-    digits = len(value.as_tuple().digits) + precision + scale + 2
-    rounded = value.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, Context(prec=digits))
-    return rounded if rounded.adjusted() < precision - scale else None
-
-
-# Times --------------------------------------------------------------------------------------
-
-_TIME: Final = re.compile(
-    r"([+-]?)([0-9]{4,10})-([0-9]{2})-([0-9]{2})"
-    r"T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{0,9}))?Z"
-)
-_MARKS: Final = "0000-00-00T00:00:00.000Z"
-_MARKS_AT: Final = (_MARKS[4], *_MARKS[7:20:3], _MARKS[23])
-_LAST_YEAR: Final = 999_999_999
-_PLAIN_YEAR: Final = 4
-_END_OF_DAY: Final = 24
-
-
-def _instant(text: str) -> tuple[int, int] | None:
-    """Read an ISO-8601 UTC time: epoch seconds and nanoseconds, or None."""
-    # The contract's own format; what fromisoformat takes beyond it is left to the pattern.
-    if len(text) == len(_MARKS) and (text[4], *text[7:20:3], text[23]) == _MARKS_AT:
-        try:
-            since = datetime.fromisoformat(text) - EPOCH
-        except ValueError:
-            pass
-        else:
-            return since.days * 86_400 + since.seconds, since.microseconds * 1_000
-    found = _TIME.fullmatch(text)
-    if found is None:
-        return None
-    sign, digits = found[1], found[2]
-    year = int(sign + digits)
-    month, day, hour, minute, second = (int(found[group]) for group in range(3, 8))
-    nanos = int((found[8] or "").ljust(9, "0"))
-    # From the fifth digit on a year has a sign; with four it has no plus, and zero has no minus.
-    signed_rightly = sign != ("+" if len(digits) == _PLAIN_YEAR else "") and (year or sign != "-")
-    in_range = (
-        abs(year) <= _LAST_YEAR
-        and 1 <= month <= 12  # noqa: PLR2004
-        and 1 <= day <= 31  # noqa: PLR2004
-        and max(minute, second) < 60  # noqa: PLR2004
-        and (hour < _END_OF_DAY or (hour == _END_OF_DAY and not (minute or second or nanos)))
-    )
-    if not (signed_rightly and in_range):
-        return None
-    # A day that the month does not have is its last day. The calendar repeats every 400 years.
-    alike = 2_000 + year % 400
-    first = (datetime(alike, month, 1, tzinfo=UTC) - EPOCH).days
-    following = (datetime(alike + month // 12, month % 12 + 1, 1, tzinfo=UTC) - EPOCH).days
-    days = min(first + day, following) - 1 + (year - alike) // 400 * 146_097
-    return ((days * 24 + hour) * 60 + minute) * 60 + second, nanos
 
 
 # Texts --------------------------------------------------------------------------------------

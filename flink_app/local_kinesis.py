@@ -22,19 +22,11 @@ from pyflink.datastream.state import (
     MapState,
     MapStateDescriptor,
 )
-from pyflink.table import StreamTableEnvironment, Table
-from pyflink.table.types import (
-    BigIntType,
-    DataType,
-    DecimalType,
-    LocalZonedTimestampType,
-    RowType,
-    VarCharType,
-    _from_java_data_type,
-)
+from pyflink.table import Schema, StreamTableEnvironment, Table
+from pyflink.table.types import DataType, RowType, VarCharType, _from_java_data_type
 
 from edges import EDGE_GROUP, Job, schema_of
-from local_json import Decoder, Fields, Instant, Kind, Number, Text, WholeNumber
+from local_json import Decoder, Fields, Kind, Text
 from local_stream import (
     ShardReader,
     Start,
@@ -48,6 +40,7 @@ from properties import Properties, PropertyError
 
 BUNDLE_MS: Final = 10
 """How long Flink collects rows before it hands them to Python, or takes them from there."""
+ARRIVED_AT: Final = "arrived_at"
 _ONE_KEY: Final = 0
 """All state is under one key: one reader, one writer."""
 
@@ -85,13 +78,15 @@ class LocalEdge:
         events = (
             job.tables.to_data_stream(job.tables.from_path("ticks"))
             .key_by(_one_key, key_type=Types.INT())
-            .process(reader, output_type=type_of(columns))
+            .process(reader, output_type=row_type(columns))
             .name("read stream")
             .uid("read-stream")
         )
         # One reader speaks for all shards, so that none of them can hold back the watermark.
         events.set_parallelism(1)
-        table = job.tables.from_data_stream(events, schema_of(job.tables, "events_schema"))
+        declared = Schema.new_builder().from_schema(schema_of(job.tables, "events_schema"))
+        schema = declared.column(ARRIVED_AT, "TIMESTAMP_LTZ(3)").build()
+        table = job.tables.from_data_stream(events, schema)
         job.tables.create_temporary_view("events", table)
 
     def write_outputs(self, job: Job, outputs: Table) -> None:
@@ -159,7 +154,7 @@ class PollStream(KeyedProcessFunction):  # type: ignore[misc]
         self._positions = runtime_context.get_map_state(
             MapStateDescriptor("positions", Types.STRING(), Types.STRING())
         )
-        self._decoder = Decoder(self._columns, row=Row, instant=FlinkInstant)
+        self._decoder = Decoder(self._columns, row=Row)
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> None:
         """Wake up: a restored job has its timer already, and the same moment is one timer."""
@@ -175,9 +170,10 @@ class PollStream(KeyedProcessFunction):  # type: ignore[misc]
                 self._address.client(), self._address, self._shards, positions, self._start
             )
         taken: dict[str, str] = {}
-        for shard, sequence_number, data in self._reader.poll():
+        for shard, sequence_number, arrived, data in self._reader.poll():
             taken[shard] = sequence_number
-            yield from self._decoder.decode(data)
+            for row in self._decoder.decode(data):
+                yield Row(*row, FlinkInstant.of_epoch_milli(arrived))
         for shard, sequence_number in taken.items():
             self._positions.put(shard, sequence_number)
         self._wake(ctx)
@@ -254,12 +250,6 @@ def _kind_of(data_type: DataType) -> Kind:
     match data_type:
         case VarCharType():
             return Text()
-        case LocalZonedTimestampType():
-            return Instant()
-        case BigIntType():
-            return WholeNumber()
-        case DecimalType():
-            return Number(data_type.precision, data_type.scale)
         case RowType():
             return Fields(tuple((field.name, _kind_of(field.data_type)) for field in data_type))
         case _:
@@ -267,17 +257,18 @@ def _kind_of(data_type: DataType) -> Kind:
             raise TypeError(msg)
 
 
+def row_type(columns: Fields) -> TypeInformation:
+    """Give PyFlink's type of a record's row: what the decoder makes of it, and its arrival."""
+    names = [name for name, _ in columns.columns]
+    types = [type_of(kind) for _, kind in columns.columns]
+    return Types.ROW_NAMED([*names, ARRIVED_AT], [*types, Types.INSTANT()])
+
+
 def type_of(kind: Kind) -> TypeInformation:
     """Give PyFlink's type of what the decoder makes of a column."""
     match kind:
         case Text():
             return Types.STRING()
-        case Instant():
-            return Types.INSTANT()
-        case WholeNumber():
-            return Types.LONG()
-        case Number():
-            return Types.BIG_DEC()
         case Fields():
             names = [name for name, _ in kind.columns]
             return Types.ROW_NAMED(names, [type_of(inner) for _, inner in kind.columns])

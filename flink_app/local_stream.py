@@ -192,8 +192,10 @@ class ShardReader:
         for shard in sorted(set(shards) - known):
             self._shards.append(_Shard(shard, len(self._shards), self._positions.get(shard)))
 
-    def poll(self) -> Iterator[tuple[str, str, bytes]]:
-        """Give what is there now: (shard id, sequence number, data) of each record.
+    def poll(self) -> Iterator[tuple[str, str, int, bytes]]:
+        """Give what is there now: (shard id, sequence number, arrival, data) of each record.
+
+        The arrival is in epoch milliseconds.
 
         At most about POLL_LIMIT records; a caller keeps the sequence number of the last one it took
         of each shard as the position. Raises StreamError after GIVE_UP_SECONDS without an answer,
@@ -214,7 +216,7 @@ class ShardReader:
             if not batch or not any(shard.behind or shard.fetched for shard in self._shards):
                 return
 
-    def _take(self, until: float) -> Iterator[tuple[str, str, bytes]]:
+    def _take(self, until: float) -> Iterator[tuple[str, str, int, bytes]]:
         ready = []
         for shard in self._shards:
             split = len(shard.fetched)
@@ -227,8 +229,8 @@ class ShardReader:
                 ]
             )
             del shard.fetched[:split]
-        for _, _, shard_id, record in heapq.merge(*ready, key=lambda item: item[:2]):
-            yield shard_id, record["SequenceNumber"], record["Data"]
+        for arrival, _, shard_id, record in heapq.merge(*ready, key=lambda item: item[:2]):
+            yield shard_id, record["SequenceNumber"], round(arrival * 1000), record["Data"]
 
     def _fetch(self, shard: _Shard) -> None:
         now = self._clock()

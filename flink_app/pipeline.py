@@ -2,24 +2,20 @@
 
     schemas/events -> events (edge) -> views -> detections -> outputs (edge)
 
-queries.py finds and orders them. Some views are boundaries: their rows become a stream and a table
-again, so that those who read them share one plan, and so that their row time is a column of theirs.
-The watermarks stay the source's. The rows pass as Flink's internal RowData, so that a boundary
-costs no conversion.
+queries.py finds and orders them; some of them are boundaries (boundaries.py).
 """
 
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
-from pyflink.java_gateway import get_gateway
-from pyflink.table import StreamTableEnvironment, Table
+from pyflink.table import StreamTableEnvironment
 
+from boundaries import through_a_stream
 from edges import Edge, Job, SqlEdge
 from kinesis_connector import ConnectorEdge
 from properties import Properties, PropertyError
-from queries import Query, find_queries, in_order
+from queries import NO_ROW_TIME, Query, find_queries, in_order
 from sql_files import SQL, sql_text
 
 DETECTION_GROUP = "cardwatch.detection"
@@ -72,9 +68,6 @@ def flink_options(edge: Edge, properties: Properties, *, managed: bool) -> dict[
 
 def read_events(edge: Edge, properties: Properties, *, managed: bool = False) -> Job:
     """Begin a job with the table `events`, read by the edge. Raises PropertyError."""
-    delay_ms = properties.whole_number(
-        DETECTION_GROUP, "watermark_delay_ms", 1_000, least=0, most=600_000
-    )
     options = flink_options(edge, properties, managed=managed)
     configuration = Configuration()
     for key, value in options.items():
@@ -85,11 +78,29 @@ def read_events(edge: Edge, properties: Properties, *, managed: bool = False) ->
         if key.startswith("table."):
             tables.get_config().set(key, value)
     job = Job(env, tables, tables.create_statement_set(), properties)
-
-    delay = f"{delay_ms // 1000}.{delay_ms % 1000:03d}"
-    tables.execute_sql(sql_text(SQL / "schemas" / "events.sql", {"watermark_delay": delay}))
+    tables.execute_sql(sql_text(SQL / "schemas" / "events.sql"))
     edge.register_events(job)
     return job
+
+
+def queries_of(properties: Properties) -> dict[str, Query]:
+    """Give the job's queries, its settings filled in; raises PropertyError and QueryError."""
+    delay_ms = properties.whole_number(
+        DETECTION_GROUP, "watermark_delay_ms", 1_000, least=0, most=600_000
+    )
+    return find_queries(settings={"watermark_delay": f"{delay_ms // 1000}.{delay_ms % 1000:03d}"})
+
+
+def register(job: Job, queries: Iterable[Query]) -> None:
+    """Register queries that come in order as views of the job."""
+    for query in queries:
+        table = job.tables.sql_query(query.text)
+        if query.boundary is not None:
+            row_time = None if query.boundary == NO_ROW_TIME else query.boundary
+            table = through_a_stream(
+                job.tables, table, row_time=row_time, watermark=query.watermark
+            )
+        job.tables.create_temporary_view(query.name, table)
 
 
 def chosen_detections(properties: Properties, known: Collection[str]) -> list[str]:
@@ -114,45 +125,15 @@ def build(edge: Edge, properties: Properties, *, managed: bool = False) -> Job:
 
     Raises PropertyError, and QueryError where the SQL files do not fit together.
     """
-    queries = find_queries()
+    queries = queries_of(properties)
     detections = chosen_detections(
         properties, [query.name for query in queries.values() if query.is_detection]
     )
     ordered = in_order(queries, detections)
     job = read_events(edge, properties, managed=managed)
-    for query in ordered:
-        _register(job.tables, query)
+    register(job, ordered)
     outputs = " UNION ALL ".join(f"SELECT record FROM {name}" for name in detections)  # noqa: S608  names of files
     edge.write_outputs(job, job.tables.sql_query(outputs))
     # Only now are all statements planned together, into the environment that is executed.
     job.statements.attach_as_datastream()
     return job
-
-
-def _register(tables: StreamTableEnvironment, query: Query) -> None:
-    table = tables.sql_query(query.text)
-    if query.boundary is not None:
-        table = _through_a_stream(tables, table, row_time=query.boundary)
-    tables.create_temporary_view(query.name, table)
-
-
-def _through_a_stream(tables: StreamTableEnvironment, table: Table, *, row_time: str) -> Table:
-    """Give a table as a stream and a table again, with the row time given."""
-    # PyFlink's own to_data_stream converts every row to Python's Row; Java's takes a class.
-    query: Any = table._j_table  # noqa: SLF001
-    java: Any = get_gateway().jvm
-    environment = tables._j_tenv  # noqa: SLF001
-    columns = query.getResolvedSchema().toPhysicalRowDataType().notNull()
-    row_data = java.Class.forName(
-        "org.apache.flink.table.data.RowData",
-        False,  # noqa: FBT003  a Java call
-        java.Thread.currentThread().getContextClassLoader(),
-    )
-    stream = environment.toDataStream(query, columns.bridgedTo(row_data))
-    schema = (
-        java.org.apache.flink.table.api.Schema.newBuilder()
-        .fromRowDataType(columns)
-        .watermark(row_time, "SOURCE_WATERMARK()")
-        .build()
-    )
-    return Table(environment.fromDataStream(stream, schema), tables)

@@ -1,13 +1,16 @@
 """The job's views and detections, found in their files and ordered by what they read.
 
-A query is one SELECT in sql/views or sql/detections; its name is its file's. Two lines of its
+A query is one SELECT in sql/views or sql/detections; its name is its file's. Lines of its
 header speak to this module:
 
     -- reads: stolen, on_time      the queries it reads; `events` is the stream
     -- boundary: rt                its rows become a stream and a table again, with this row time
+    -- watermark: rt - …           that row time's watermark; without it, the one of what it reads
 
 What is read is held against the SQL, so that the header cannot lie. A detection gives one column,
-`record`: complete envelopes.
+`record`: complete envelopes. What several queries compute alike is an expression in
+sql/expressions, `SELECT` and one value, which they name as ${its_name}, or ${its_name(column)}
+where the expression speaks of ${it}.
 """
 
 import re
@@ -16,13 +19,17 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from sql_files import SQL, sql_text
+from sql_files import SQL
 
 EVENTS = "events"
 """The table that the edge registers: where every query begins."""
+NO_ROW_TIME = "none"
+"""What a header gives as its boundary's row time when the rows have none."""
 
-_HEADER_LINE = re.compile(r"^-- (reads|boundary): (.*)$", re.MULTILINE)
-_NOT_SQL = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\bEXTRACT\s*\([^()]*\)", re.IGNORECASE)
+_HEADER_LINE = re.compile(r"^-- (reads|boundary|watermark): (.*)$", re.MULTILINE)
+_EXPRESSION = re.compile(r"\$\{(\w+)(?:\(([\w.]+)\))?\}")
+_COMMENT = re.compile(r"--[^\n]*")
+_NOT_SQL = re.compile(r"'(?:[^']|'')*'|\bEXTRACT\s*\([^()]*\)", re.IGNORECASE)
 # A name in parentheses' front is a function: FROM TABLE(…), CROSS JOIN UNNEST(…).
 _READ = re.compile(r"\b(?:FROM|JOIN|TABLE)\s+([a-z_]\w*)\b(?!\s*\()", re.IGNORECASE)
 
@@ -41,16 +48,28 @@ class Query:
     text: str
     reads: tuple[str, ...]
     boundary: str | None
-    """The row time that its rows get as a stream, or None: it is planned with what reads it."""
+    """The row time that its rows get as a stream, or "none"; None: planned with what reads it."""
+    watermark: str | None
+    """The SQL of the row time's watermark; None: that of what it reads."""
     is_detection: bool
 
 
-def find_queries(folder: Path = SQL) -> dict[str, Query]:
-    """Give every query by its name; raises QueryError for a header that is not the SQL's."""
+def find_queries(folder: Path = SQL, settings: Mapping[str, str] | None = None) -> dict[str, Query]:
+    """Give every query by its name; raises QueryError for a header that is not the SQL's.
+
+    `settings` are what a watermark may name besides columns.
+    """
+    expressions = {
+        path.stem: _COMMENT.sub("", path.read_text(encoding="utf-8"))
+        .strip()
+        .removeprefix("SELECT")
+        .strip()
+        for path in (folder / "expressions").glob("*.sql")
+    }
     found: dict[str, Query] = {}
     for kind in ("views", "detections"):
         for path in sorted((folder / kind).glob("*.sql")):
-            query = _read_query(path, f"{kind}/{path.name}", is_detection=kind == "detections")
+            query = _read_query(path, expressions, settings or {})
             if query.name in found or query.name == EVENTS:
                 msg = f"{query.file}: the name {query.name} is taken; rename the file"
                 raise QueryError(msg)
@@ -82,10 +101,14 @@ def in_order(queries: Mapping[str, Query], detections: Collection[str]) -> list[
         raise QueryError(msg) from None
 
 
-def _read_query(path: Path, file: str, *, is_detection: bool) -> Query:
-    text = sql_text(path)
-    header = {key: _names(value) for key, value in _HEADER_LINE.findall(text)}
-    said = set(header.get("reads", ()))
+def _read_query(path: Path, expressions: Mapping[str, str], settings: Mapping[str, str]) -> Query:
+    file, text = f"{path.parent.name}/{path.name}", path.read_text(encoding="utf-8")
+    header = dict(_HEADER_LINE.findall(text))
+    watermark = header.get("watermark")
+    if watermark is not None:
+        watermark = _filled(watermark, settings, file, "is no setting of the job")
+    text = _filled(_COMMENT.sub("", text), expressions, file, "is no file in expressions/")
+    said = set(_names(header.get("reads", "")))
     read = {name for name in _READ.findall(_NOT_SQL.sub(" ", text)) if name.upper() != "TABLE"}
     if said != read:
         msg = (
@@ -93,7 +116,7 @@ def _read_query(path: Path, file: str, *, is_detection: bool) -> Query:
             f"write `-- reads: {', '.join(sorted(read))}` into its header"
         )
         raise QueryError(msg)
-    row_times = header.get("boundary", ())
+    row_times = _names(header.get("boundary", ""))
     if len(row_times) > 1:
         msg = f"{file} names {_list(row_times)} as the row time of its boundary: name one column"
         raise QueryError(msg)
@@ -103,8 +126,20 @@ def _read_query(path: Path, file: str, *, is_detection: bool) -> Query:
         text=text,
         reads=tuple(sorted(read)),
         boundary=row_times[0] if row_times else None,
-        is_detection=is_detection,
+        watermark=watermark,
+        is_detection=path.parent.name == "detections",
     )
+
+
+def _filled(text: str, values: Mapping[str, str], file: str, otherwise: str) -> str:
+    def value(found: re.Match[str]) -> str:
+        name, column = found[1], found[2]
+        if name not in values:
+            msg = f"{file} names ${{{name}}}, which {otherwise}: correct the name"
+            raise QueryError(msg)
+        return values[name].replace("${it}", column or "${it}")
+
+    return _EXPRESSION.sub(value, text)
 
 
 def _names(value: str) -> tuple[str, ...]:

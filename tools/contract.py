@@ -8,6 +8,7 @@ A type that a target cannot hold is an error: nothing is guessed.
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ from cardwatch.deployment.template import read_template
 from cardwatch.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
+FLINK_SQL = ROOT / "flink_app" / "sql"
 
 SQL_WIDTH = 100
 
@@ -296,83 +298,89 @@ def _plain_type(annotation: object) -> object:
 
 
 def flink_tables() -> Generated:
-    """One table for the Flink job: all columns of its input, row time and watermark."""
+    """Give the Flink job's input: the columns that an edge reads, and the rule of event time."""
     timed = [t for t in EVENT_TYPES.values() if t.event_time != "none"]
-    fields: dict[str, str] = {}
-    for event_type in timed:
-        for field, info in event_type.data.model_fields.items():
-            kind = _flink_type(field, info.annotation)
-            if fields.setdefault(field, kind) != kind:
-                msg = f"{field}: {kind} in {event_type.name}, {fields[field]} in another type"
-                raise TypeError(msg)
-    data = ",\n".join(f"        {field} {kind}" for field, kind in fields.items())
-    columns = ",\n".join(
-        f"    {'`type`' if name == 'type' else name} {_flink_type(name, info.annotation)}"
-        for name, info in Envelope.model_fields.items()
-        if name != "event_json_data"
+    read = _words_of_queries()
+    fields = {name: None for t in timed for name in t.data.model_fields if name in read}
+    columns = ",\n".join(f"        {name} STRING" for name in fields)
+    yield (
+        FLINK_SQL / "schemas" / "events.sql",
+        f"""\
+-- Generated from the contract by `make contract`: change the contract, not this file.
+--
+-- What an edge's table `events` has of every record on the stream: the fields that a query reads.
+-- All types share one row: a field that a type does not have is null. All are text here, numbers
+-- and times too, and read by the queries: Flink's json format would write out whatever exponent a
+-- number has, digit by digit, so that one short record stalls the job, and takes no offset.
+-- An edge adds arrived_at: when the stream took the record, null where that is not known.
+CREATE TEMPORARY TABLE events_schema (
+    `type` STRING,
+    event_date_origin STRING,
+    event_json_data ROW <
+{columns}
+    >
+) WITH ('connector' = 'blackhole')
+""",
     )
     own_time = ", ".join(f"'{t.name}'" for t in timed if t.event_time == "event_date_origin")
     cases = "".join(
         f"""
                 WHEN
                     `type` = '{t.name}'
-                    AND event_json_data.{t.event_time} >= {_flink_instant(EARLIEST_EVENT_TIME)}
-                    AND event_json_data.{t.event_time} <= event_date_origin
-                    THEN event_json_data.{t.event_time}"""
+                    AND {t.event_time} >= {_flink_instant(EARLIEST_EVENT_TIME)}
+                    AND {t.event_time} <= origin
+                    THEN {t.event_time}"""
         for t in timed
         if t.event_time != "event_date_origin"
     )
     epoch = _flink_instant(datetime.fromtimestamp(0, UTC))
-    sql = f"""\
+    yield (
+        FLINK_SQL / "views" / "timed_events.sql",
+        f"""\
 -- Generated from the contract by `make contract`: change the contract, not this file.
 --
--- Every record on the stream, as an edge's table `events` has it. Every type's data shares one row:
--- a field that a type does not have is null.
--- rt is event time. A record without a valid time, and a type that has none, gets the epoch: it
--- takes part in nothing and never moves the watermark. The watermark moves in steps of 100 ms.
-CREATE TEMPORARY TABLE events_schema (
-{columns},
-    event_json_data ROW <
-{data}
-    >,
-    rt AS CASE
+-- The events with rt, event time. One without a valid time gets the epoch: it takes part in nothing
+-- and never moves the watermark. Of the future is what is too far ahead of its arrival on the
+-- stream or, where the edge does not know that, of the clock. The watermark moves in steps of
+-- 100 ms.
+-- reads: flat_events
+-- boundary: rt
+-- watermark: CAST(rt AS TIMESTAMP_LTZ(1)) - INTERVAL '${{watermark_delay}}' SECOND
+-- noqa: all columns of the view below, whichever they are.
+SELECT
+    *, -- noqa: AM04
+    CASE
         WHEN
-            event_date_origin >= {_flink_instant(EARLIEST_EVENT_TIME)}
-            AND event_date_origin
-            <= CURRENT_TIMESTAMP + INTERVAL '{MAX_CLOCK_SKEW.total_seconds():.0f}' SECOND
+            origin >= {_flink_instant(EARLIEST_EVENT_TIME)}
+            AND origin
+            <= COALESCE(arrived_at, CURRENT_TIMESTAMP)
+            + INTERVAL '{MAX_CLOCK_SKEW.total_seconds():.0f}' SECOND
             THEN CASE
-                WHEN `type` IN ({own_time}) THEN event_date_origin{cases}
+                WHEN `type` IN ({own_time}) THEN origin{cases}
                 ELSE {epoch}
             END
         ELSE {epoch}
-    END,
-    WATERMARK FOR rt AS CAST(rt AS TIMESTAMP_LTZ(1)) - INTERVAL '${{watermark_delay}}' SECOND
-) WITH ('connector' = 'blackhole')
-"""
-    yield ROOT / "flink_app" / "sql" / "schemas" / "events.sql", sql
+    END AS rt
+FROM flat_events
+""",  # noqa: S608 - names come from the contract, and people review the file
+    )
+
+
+def _words_of_queries() -> set[str]:
+    """Give every word of the job's own queries: a field of the contract among them is read."""
+    texts = (
+        path.read_text(encoding="utf-8")
+        for folder in ("views", "detections", "expressions")
+        for path in sorted((FLINK_SQL / folder).glob("*.sql"))
+    )
+    comments_and_literals = re.compile(r"--[^\n]*|'[^']*'")
+    return {
+        word for text in texts for word in re.findall(r"\w+", comments_and_literals.sub("", text))
+    }
 
 
 def _flink_instant(value: datetime) -> str:
     return f"TO_TIMESTAMP_LTZ({int(value.timestamp() * 1000)}, 3)"
-
-
-def _flink_type(name: str, annotation: object) -> str:
-    kind = _plain_type(annotation)
-    choices = get_args(kind) if get_origin(kind) is Literal else ()
-    if kind is str or (choices and all(isinstance(choice, str) for choice in choices)):
-        return "STRING"
-    if kind is int or (choices and all(isinstance(choice, int) for choice in choices)):
-        return "BIGINT"
-    if kind is bool:
-        return "BOOLEAN"
-    if kind is Decimal:
-        # As text: Flink's json format would write out whatever exponent a number has, digit by
-        # digit, so that one short record stalls the job. views/stolen.sql reads it, guarded.
-        return "STRING"
-    if kind is datetime:
-        return "TIMESTAMP_LTZ(3)"
-    msg = f"{name}: Flink's table has no type for {kind}"
-    raise TypeError(msg)
 
 
 def _parameter_rows() -> Iterator[str]:

@@ -28,11 +28,11 @@ from pyflink.common import Row  # noqa: E402
 from pyflink.common.time import Instant as FlinkInstant  # noqa: E402
 from pyflink.datastream import StreamExecutionEnvironment  # noqa: E402
 from pyflink.java_gateway import get_gateway  # noqa: E402
-from pyflink.table import StreamTableEnvironment  # noqa: E402
+from pyflink.table import Schema, StreamTableEnvironment  # noqa: E402
 
 from edges import schema_of  # noqa: E402
-from local_json import Decoder, Fields, Instant, Kind, Number, Text, WholeNumber  # noqa: E402
-from local_kinesis import columns_of, type_of  # noqa: E402
+from local_json import Decoder, Fields, Kind, Text  # noqa: E402
+from local_kinesis import columns_of, row_type  # noqa: E402
 from sql_files import SQL, sql_text  # noqa: E402
 
 
@@ -40,7 +40,7 @@ def main() -> None:
     """Read records, write rows."""
     env = StreamExecutionEnvironment.get_execution_environment()
     tables = StreamTableEnvironment.create(env)
-    tables.execute_sql(sql_text(SQL / "schemas" / "events.sql", {"watermark_delay": "1"}))
+    tables.execute_sql(sql_text(SQL / "schemas" / "events.sql"))
     columns = columns_of(tables, "events_schema")
     format_ = flink_format(tables)
     decoder = Decoder(columns)
@@ -52,7 +52,7 @@ def main() -> None:
         format_.deserialize(data, functions.util.ListCollector(collected))
         # A null here would reach the job, which dies of it.
         theirs = [None if row is None else row_of(row, columns) for row in collected]
-        print(json.dumps([theirs, texts_of(decoder.decode(data))]), flush=True)
+        print(json.dumps([theirs, lists_of(decoder.decode(data))]), flush=True)
 
 
 def through_sql() -> None:
@@ -61,15 +61,16 @@ def through_sql() -> None:
     env.set_parallelism(1)
     tables = StreamTableEnvironment.create(env)
     tables.get_config().set("table.local-time-zone", "UTC")
-    tables.execute_sql(sql_text(SQL / "schemas" / "events.sql", {"watermark_delay": "1"}))
+    tables.execute_sql(sql_text(SQL / "schemas" / "events.sql"))
     records = [base64.b64decode(line) for line in sys.stdin]
 
     columns = columns_of(tables, "events_schema")
-    decoder = Decoder(columns, row=Row, instant=FlinkInstant)
-    rows = [row for record in records for row in decoder.decode(record)]
+    decoder, arrived = Decoder(columns, row=Row), FlinkInstant(0, 0)
+    rows = [Row(*row, arrived) for record in records for row in decoder.decode(record)]
     env.set_python_executable(sys.executable)
-    decoded = env.from_collection([None]).flat_map(lambda _: rows, output_type=type_of(columns))
-    schema = schema_of(tables, "events_schema")
+    decoded = env.from_collection([None]).flat_map(lambda _: rows, output_type=row_type(columns))
+    declared = Schema.new_builder().from_schema(schema_of(tables, "events_schema"))
+    schema = declared.column("arrived_at", "TIMESTAMP_LTZ(3)").build()
     tables.create_temporary_view("from_edge", tables.from_data_stream(decoded, schema))
 
     with tempfile.TemporaryDirectory() as folder:
@@ -77,10 +78,7 @@ def through_sql() -> None:
         path.write_bytes(b"\n".join(records))
         files = SQL / "connectors" / "files" / "events.sql"
         tables.execute_sql(sql_text(files, {"events_path": str(path)}))
-        columns_as_texts = (
-            "`type`, event_id, CAST(schema_version AS STRING), CAST(event_date_origin AS STRING), "
-            "CAST(event_json_data AS STRING), CAST(rt AS STRING)"
-        )
+        columns_as_texts = "`type`, event_date_origin, CAST(event_json_data AS STRING)"
         seen = []
         for table in ("events", "from_edge"):
             query = f"SELECT {columns_as_texts} FROM {table}"  # noqa: S608  the texts are ours
@@ -125,22 +123,13 @@ def value_of(row: Any, at: int, kind: Kind) -> Any:
     match kind:
         case Text():
             return row.getString(at).toString()
-        case WholeNumber():
-            return row.getLong(at)
-        case Number():
-            return row.getDecimal(at, kind.precision, kind.scale).toString()
-        case Instant():
-            instant = row.getTimestamp(at, 3).toInstant()
-            return [instant.getEpochSecond(), instant.getNano()]
         case Fields():
             return row_of(row.getRow(at, len(kind.columns)), kind)
 
 
-def texts_of(value: Any) -> Any:
-    """Make the decoder's row comparable: decimals as Flink prints them, tuples as lists."""
-    if isinstance(value, tuple | list):
-        return [texts_of(item) for item in value]
-    return value if value is None or isinstance(value, int | str) else format(value, "f")
+def lists_of(value: Any) -> Any:
+    """Make the decoder's row comparable: tuples as lists."""
+    return [lists_of(item) for item in value] if isinstance(value, tuple | list) else value
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local_json import Decoder, Fields, Instant, Number, Text, WholeNumber
+from local_json import Decoder, Fields, Text
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venvs" / "flink" / "bin" / "python"
@@ -21,9 +21,9 @@ EXAMPLES = sorted((ROOT / "events" / "examples").rglob("*.json"))
 COLUMNS = Fields(
     (
         ("type", Text()),
-        ("version", WholeNumber()),
-        ("at", Instant()),
-        ("data", Fields((("name", Text()), ("amount", Number(19, 4)), ("since", Instant())))),
+        ("version", Text()),
+        ("at", Text()),
+        ("data", Fields((("name", Text()), ("amount", Text()), ("since", Text())))),
     )
 )
 DATA = ("name", "amount", "since")
@@ -99,93 +99,13 @@ def test_data_that_is_no_object_is_null_and_the_rest_is_kept(data: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds", "nanos"),
-    [
-        ("1970-01-01T00:00:00.000Z", 0, 0),
-        ("2026-11-21T07:00:03.120Z", 1795244403, 120_000_000),
-        ("2026-11-21T07:00:03Z", 1795244403, 0),
-        ("2026-11-21T07:00:03.Z", 1795244403, 0),
-        ("2026-11-21T07:00:03.123456789Z", 1795244403, 123_456_789),
-        ("1969-12-31T23:59:59.999Z", -1, 999_000_000),
-        ("2026-02-31T00:00:00.000Z", 1772236800, 0),
-        ("2026-02-28T24:00:00.000Z", 1772323200, 0),
-        ("-0001-01-01T00:00:00.000Z", -62198755200, 0),
-        ("+12026-11-21T07:00:03.120Z", 317364764403, 120_000_000),
-    ],
-)
-def test_a_time_is_read_to_the_nanosecond(text: str, seconds: int, nanos: int) -> None:
-    assert field("since", f'"{text}"') == (seconds, nanos)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        '""',
-        '"2026-11-21 07:00:03.120Z"',
-        '"2026-11-21T07:00:03.120"',
-        '"2026-11-21T07:00:03.120+00:00"',
-        '"2026-11-21T07:00:03.120z"',
-        '" 2026-11-21T07:00:03.120Z"',
-        '"2026-13-21T07:00:03.120Z"',
-        '"2026-11-21T07:60:03.120Z"',
-        '"2026-11-21T07:00:03.1234567890Z"',
-        '"2026-W47-6T07:00:03.120Z"',
-        '"+2026-11-21T07:00:03.120Z"',
-        '"2026-11-21T07:00:03.12\u0663Z"',
-        "1795244403120",
-        "true",
-    ],
-)
-def test_a_time_in_any_other_format_is_null(value: str) -> None:
-    assert field("since", value) is None
-
-
-@pytest.mark.parametrize(
-    ("value", "amount"),
-    [
-        ('"12.50"', "12.5000"),
-        ("12.34", "12.3400"),
-        ("1e3", "1000.0000"),
-        ('"1e3"', "1000.0000"),
-        ('"+.5"', "0.5000"),
-        ("10.00005", "10.0001"),
-        ('"-10.00005"', "-10.0001"),
-        ('"0.00004999"', "0.0000"),
-        ('"999999999999999.9999"', "999999999999999.9999"),
-    ],
-)
-def test_an_amount_is_rounded_half_up_to_its_scale(value: str, amount: str) -> None:
-    assert str(field("amount", value)) == amount
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        '"abc"',
-        '""',
-        '" 7 "',
-        '"1_000"',
-        '"NaN"',
-        '"1,5"',
-        "true",
-        "[1]",
-        '"1000000000000000"',
-        '"999999999999999.99995"',
-        '"1e999999999"',
-    ],
-)
-def test_an_amount_that_is_none_or_too_large_is_null(value: str) -> None:
-    assert field("amount", value) is None
-
-
-@pytest.mark.parametrize(
     ("value", "text"),
     [
         ('"a\\u00e9\\n"', "aé\n"),
         ('"\\ud83d\\ude00"', "😀"),
         ('"\\ud800x"', "?x"),
         ("12.340", "12.34"),
-        ("1e3", "1E+3"),
+        ("1e3", "1000.0"),
         ("true", "true"),
         ('{"b":[1,2.50,null,"q\\"\\u0001"]}', '{"b":[1,2.5,null,"q\\"\\u0001"]}'),
     ],
@@ -194,25 +114,7 @@ def test_whatever_stands_where_a_text_should_be_becomes_its_text(value: str, tex
     assert field("name", value) == text
 
 
-@pytest.mark.parametrize(
-    ("value", "number"),
-    [
-        ("1", 1),
-        ('"1"', 1),
-        ("1.9", 1),
-        ("-1.9", -1),
-        ("9223372036854775807", 2**63 - 1),
-        ("9223372036854775808", None),
-        ("1e400", None),
-        ('"1.0"', None),
-        ("true", None),
-    ],
-)
-def test_a_whole_number_is_cut_and_kept_in_range(value: str, number: int | None) -> None:
-    assert decode(f'{{"version":{value}}}') == [(None, number, None, None)]
-
-
-def test_fractions_in_texts_are_doubles_where_no_column_is_a_decimal() -> None:
+def test_fractions_are_the_texts_of_doubles() -> None:
     decoder = Decoder(Fields((("a", Text()),)))
     written = [
         ("12.340", "12.34"),

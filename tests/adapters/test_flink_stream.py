@@ -146,7 +146,11 @@ def reader(
 
 
 def drain(of: ShardReader, polls: int = 50) -> list[Arrived]:
-    return [arrived for _ in range(polls) for arrived in of.poll()]
+    return [arrived for _ in range(polls) for arrived in read_once(of)]
+
+
+def read_once(of: ShardReader) -> list[Arrived]:
+    return [(shard, number, data) for shard, number, _, data in of.poll()]
 
 
 def in_order(read: list[Arrived], kinesis: FakeKinesis) -> list[Arrived]:
@@ -211,7 +215,7 @@ def test_failures_on_the_way_lose_and_repeat_nothing(
     of = reader(kinesis)
     read = []
     for _ in range(80):
-        read += list(of.poll())
+        read += read_once(of)
         kinesis.now += data.draw(st.sampled_from([0.2, 1.0]))
         if data.draw(st.integers(0, 3)) == 0:
             kinesis.expire_iterators()
@@ -227,33 +231,40 @@ def test_a_shard_that_fails_holds_the_others_back_so_that_nothing_of_it_is_late(
     kinesis.failures["a"] = [refusal("ProvisionedThroughputExceededException")]
     assert list(of.poll()) == []
     kinesis.now += wait_seconds(1)
-    assert [data for _, _, data in of.poll()] == [b"a1", b"b2"]
+    assert [data for *_, data in of.poll()] == [b"a1", b"b2"]
 
 
 def test_a_quiet_shard_does_not_hold_the_others_back() -> None:
     kinesis = FakeKinesis({"a": [], "b": [(2.0, b"b2")]})
     of = reader(kinesis)
-    assert [data for _, _, data in of.poll()] == [b"b2"]
+    assert [data for *_, data in of.poll()] == [b"b2"]
     kinesis.shards["b"].append((3.0, b"b3"))
-    assert [data for _, _, data in of.poll()] == [b"b3"]
+    assert [data for *_, data in of.poll()] == [b"b3"]
 
 
 def test_a_shard_that_was_closed_is_read_to_its_end() -> None:
     kinesis = FakeKinesis({"a": [(1.0, b"a1"), (2.0, b"a2")], "b": []}, limit=1, closed={"a"})
     of = reader(kinesis)
-    assert [data for _, _, data in drain(of)] == [b"a1", b"a2"]
+    assert [data for *_, data in drain(of)] == [b"a1", b"a2"]
     kinesis.shards["b"].append((3.0, b"b3"))
-    assert [data for _, _, data in of.poll()] == [b"b3"]
+    assert [data for *_, data in of.poll()] == [b"b3"]
+
+
+def test_a_record_comes_with_its_arrival_in_milliseconds() -> None:
+    kinesis = FakeKinesis({"a": [(1_000.123, b"a1")]})
+    assert [(arrived, data) for _, _, arrived, data in reader(kinesis).poll()] == [
+        (1_000_123, b"a1")
+    ]
 
 
 def test_the_children_of_a_split_shard_are_read_after_it_in_order_of_arrival() -> None:
     kinesis = FakeKinesis({"a": [(1.0, b"a1")], "b": []})
     of = reader(kinesis)
-    assert [data for _, _, data in of.poll()] == [b"a1"]
+    assert [data for *_, data in of.poll()] == [b"a1"]
     kinesis.shards["a"] += [(2.0, b"a2"), (3.0, b"a3")]
     kinesis.closed = {"a"}
     kinesis.shards |= {"c": [(5.0, b"c5")], "d": [(4.0, b"d4")]}
-    assert [data for _, _, data in drain(of)] == [b"a2", b"a3", b"d4", b"c5"]
+    assert [data for *_, data in drain(of)] == [b"a2", b"a3", b"d4", b"c5"]
 
 
 def test_a_restored_reader_goes_on_in_the_children_that_it_found_before() -> None:
@@ -263,21 +274,21 @@ def test_a_restored_reader_goes_on_in_the_children_that_it_found_before() -> Non
     positions = {shard: number for shard, number, _ in drain(of)}
     kinesis.shards["c"] += [(3.0, b"c3")]
     again = ShardReader(kinesis, ADDRESS, ["a"], positions, Start(), clock=kinesis.clock)
-    assert [data for _, _, data in drain(again)] == [b"c3"]
+    assert [data for *_, data in drain(again)] == [b"c3"]
 
 
 def test_a_shard_that_the_stream_has_forgotten_is_at_its_end() -> None:
     kinesis = FakeKinesis({"a": [(1.0, b"a1")]})
     of = reader(kinesis)
-    assert [data for _, _, data in of.poll()] == [b"a1"]
+    assert [data for *_, data in of.poll()] == [b"a1"]
     kinesis.shards = {"c": [(2.0, b"c2")]}
-    assert [data for _, _, data in drain(of)] == [b"c2"]
+    assert [data for *_, data in drain(of)] == [b"c2"]
 
 
 def test_reading_can_begin_at_a_moment() -> None:
     kinesis = FakeKinesis({"a": [(1.0, b"a1"), (2.0, b"a2")]})
     start = Start(datetime.fromtimestamp(2.0, UTC))
-    assert [data for _, _, data in drain(reader(kinesis, start=start))] == [b"a2"]
+    assert [data for *_, data in drain(reader(kinesis, start=start))] == [b"a2"]
 
 
 @pytest.mark.parametrize(

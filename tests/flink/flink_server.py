@@ -12,7 +12,7 @@ answer is a line on standard output:
     {"drain": "<savepoint folder>"}                              ->  {"ok": true}
 
 A run reads the files in events/ and writes outputs/ in the folder that is the only argument;
-`events` writes the rows of the table `events` there, as JSON. `start` runs a job that ends only
+`events` writes the rows of the view timed_events there, as JSON. `start` runs a job that ends only
 when it is drained: all that it has read counts, as at the end of a file.
 """
 
@@ -28,8 +28,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "flink_app"))
 from pyflink.java_gateway import get_gateway
 
 from edges import Job
-from pipeline import EDGES, build, flink_options, read_events
+from pipeline import EDGES, build, flink_options, queries_of, read_events, register
 from properties import MANAGED_FLINK_FILE, Properties, PropertyError
+from queries import in_order
 
 FOLDER = Path(sys.argv[1])
 RUNNING: dict[str, Any] = {}
@@ -55,16 +56,21 @@ def planned(detection: tuple[tuple[str, str], ...], parallelism: int) -> Job:
 
 
 def write_events() -> None:
-    tables = read_events(EDGES["files"](), properties()).tables
-    tables.execute_sql(
-        "CREATE TEMPORARY TABLE seen (rt TIMESTAMP_LTZ(3)) WITH ('connector' = 'filesystem', "
-        f"'path' = '{FOLDER / 'outputs'}', 'format' = 'json', "
-        "'json.timestamp-format.standard' = 'ISO-8601') LIKE events_schema "
-        "(EXCLUDING OPTIONS EXCLUDING GENERATED EXCLUDING WATERMARKS)"
+    job = read_events(EDGES["files"](), properties())
+    register(job, in_order(queries_of(properties()), ["timed_events"]))
+    columns = "event_json_data ROW<payment_id STRING, account_id STRING, user_id STRING, "
+    columns += "card_token STRING, card_bin STRING, card_last4 STRING, amount STRING, "
+    columns += "currency STRING, merchant_id STRING, country STRING, city STRING, status STRING>"
+    job.tables.execute_sql(
+        "CREATE TEMPORARY TABLE seen (`type` STRING, origin TIMESTAMP_LTZ(3), "
+        f"effective_from TIMESTAMP_LTZ(3), rt TIMESTAMP_LTZ(3), {columns}) WITH ("
+        f"'connector' = 'filesystem', 'path' = '{FOLDER / 'outputs'}', 'format' = 'json', "
+        "'json.timestamp-format.standard' = 'ISO-8601')"
     )
-    tables.execute_sql(
-        "INSERT INTO seen SELECT `type`, event_id, schema_version, event_date_origin, "
-        "event_json_data, CAST(rt AS TIMESTAMP_LTZ(3)) FROM events"
+    job.tables.execute_sql(
+        "INSERT INTO seen SELECT `type`, origin, effective_from, CAST(rt AS TIMESTAMP_LTZ(3)), "
+        "ROW(payment_id, account_id, user_id, card_token, card_bin, card_last4, amount, currency, "
+        "merchant_id, country, city, status) FROM timed_events"
     ).wait()
 
 

@@ -23,11 +23,23 @@ SUMMARY_SLIDE = 10_000
 FOREVER = 2**62
 COPIED = ("account_id", "user_id", "card_bin", "card_last4", "currency", "merchant_id", "country")
 
-TIME = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(\.\d{1,9})?Z", re.ASCII)
+TIME = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-](?:0\d|1[0-3]):[0-5]\d|[+-]14:00)",
+    re.ASCII,
+)
 TOKEN = re.compile(r"[0-9a-f]{32}")
-# Currencies whose minor unit is not the hundredth, by ISO 4217.
+# ISO 4217's minor units. What has none there (metals, tokens, unknown codes) keeps its digits.
 MINOR_UNITS = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    2: (
+        "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN "
+        "BWP BYN BZD CAD CDF CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB "
+        "EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS "
+        "KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN "
+        "MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD "
+        "SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS "
+        "UAH USD USN UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG"
+    ),
     3: "BHD IQD JOD KWD LYD OMR TND",
     4: "CLF UYW",
 }
@@ -153,7 +165,9 @@ def _summary(end: int, rows: list[Stolen]) -> dict[str, Any]:
         )
         if number is not None:
             last4[token] = max(last4.get(token, ""), number)
-        if s.cost and s.amount is not None and currency is not None:
+        if not s.cost or s.amount is None or currency is None:
+            continue
+        if _money(s.amount, currency) is not None:
             amounts[currency].append(s.amount)
     top = sorted(cards.items(), key=lambda item: (-item[1], item[0]))[:5]
     data = {
@@ -202,7 +216,7 @@ def _time(value: object) -> int | None:
     if found is None:
         return None
     try:
-        seconds = datetime.fromisoformat(found[1] + "+00:00").timestamp()
+        seconds = datetime.fromisoformat(found[1] + found[3]).timestamp()
     except ValueError:
         return None
     return int(seconds) * 1000 + int((found[2] or ".0")[1:4].ljust(3, "0"))
@@ -220,15 +234,16 @@ def _amount(value: object) -> Decimal | None:
             amount = Decimal(value).quantize(Decimal("0.0001"), ROUND_HALF_UP)
     except InvalidOperation:
         return None
-    return amount if abs(amount) < Decimal("999999999999999.5") else None
+    return amount if abs(amount) < 10**15 else None
 
 
 def _money(amount: Decimal | None, currency: object) -> str | None:
     if amount is None:
         return None
-    unit = Decimal(1).scaleb(-DECIMALS.get(str(currency), 2))
     with localcontext(prec=60):
-        rounded = amount.quantize(unit, ROUND_HALF_UP)
+        # Without a minor unit: two decimals where that loses nothing.
+        digits = DECIMALS.get(str(currency), 2 if amount == round(amount, 2) else 4)
+        rounded = amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
     if abs(rounded) >= 10**15:
         return None
     return format(abs(rounded) if rounded == 0 else rounded, "f")

@@ -64,7 +64,7 @@ class Flink:
         return sorted(records, key=in_a_replays_order)
 
     def events(self, lines: Iterable[str | bytes]) -> list[dict[str, Any]]:
-        """Give the rows of the job's table `events`, in the order of the lines."""
+        """Give the rows of the job's view timed_events, in the order of the lines."""
         return [json.loads(line) for line in self._run({"events": {}}, lines)]
 
     def plan(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Every example of the contract through the job's table `events`, and through the whole job."""
+"""Every example of the contract as the job reads it, and through the whole job."""
 
 import json
 from datetime import UTC, datetime
@@ -21,8 +21,9 @@ EXAMPLES = sorted([*VALID, *INVALID], key=lambda path: path.name)
 PAYMENTS = [path for path in VALID if path.parts[-3] == "payment_event.v1"]
 EPOCH = datetime.fromtimestamp(0, UTC)
 SEVEN = int(datetime(2026, 3, 21, 7, tzinfo=UTC).timestamp() * 1000) - BASE
-READ_ALL_THE_SAME = {"bad_time.microseconds", "bad_time.no_such_day"}
-"""Times that the contract refuses and Flink's format reads; the stager quarantines them."""
+MARK = heartbeat(SEVEN - 1)
+INSTANTS = json.loads(Path(__file__).parents[1].joinpath("instants.json").read_text("utf-8"))
+"""Texts of times, for every reader: the instant of each, or null."""
 
 Row = dict[str, Any]
 
@@ -35,11 +36,12 @@ def raw(path: Path) -> bytes:
 @pytest.fixture(scope="module")
 def rows_of(flink: Flink) -> dict[Path, list[Row]]:
     """The rows of each example, read in one job, a heartbeat before and after each."""
-    beat = heartbeat(SEVEN)
-    lines = [line for path in EXAMPLES for line in (beat, raw(path))]
+    lines = [line for path in EXAMPLES for line in (MARK, raw(path))]
     found: list[list[Row]] = []
-    for row in flink.events([*lines, beat]):
-        if row["event_id"] == json.loads(beat)["event_id"]:
+    for row in flink.events([*lines, MARK]):
+        if row["type"] == "HEARTBEAT" and time_of(row["origin"]) == parse_time(
+            json.loads(MARK)["event_date_origin"]
+        ):
             found.append([])
         else:
             found[-1].append(row)
@@ -47,33 +49,40 @@ def rows_of(flink: Flink) -> dict[Path, list[Row]]:
     return dict(zip(EXAMPLES, found, strict=False))
 
 
+def time_of(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
 def expected(event: Row, columns: Row) -> Row:
-    """Give an example as the table's row: texts as they are, times as times, what is not there."""
+    """Give an example as its row: texts as they are, times as times, null what is not there."""
     data = event["event_json_data"]
-    data = {column: data.get(column) for column in columns["event_json_data"]}
-    if data["effective_from"] is not None:
-        data["effective_from"] = parse_time(data["effective_from"])
     origin = parse_time(event["event_date_origin"])
-    times = {"event_date_origin": origin, "none": EPOCH, **data}
-    time = times[EVENT_TYPES[event["type"]].event_time]
-    return {**event, "event_date_origin": origin, "event_json_data": data, "rt": time}
+    effective = parse_time(data["effective_from"]) if "effective_from" in data else None
+    times = {"event_date_origin": origin, "effective_from": effective}
+    return {
+        "type": event["type"],
+        "origin": origin,
+        "effective_from": effective,
+        "rt": times[EVENT_TYPES[event["type"]].event_time],
+        "event_json_data": {column: data.get(column) for column in columns["event_json_data"]},
+    }
 
 
 def with_times(row: Row) -> Row:
-    """Give a row of the table with its times as times."""
-    data = dict(row["event_json_data"])
-    if data["effective_from"] is not None:
-        data["effective_from"] = datetime.fromisoformat(data["effective_from"])
-    times = {name: datetime.fromisoformat(row[name]) for name in ("event_date_origin", "rt")}
-    return {**row, **times, "event_json_data": data}
+    """Give a row with its times as times."""
+    return {**row, **{name: time_of(row[name]) for name in ("origin", "effective_from", "rt")}}
 
 
 @pytest.mark.parametrize("path", VALID, ids=label)
 def test_a_valid_example_is_one_row_with_its_fields_and_its_event_time(
     path: Path, rows_of: dict[Path, list[Row]]
 ) -> None:
+    event = json.loads(raw(path).decode("utf-8-sig"))
+    if EVENT_TYPES[event["type"]].event_time == "none":
+        assert rows_of[path] == []
+        return
     (row,) = rows_of[path]
-    assert with_times(row) == expected(json.loads(raw(path)), columns=row)
+    assert with_times(row) == expected(event, columns=row)
 
 
 @pytest.mark.parametrize("path", INVALID, ids=label)
@@ -83,8 +92,7 @@ def test_an_invalid_example_is_one_row_at_most_and_without_a_valid_time_has_no_e
     rows = rows_of[path]
     assert len(rows) <= 1
     if reason(path).endswith(("_time", "too_old", "effective_from")):
-        has_time = [datetime.fromisoformat(row["rt"]) > EPOCH for row in rows]
-        assert has_time == [path.stem in READ_ALL_THE_SAME]
+        assert [time_of(row["rt"]) for row in rows] == [EPOCH]
 
 
 def test_a_stolen_payment_beside_any_example_alerts_once(flink: Flink) -> None:
@@ -109,3 +117,25 @@ def test_a_valid_payment_on_a_stolen_card_alerts_with_what_the_example_says(
     assert amount == Decimal(data["amount"]).quantize(amount, ROUND_HALF_UP)
     same = data.keys() - {"amount"}
     assert {name: said[name] for name in same} == {name: data[name] for name in same}
+
+
+def test_the_job_reads_an_instant_as_every_reader_does_in_payments_and_in_statuses(
+    flink: Flink,
+) -> None:
+    published = "2026-11-25T00:00:00.000Z"
+    lines = []
+    for case in INSTANTS:
+        paid = json.loads(payment("instant", "card", 0))
+        known = json.loads(status("card", "STOLEN", 0, 0))
+        paid["event_date_origin"] = case["value"]
+        known["event_date_origin"] = published
+        known["event_json_data"]["effective_from"] = case["value"]
+        lines += [json.dumps(paid), json.dumps(known)]
+    rows = flink.events(lines)
+    read = [time_of(row["rt"]) for row in rows]
+    expected_times = [
+        datetime.fromtimestamp(case.get("epoch_ms", 0) / 1000, UTC) for case in INSTANTS
+    ]
+    assert read[::2] == expected_times
+    assert read[1::2] == expected_times
+    assert len(set(expected_times)) >= 20

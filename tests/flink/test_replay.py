@@ -38,6 +38,7 @@ def test_a_replay_writes_the_detections_in_order_and_what_the_contract_rejects(
         for i in range(200)
         for time in [i * 100]
     ]
+    rows.append(Arrival(1_000, payment("large", 8, 1_000, amount="20000")))
     known = [Arrival(-1, status(card, "STOLEN", -DAY, 0)) for card in range(5)]
     lines = [*in_order([*known, *rows]), heartbeat(60_000), "{broken", "", "[]"]
     source = tmp_path / "_input with a space.jsonl.gz"
@@ -58,16 +59,20 @@ def test_a_replay_writes_the_detections_in_order_and_what_the_contract_rejects(
         fields.update(detected_at="2026-01-15T10:00:00.000Z", late=False)
         Envelope.model_validate(record)
     assert records(tmp_path / "out" / "rejected.jsonl") == [
-        {"line": 207, "reason": "not_json", "detail": "not a JSON document at character 1"},
-        {"line": 209, "reason": "not_an_object", "detail": "the document is not an object"},
+        {"line": 208, "reason": "not_json", "detail": "not a JSON document at character 1"},
+        {"line": 210, "reason": "not_an_object", "detail": "the document is not an object"},
     ]
-    assert (report.lines, report.rejected) == (209, 2)
+    assert (report.lines, report.rejected) == (210, 2)
     assert (report.alerts, report.summaries) == (len(alerts), len(summaries))
+    (large,) = records(tmp_path / "out" / "rule_alerts.jsonl")
+    assert large["event_json_data"]["payment_ids"] == ["pay_large"]
+    assert report.rule_alerts == 1
     assert report.lines_per_second > 0
     assert said[-1] == "sorting the detections"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "alerts.jsonl",
         "rejected.jsonl",
+        "rule_alerts.jsonl",
         "summaries.jsonl",
     ]
 

@@ -11,33 +11,24 @@ SELECT
         KEY 'type' VALUE 'PAYMENT_ALERT',
         KEY 'event_id' VALUE alert_id,
         KEY 'schema_version' VALUE 1,
-        KEY 'event_date_origin' VALUE DATE_FORMAT(rt, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''),
+        KEY 'event_date_origin' VALUE ${instant_text(rt)},
         KEY 'event_json_data' VALUE JSON_OBJECT(
             KEY 'alert_id' VALUE alert_id,
             KEY 'rule' VALUE 'stolen_card',
             KEY 'rule_version' VALUE 1,
             KEY 'reason' VALUE 'card reported stolen ' || reported_at,
             KEY 'reported_at' VALUE reported_at,
-            KEY 'window_start' VALUE DATE_FORMAT(
-                window_5s_start, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''
-            ),
-            KEY 'window_end' VALUE DATE_FORMAT(window_5s_end, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''),
+            KEY 'window_start' VALUE ${instant_text(window_5s_start)},
+            KEY 'window_end' VALUE ${instant_text(window_5s_end)},
             KEY 'late' VALUE late,
-            KEY 'detected_at' VALUE DATE_FORMAT(
-                CURRENT_TIMESTAMP, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''
-            ),
+            KEY 'detected_at' VALUE ${instant_text(CURRENT_TIMESTAMP)},
             KEY 'payment_id' VALUE SUBSTRING(payment_id, 1, 128),
             KEY 'account_id' VALUE SUBSTRING(account_id, 1, 128),
             KEY 'user_id' VALUE SUBSTRING(user_id, 1, 128),
             KEY 'card_token' VALUE card_token,
             KEY 'card_bin' VALUE SUBSTRING(card_bin, 1, 128),
             KEY 'card_last4' VALUE SUBSTRING(card_last4, 1, 128),
-            KEY 'amount' VALUE CASE decimals
-                WHEN 0 THEN CAST(CAST(amount AS DECIMAL(15, 0)) AS STRING)
-                WHEN 3 THEN CAST(CAST(amount AS DECIMAL(18, 3)) AS STRING)
-                WHEN 4 THEN CAST(amount AS STRING)
-                ELSE CAST(CAST(amount AS DECIMAL(17, 2)) AS STRING)
-            END,
+            KEY 'amount' VALUE amount_text,
             KEY 'currency' VALUE SUBSTRING(currency, 1, 128),
             KEY 'merchant_id' VALUE SUBSTRING(merchant_id, 1, 128),
             KEY 'country' VALUE SUBSTRING(country, 1, 128),
@@ -49,6 +40,6 @@ FROM (
     SELECT
         *,
         LOWER(SHA2(CONCAT_WS('|', payment_id, card_token, 'stolen_card', '1'), 256)) AS alert_id,
-        DATE_FORMAT(effective_from, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''') AS reported_at
+        ${instant_text(effective_from)} AS reported_at
     FROM alert_payments
 )

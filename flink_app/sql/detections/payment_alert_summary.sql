@@ -39,11 +39,13 @@ SELECT
 FROM (
     SELECT
         *,
+        ${instant_text(hour_start)} AS window_start,
+        ${instant_text(hour_end)} AS window_end,
         ARRAY_SLICE(ARRAY_SORT(ranked_cards), 1, 5) AS cards
     FROM (
         SELECT
-            DATE_FORMAT(window_start, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''') AS window_start,
-            DATE_FORMAT(window_end, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''') AS window_end,
+            window_start AS hour_start,
+            window_end AS hour_end,
             SUM(payment_count) AS payment_count,
             SUM(declined) AS declined,
             SUM(refunded) AS refunded,

@@ -14,11 +14,11 @@ SELECT
 FROM (
     SELECT
         *,
-        PROCTIME() AS arrived_at
+        PROCTIME() AS seen_at
     FROM arrivals
 )
 WINDOW so_far AS (
     PARTITION BY card_token
-    ORDER BY arrived_at
+    ORDER BY seen_at
     RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
 )

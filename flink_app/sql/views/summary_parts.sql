@@ -44,18 +44,13 @@ SELECT
     0 AS card_count,
     CAST(NULL AS STRING) AS ranked_card,
     '{"currency":' || JSON_STRING(currency) || ',"count":' || CAST(payment_count AS STRING)
-    || ',"amount":"' || CASE decimals
-        WHEN 0 THEN CAST(CAST(amount AS DECIMAL(15, 0)) AS STRING)
-        WHEN 3 THEN CAST(CAST(amount AS DECIMAL(18, 3)) AS STRING)
-        WHEN 4 THEN CAST(CAST(amount AS DECIMAL(19, 4)) AS STRING)
-        ELSE CAST(CAST(amount AS DECIMAL(17, 2)) AS STRING)
-    END || '"}' AS total
+    || ',"amount":"' || ${amount_text} || '"}' AS total
 FROM (
     SELECT
         window_start,
         window_end,
         SUBSTRING(currency, 1, 128) AS currency,
-        decimals,
+        minor_unit,
         COUNT(*) AS payment_count,
         SUM(amount) AS amount
     FROM
@@ -63,8 +58,8 @@ FROM (
             HOP(TABLE stolen, DESCRIPTOR (rt), INTERVAL '10' SECOND, INTERVAL '60' MINUTE)
         )
     WHERE
-        amount IS NOT NULL
+        amount_text IS NOT NULL
         AND currency IS NOT NULL
         AND COALESCE(status NOT IN ('DECLINED', 'REFUNDED'), TRUE)
-    GROUP BY window_start, window_end, SUBSTRING(currency, 1, 128), decimals
+    GROUP BY window_start, window_end, SUBSTRING(currency, 1, 128), minor_unit
 )

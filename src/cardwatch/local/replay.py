@@ -44,6 +44,7 @@ class ReplayReport:
     lines: int
     rejected: int
     alerts: int
+    rule_alerts: int
     summaries: int
     seconds: float
     """From start to finished files."""
@@ -63,10 +64,11 @@ def replay(
 ) -> ReplayReport:
     """Run the detections over a file or folder of envelopes, plain or gzip, whatever its names.
 
-    One per line or end to end. Writes to `out_dir`, each file whole or not at all: alerts.jsonl and
-    summaries.jsonl (envelopes, one per event_id, by window end, then id, without detected_at and
-    late) and rejected.jsonl (what breaks the contract: line from 1, reason, detail; the line is the
-    event's number where the input is no file of lines). Raises ReplayError.
+    One per line or end to end. Writes to `out_dir`, each file whole or not at all: alerts.jsonl,
+    rule_alerts.jsonl and summaries.jsonl (envelopes, one per event_id, by window end, which an
+    alert without a window has not, then id, without detected_at and late) and rejected.jsonl (what
+    breaks the contract: line from 1, reason, detail; the line is the event's number where the input
+    is no file of lines). Raises ReplayError.
     """
     started = time.monotonic()
     if not _python(root).exists():
@@ -93,14 +95,22 @@ def replay(
         progress("sorting the detections")
         with closing(_sorted_store(work)) as store:
             alerts = _write(store, "PAYMENT_ALERT", work / "alerts.jsonl")
+            rule_alerts = _write(store, "RULE_ALERT", work / "rule_alerts.jsonl")
             summaries = _write(store, "PAYMENT_ALERT_SUMMARY", work / "summaries.jsonl")
-        for name in ("alerts.jsonl", "summaries.jsonl", "rejected.jsonl"):
+        for name in ("alerts.jsonl", "rule_alerts.jsonl", "summaries.jsonl", "rejected.jsonl"):
             (work / name).replace(out_dir / name)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     seconds = time.monotonic() - started
     return ReplayReport(
-        lines, rejected, alerts, summaries, seconds, detection_seconds, validation_seconds
+        lines,
+        rejected,
+        alerts,
+        rule_alerts,
+        summaries,
+        seconds,
+        detection_seconds,
+        validation_seconds,
     )
 
 

@@ -84,6 +84,29 @@ def test_a_boundary_has_one_row_time(folder: Path) -> None:
         find_queries(folder)
 
 
+def test_a_watermark_names_a_setting_of_the_job(folder: Path) -> None:
+    lines = ("-- reads: events", "-- boundary: rt", "-- watermark: rt - INTERVAL '${wait}' SECOND")
+    write(folder, "views/a", "SELECT * FROM events", *lines)
+    query = find_queries(folder, settings={"wait": "2"})["a"]
+    assert query.watermark == "rt - INTERVAL '2' SECOND"
+    with pytest.raises(QueryError, match=r"names \$\{wait\}, which is no setting"):
+        find_queries(folder)
+
+
+def test_an_expression_stands_for_its_name_about_the_column_it_is_given(folder: Path) -> None:
+    (folder / "expressions").mkdir()
+    write(folder, "expressions/day", "SELECT\n    SUBSTRING(${it}, 1, 10)", "-- FROM nobody")
+    write(folder, "expressions/one", "SELECT 1")
+    sql = "SELECT ${day(data.since)}, ${one} FROM events"
+    write(folder, "views/a", sql, "-- reads: events")
+    assert find_queries(folder)["a"].text.strip() == (
+        "SELECT SUBSTRING(data.since, 1, 10), 1 FROM events"
+    )
+    write(folder, "views/b", "SELECT ${month} FROM events", "-- reads: events")
+    with pytest.raises(QueryError, match=r"^views/b\.sql names \$\{month\}, which is no file"):
+        find_queries(folder)
+
+
 def test_a_circle_is_refused_and_shown(folder: Path) -> None:
     write(folder, "views/a", "SELECT * FROM b", "-- reads: b")
     write(folder, "views/b", "SELECT * FROM c", "-- reads: c")
@@ -94,7 +117,7 @@ def test_a_circle_is_refused_and_shown(folder: Path) -> None:
 
 
 def test_the_jobs_own_files_fit_together() -> None:
-    queries = find_queries()
+    queries = find_queries(settings={"watermark_delay": "1.000"})
     detections = [query.name for query in queries.values() if query.is_detection]
     assert len(in_order(queries, detections)) == len(queries), "a view that no detection needs"
     assert {path.stem for path in (SQL / "detections").glob("*.sql")} == set(detections)

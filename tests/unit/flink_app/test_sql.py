@@ -11,7 +11,7 @@ from sql_files import SQL, placeholders, sql_text
 
 
 def decimals_in_sql() -> dict[str, int]:
-    text = sql_text(SQL / "views" / "stolen.sql")
+    text = sql_text(SQL / "expressions" / "minor_unit.sql")
     found = re.findall(r"currency IN \(([^)]*)\)\s+THEN (\d)", text)
     return {code: int(digits) for codes, digits in found for code in re.findall(r"[A-Z]+", codes)}
 
@@ -23,7 +23,7 @@ def test_the_job_rounds_to_the_minor_units_of_iso_4217() -> None:
 def test_the_job_and_the_simulator_agree_on_each_currencys_decimals() -> None:
     known = decimals_in_sql()
     for place in PLACES:
-        assert known.get(place.currency.code, 2) == place.currency.decimals, place.currency.code
+        assert known[place.currency.code] == place.currency.decimals, place.currency.code
 
 
 @pytest.mark.parametrize("path", sorted(SQL.glob("detections/*.sql")), ids=lambda p: p.stem)

@@ -167,7 +167,7 @@ def flink_edge(kinesis: EmulatedKinesis, seen: Seen, folder: Path) -> Turn:
     )
 
     def turn() -> None:
-        seen.extend(data.decode() for _, _, data in of.poll())
+        seen.extend(data.decode() for *_, data in of.poll())
 
     return turn
 

@@ -1,0 +1,25 @@
+-- The events that have a time of their own, as flat columns, their instants read.
+-- reads: events
+-- boundary: none
+--
+-- A boundary, so that what reads a record's texts is computed once, not wherever it is used, and
+-- that all detections share one reading of the stream.
+SELECT
+    `type`,
+    event_json_data.payment_id,
+    event_json_data.account_id,
+    event_json_data.user_id,
+    event_json_data.card_token,
+    event_json_data.card_bin,
+    event_json_data.card_last4,
+    event_json_data.amount,
+    event_json_data.currency,
+    event_json_data.merchant_id,
+    event_json_data.country,
+    event_json_data.city,
+    event_json_data.status,
+    ${instant(event_date_origin)} AS origin,
+    ${instant(event_json_data.effective_from)} AS effective_from,
+    arrived_at
+FROM events
+WHERE `type` IN ('PAYMENT_EVENT', 'CARD_STATUS', 'HEARTBEAT')
