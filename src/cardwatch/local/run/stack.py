@@ -99,6 +99,7 @@ class LocalStack:
         )
         self.cluster = flink.FlinkCluster(settings, root)
         self.job_id: str | None = None
+        self._submission: flink.Submission | None = None
         self.gauges = Gauges(
             settings,
             self.server,
@@ -141,6 +142,7 @@ class LocalStack:
         self.supervisor.__enter__()
         self.supervisor.start(ministack.program(self.settings, self._root))
         self.cluster.prepare()
+        self._submission = self.cluster.begin_submission(self._options.edge)
         for program in self.cluster.programs():
             self.supervisor.start(program)
         warehouse = self._pool.submit(self._start_warehouse)
@@ -235,13 +237,11 @@ class LocalStack:
             observer.start()
 
     def _submit(self) -> str:
-        """Submit the job; planning goes on while the cluster starts."""
-        properties = self.settings.var.resolve() / "flink" / "application_properties.json"
-        edge = self._options.edge
-        groups = flink.edge_properties(edge, self.outputs, self.settings)
-        listed = [{"PropertyGroupId": name, "PropertyMap": group} for name, group in groups.items()]
-        properties.write_text(json.dumps(listed, indent=1) + "\n")
-        return self.cluster.submit(["--edge", edge, "--properties", str(properties)])
+        if self._submission is None:
+            msg = "the Flink job's submission was not begun"
+            raise LocalStackError(msg)
+        groups = flink.edge_properties(self._options.edge, self.outputs, self.settings)
+        return self._submission.finish(groups)
 
     def job_health(self) -> flink.FlinkHealth | None:
         """Say how the job is; None while nobody answers."""
@@ -417,6 +417,8 @@ class LocalStack:
         self.supervisor.stop_program("delivery")
         with suppress(WarehouseUnavailableError, OSError, psutil.Error):
             self.server.stop()
+        if self._submission is not None:
+            self._submission.stop()
         self.supervisor.stop()
         self._pool.shutdown(wait=True, cancel_futures=True)
         if self._receipts is not None:

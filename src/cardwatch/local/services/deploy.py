@@ -1,10 +1,14 @@
-"""Build and deploy the stack to the emulator with SAM, and read what it gave."""
+"""Build and deploy the stack to the emulator with SAM, and read what it gave.
+
+What SAM deployed to an empty emulator is kept, and put on the next one as it is (kept_stack.py).
+"""
 
 import hashlib
 import re
 import subprocess
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,12 +17,16 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cardwatch.aws.deployed import stack_outputs
+from cardwatch.aws.failures import FAILURES
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.services import ministack
+from cardwatch.local.services.kept_stack import KeptStack
 from cardwatch.settings import LocalSettings, program_environment
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
+    from mypy_boto3_s3 import S3Client
 
 SAM: Final = Path(".venvs/sam/bin/sam")
 BUILT: Final = Path(".aws-sam/local")
@@ -103,12 +111,17 @@ def deploy(
     build(settings, root, progress=progress)
     given = dict(sorted((parameters or {}).items()))
     wanted = hashlib.sha256(f"{source_digest(root, settings.cards)} {given}".encode()).hexdigest()
-    if _deployed(settings) == wanted:
+    there = _describe_or_explain(settings)
+    if there is not None and _deployed_from(there) == wanted:
         progress("the stack is up to date")
         return read_outputs(settings)
+    clients = _Clients(settings)
+    clients.s3().create_bucket(Bucket=ARTIFACT_BUCKET)
+    kept = KeptStack(root / BUILT / "deployed", clients, settings.stack_name, ARTIFACT_BUCKET)
+    key = f"{wanted} {settings.stack_name} {settings.region}"
+    if there is None and kept.create(key, progress):
+        return read_outputs(settings)
     progress("deploying the stack")
-    s3 = ministack.session(settings).client("s3", endpoint_url=ministack.endpoint(settings))
-    s3.create_bucket(Bucket=ARTIFACT_BUCKET)
     arguments = [
         "deploy",
         "--config-env=local",
@@ -123,6 +136,10 @@ def deploy(
         overrides = {**local_parameters(root), **given}
         arguments += ["--parameter-overrides", *(f"{k}={v}" for k, v in overrides.items())]
     _sam(settings, root, arguments, log="deploy")
+    if there is None:
+        # What is not kept is deployed by SAM again: slower, and nothing else.
+        with suppress(*FAILURES, OSError):
+            kept.keep(key)
     return read_outputs(settings)
 
 
@@ -176,10 +193,10 @@ def local_parameters(root: Path) -> dict[str, str]:
     return dict(item.split("=", 1) for item in overrides)
 
 
-def _deployed(settings: LocalSettings) -> str | None:
-    """Give the tag of the deployed stack, or None when it is not there or not whole."""
+def _describe_or_explain(settings: LocalSettings) -> "StackTypeDef | None":
+    """Give the stack, or None when there is none; raises LocalStackError without an emulator."""
     try:
-        stack = _describe(settings)
+        return _describe(settings)
     except ClientError:
         return None
     except BotoCoreError as error:
@@ -188,19 +205,37 @@ def _deployed(settings: LocalSettings) -> str | None:
             "start it with `cardwatch up`"
         )
         raise LocalStackError(msg) from None
-    if stack is None or stack["StackStatus"] not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
+
+
+def _deployed_from(stack: "StackTypeDef") -> str | None:
+    """Give the tag that says from which sources a stack is, or None when it is not whole."""
+    if stack["StackStatus"] not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
         return None
     return {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])}.get(SOURCE_TAG)
 
 
 def _describe(settings: LocalSettings) -> "StackTypeDef | None":
-    client = ministack.session(settings).client(
-        "cloudformation",
-        endpoint_url=ministack.endpoint(settings),
-        config=Config(retries={"total_max_attempts": 2}, connect_timeout=2),
-    )
-    stacks = client.describe_stacks(StackName=settings.stack_name)["Stacks"]
-    return stacks[0] if stacks else None
+    stacks = _Clients(settings).cloudformation().describe_stacks(StackName=settings.stack_name)
+    return stacks["Stacks"][0] if stacks["Stacks"] else None
+
+
+class _Clients:
+    """boto3 clients of the emulator."""
+
+    def __init__(self, settings: LocalSettings) -> None:
+        self._session = ministack.session(settings)
+        self._endpoint = ministack.endpoint(settings)
+        self._config = Config(retries={"total_max_attempts": 2}, connect_timeout=2)
+
+    def cloudformation(self) -> "CloudFormationClient":
+        """Give a client of the stacks."""
+        return self._session.client(
+            "cloudformation", endpoint_url=self._endpoint, config=self._config
+        )
+
+    def s3(self) -> "S3Client":
+        """Give a client of the buckets."""
+        return self._session.client("s3", endpoint_url=self._endpoint, config=self._config)
 
 
 def _sam(settings: LocalSettings, root: Path, arguments: Sequence[str], *, log: str) -> None:

@@ -12,8 +12,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any, Final, Literal
 
 import yaml
 
+from cardwatch.local import files
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.processes.ports import free_port
 from cardwatch.local.processes.supervisor import Program
@@ -36,6 +38,7 @@ HOST: Final = "127.0.0.1"
 JOB_MANAGER: Final = "flink-jobmanager"
 TASK_MANAGER: Final = "flink-taskmanager"
 CHECKPOINT_SECONDS: Final = 10
+SUBMIT: Final = Path(__file__).with_name("submit_job.py").resolve()
 CONNECTORS: Final = APPLICATION / "lib"
 """Where connector jars lie, from the project's folder."""
 Edge = Literal["local", "connector"]
@@ -158,43 +161,27 @@ class FlinkCluster:
         overview = self._get("/overview")
         return overview is not None and int(overview["taskmanagers"]) > 0
 
-    def submit(self, arguments: Sequence[str], *, timeout_seconds: float = 120.0) -> str:
-        """Submit the application with `arguments` and give the job's id.
+    def begin_submission(self, edge: Edge) -> "Submission":
+        """Begin to submit the application; it waits for its properties once it is ready to plan.
 
-        It may be called as soon as the JobManager was started: planning goes on meanwhile. Raises
-        LocalStackError with the application's own words when it refuses.
+        It may be called as soon as `prepare` was: nothing of the cluster is needed before that.
         """
+        properties = self._folder / "application_properties.json"
         command = [
             *self._command("org.apache.flink.client.cli.CliFrontend", _CLIENT_JVM, "flink-client"),
             "run",
             "--detached",
             "--python",
-            str(self._root / APPLICATION / "main.py"),
+            str(SUBMIT),
             "--pyFiles",
             str(self._root / APPLICATION),
-            *arguments,
+            "--edge",
+            edge,
+            "--properties",
+            str(properties),
         ]
         log = self.settings.var.resolve() / "log" / "flink-submit.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            done = subprocess.run(
-                command,
-                env=program_environment(self._environment()),
-                cwd=self._folder,
-                capture_output=True,
-                text=True,
-                timeout=timeout_seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            msg = f"the Flink job was not submitted within {timeout_seconds:.0f} s; see {log}"
-            raise LocalStackError(msg) from None
-        log.write_text(done.stdout + done.stderr)
-        found = re.search(r"JobID ([0-9a-f]{32})", done.stdout)
-        if done.returncode or found is None:
-            msg = f"the Flink job was not submitted: {reason_of(done.stdout + done.stderr)} ({log})"
-            raise LocalStackError(msg)
-        return found[1]
+        return Submission(command, self._environment(), self._folder, properties, log)
 
     def health(self, job_id: str, *, now: datetime | None = None) -> FlinkHealth | None:
         """Say how a job is; None while the JobManager does not answer or does not know it."""
@@ -270,7 +257,7 @@ class FlinkCluster:
             "restart-strategy.exponential-delay.reset-backoff-threshold": "2 min",
             "heartbeat.interval": "2 s",
             "heartbeat.timeout": "8 s",
-            "metrics.fetcher.update-interval": "2 s",
+            "metrics.fetcher.update-interval": "500 ms",
             "io.tmp.dirs": str(self._folder / "tmp"),
             "python.executable": str(self._python),
             "python.client.executable": str(self._python),
@@ -325,6 +312,61 @@ class FlinkCluster:
         finally:
             with contextlib.suppress(OSError):
                 connection.close()
+
+
+class Submission:
+    """The program that submits the job, from its start to the job's id."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        properties: Path,
+        log: Path,
+    ) -> None:
+        """Start it; it waits for the file `properties`."""
+        self._properties = properties
+        self._log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                list(command),
+                env=program_environment(environment),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def finish(
+        self, groups: Mapping[str, Mapping[str, str]], *, timeout_seconds: float = 120.0
+    ) -> str:
+        """Hand over the property groups and give the job's id.
+
+        Raises LocalStackError with the application's own words when it refuses.
+        """
+        listed = [{"PropertyGroupId": name, "PropertyMap": dict(g)} for name, g in groups.items()]
+        files.replace(self._properties, json.dumps(listed, indent=1) + "\n")
+        try:
+            status = self._process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            self.stop()
+            msg = f"the Flink job was not submitted within {timeout_seconds:.0f} s; see {self._log}"
+            raise LocalStackError(msg) from None
+        said = self._log.read_text(errors="replace")
+        found = re.search(r"JobID ([0-9a-f]{32})", said)
+        if status or found is None:
+            msg = f"the Flink job was not submitted: {reason_of(said)} ({self._log})"
+            raise LocalStackError(msg)
+        return found[1]
+
+    def stop(self) -> None:
+        """End it and what it started, wherever it is."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
 
 def check_edge(root: Path, edge: Edge) -> None:
