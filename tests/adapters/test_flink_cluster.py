@@ -198,21 +198,19 @@ def test_a_killed_task_manager_costs_no_alert_and_adds_none(stream: Stream, run:
             "reason": "reported by holder",
         },
     )
-    properties = run.var / "properties.json"
     edge = {
         "stream_name": STREAM,
         "aws_region": "us-east-1",
         "endpoint_url": stream.kinesis.meta.endpoint_url,
     }
-    groups = [{"PropertyGroupId": "cardwatch.edge", "PropertyMap": edge}]
-    properties.write_text(json.dumps(groups))
+    groups = {"cardwatch.edge": edge}
 
     with Supervisor(run) as supervisor:
         for program in cluster.programs():
             supervisor.start(program)
-        with pytest.raises(LocalStackError, match=r"cannot read the properties .*nowhere\.json"):
-            cluster.submit(["--edge", "local", "--properties", "nowhere.json"])
-        job = cluster.submit(["--edge", "local", "--properties", str(properties)])
+        with pytest.raises(LocalStackError, match=r"property stream_name .* is missing"):
+            cluster.begin_submission("local").finish({})
+        job = cluster.begin_submission("local").finish(groups)
         supervisor.wait_ready(TASK_MANAGER, timeout_seconds=PATIENCE)
 
         before = [stream.pay(f"pay_before_{n}") for n in range(5)]

@@ -242,13 +242,15 @@ class FlinkCluster:
             "taskmanager.memory.jvm-metaspace.size": "224m",
             "taskmanager.memory.jvm-overhead.min": "192m",
             "taskmanager.memory.jvm-overhead.max": "192m",
-            # What the Python process may plan with; the heap state backend needs none.
-            "taskmanager.memory.managed.size": "64m",
+            # RocksDB's caches and write buffers, and what the Python process may plan with.
+            "taskmanager.memory.managed.size": "128m",
             "parallelism.default": 1,
             # Half a dozen hops, each of which would wait up to 100 ms for its buffer to fill.
             "execution.buffer-timeout.interval": "10 ms",
             "pipeline.object-reuse": True,
-            "state.backend.type": "hashmap",
+            # As on Managed Flink.
+            "state.backend.type": "rocksdb",
+            "execution.checkpointing.incremental": True,
             "execution.checkpointing.interval": f"{CHECKPOINT_SECONDS} s",
             "execution.checkpointing.dir": (self._folder / "checkpoints").as_uri(),
             "restart-strategy.type": "exponential-delay",
@@ -328,6 +330,7 @@ class Submission:
         """Start it; it waits for the file `properties`."""
         self._properties = properties
         self._log = log
+        properties.unlink(missing_ok=True)  # of a submission before this one
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
             self._process = subprocess.Popen(
