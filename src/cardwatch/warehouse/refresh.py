@@ -55,7 +55,7 @@ class RefreshReport:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    number: int
+    ordinal: int
     rows: int
     loaded_from: datetime
     loaded_to: datetime
@@ -105,7 +105,7 @@ class Refresh:
                     # Another round was faster.
                     progress = now
                 else:
-                    progress[step.name] = (window[-1].number, progress[step.name][1])
+                    progress[step.name] = (window[-1].ordinal, progress[step.name][1])
                     done[step.name] = done.get(step.name, 0) + 1
         if failed:
             why = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
@@ -204,7 +204,7 @@ class Refresh:
     def _do(self, step: RefreshStep, done: int, window: Sequence[_Batch]) -> None:
         values: dict[str, int | datetime] = {
             "from_batch": done,
-            "to_batch": window[-1].number,
+            "to_batch": window[-1].ordinal,
             "loaded_from": min(batch.loaded_from for batch in window),
             "loaded_to": max(batch.loaded_to for batch in window),
         }
@@ -213,12 +213,12 @@ class Refresh:
                 _still_at(step.name, done),
                 *(bind(self._translate(text), **values) for text in step.statements),
                 (
-                    f"UPDATE refresh.progress SET batch = {window[-1].number} "  # noqa: S608 - a number, a file's name
+                    f"UPDATE refresh.progress SET batch = {window[-1].ordinal} "  # noqa: S608 - a number, a file's name
                     f"WHERE step = {quoted(step.name)}"
                 ),
             ]
         )
-        _LOG.info("%s: to batch %d", step.name, window[-1].number)
+        _LOG.info("%s: to batch %d", step.name, window[-1].ordinal)
 
     def _note_complete(self, progress: Mapping[str, tuple[int, datetime]]) -> None:
         """Say that all steps hold what was visible when this round looked."""
