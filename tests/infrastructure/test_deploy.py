@@ -11,6 +11,7 @@ from tests.infrastructure.conftest import PARAMETERS, ROOT, Stack
 from tests.infrastructure.deployment import deployment
 from tests.slack_server import slack_server
 
+from cardwatch.deployment.template import read_template
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.eventsource.ends import read_parameters
 from cardwatch.local.services import deploy, ministack
@@ -88,20 +89,108 @@ def test_the_emulator_has_every_resource_of_the_template(stack: Stack) -> None:
     assert "AWS::Lambda::LayerVersion" in found.values()
 
 
+VIOLATIONS = {
+    # Each of template.yaml's rules, broken once.
+    "SomebodyIsPaged": ({"Platform": "aws", "Slack": "off"}, "Nobody would be paged"),
+    "BufferSuitsFirehose": (
+        {"Platform": "aws", "Slack": "on", "DeliveryBufferSeconds": "5"},
+        "DeliveryBufferSeconds=5 is for one machine",
+    ),
+    "MaximumAboveBase": (
+        {"Slack": "on", "WarehouseRpus": "8"},
+        "WarehouseMaxRpus is below WarehouseRpus",
+    ),
+    "ZonesForServerless": (
+        {"Platform": "aws", "Slack": "on", "Warehouse": "serverless"},
+        "three availability zones",
+    ),
+}
+REGIONS = {"ZonesForServerless": "us-west-1"}
+
+
+def test_every_rule_is_broken_by_one_of_these() -> None:
+    rules = read_template(ROOT / "template.yaml")["Rules"]
+    assert set(VIOLATIONS) == set(rules)
+
+
+@pytest.mark.parametrize("rule", VIOLATIONS)
+def test_a_rule_that_is_broken_refuses_the_deploy_and_says_why(stack: Stack, rule: str) -> None:
+    parameters, told = VIOLATIONS[rule]
+    deployed = client(stack, "cloudformation").get_template(
+        StackName=stack.settings.stack_name, TemplateStage="Original"
+    )["TemplateBody"]
+    body = deployed if isinstance(deployed, str) else json.dumps(deployed)
+    cloudformation = ministack.session(stack.settings).client(
+        "cloudformation",
+        endpoint_url=ministack.endpoint(stack.settings),
+        region_name=REGIONS.get(rule, stack.settings.region),
+    )
+    with pytest.raises(ClientError, match=told):
+        cloudformation.create_stack(
+            StackName=f"refused-{rule.lower()}",
+            TemplateBody=body,
+            Parameters=[
+                {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
+            ],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+    stacks = cloudformation.describe_stacks()["Stacks"]
+    assert not [s for s in stacks if s["StackName"].startswith("refused-")]
+
+
 @pytest.mark.parametrize(
     ("parameters", "told"),
     [
-        ({"WarehouseRpus": "8"}, "WarehouseMaxRpus is below WarehouseRpus"),
         ({"StreamShards": "3"}, "StreamShards"),
         ({"RiskTeamEmail": "nobody"}, "must be one e-mail address"),
         ({"FaultProfile": "late, malformed"}, "must be none, all, or names"),
     ],
 )
-def test_a_wrong_combination_is_refused_and_says_why(
+def test_a_wrong_parameter_is_refused_and_says_why(
     stack: Stack, parameters: dict[str, str], told: str
 ) -> None:
     with pytest.raises(ClientError, match=told):
         change_set(stack, **parameters)
+
+
+def test_a_second_environment_stands_beside_the_first_in_the_same_account(stack: Stack) -> None:
+    """As `--config-env prod` beside the default one: nothing that has a name has the same."""
+    beside = stack.settings.model_copy(update={"stack_name": f"{stack.settings.stack_name}-prod"})
+    cloudformation = client(stack, "cloudformation")
+    before = names_of(stack, stack.settings.stack_name)
+    try:
+        outputs = deploy.deploy(
+            beside, stack.root, progress=lambda _line: None, parameters=PARAMETERS
+        )
+        other = names_of(stack, beside.stack_name)
+        assert {logical for logical, _ in before} == {logical for logical, _ in other}
+        assert {name for _, name in before} & {name for _, name in other} == set()
+        assert outputs.stream_name != stack.outputs.stream_name
+        assert names_of(stack, stack.settings.stack_name) == before
+        assert change_set(stack)["Changes"] == []
+    finally:
+        cloudformation.delete_stack(StackName=beside.stack_name)
+        cloudformation.get_waiter("stack_delete_complete").wait(
+            StackName=beside.stack_name, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        )
+
+
+def names_of(stack: Stack, name: str) -> set[tuple[str, str]]:
+    """Give the physical names of a stack's resources and of those in it, by their paths."""
+    cloudformation = client(stack, "cloudformation")
+    found: set[tuple[str, str]] = set()
+    waiting = [("", name)]
+    while waiting:
+        above, within = waiting.pop()
+        for resource in cloudformation.describe_stack_resources(StackName=within)["StackResources"]:
+            path = f"{above}{resource['LogicalResourceId']}"
+            if resource["ResourceType"] in {"AWS::Lambda::LayerVersion", "AWS::IAM::Policy"}:
+                continue  # versions of one layer stand side by side; a policy is within its role
+            if resource["ResourceType"] == "AWS::CloudFormation::Stack":
+                waiting.append((f"{path}/", resource["PhysicalResourceId"]))
+            else:
+                found.add((path, resource["PhysicalResourceId"]))
+    return found
 
 
 def test_a_page_goes_from_the_topic_through_the_queue_into_the_channel_once(stack: Stack) -> None:

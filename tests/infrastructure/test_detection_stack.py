@@ -161,7 +161,7 @@ def test_one_deploy_changes_nothing_changes_the_code_and_deletes_without_a_rest(
     assert "No changes to deploy" in stack.deploy()
     assert stack.events() == started("CREATE")
 
-    sql = stack.root / "flink_app/sql/outputs.sql"
+    sql = stack.root / "flink_app/sql/detections/payment_alert.sql"
     sql.write_text(sql.read_text() + "-- changed\n")
     stack.deploy()
     assert stack.events() == started("CREATE") + started("UPDATE")
