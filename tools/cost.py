@@ -20,7 +20,11 @@ from typing import Any, Final, get_args
 import yaml
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]  # has no stubs
 
-from cardwatch.observability import MetricName, WarehouseLoadMetric
+from cardwatch.observability import (
+    MetricName,
+    WarehouseLoadMetric,
+    WarehouseRefreshMetric,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "cost.md"
@@ -44,6 +48,7 @@ STOLEN_SHARE: Final = 0.1
 NOTIFIER_SECONDS: Final = 0.3
 STAGER_SECONDS: Final = 0.5
 LOAD_SECONDS: Final = 10.0
+REFRESH_SECONDS: Final = 20.0
 LOG_BYTES_PER_INVOCATION: Final = 1_500
 FLINK_LOG_GB: Final = 1.0
 EVENTS_KEPT_DAYS: Final = 400
@@ -101,6 +106,7 @@ class Deployed:
     per_kpu: int
     buffer_seconds: float
     buffer_megabytes: float
+    refresh_minutes: float
     pages_per_minute: float
     warehouse: str
     node_type: str
@@ -126,6 +132,7 @@ class Deployed:
             per_kpu=int(default["FlinkParallelismPerKpu"]),
             buffer_seconds=float(default["DeliveryBufferSeconds"]),
             buffer_megabytes=float(default["DeliveryBufferMegabytes"]),
+            refresh_minutes=float(default["WarehouseRefreshMinutes"]),
             pages_per_minute=float(default["PagesPerMinute"]),
             warehouse=default["Warehouse"],
             node_type=default["WarehouseNodeType"],
@@ -196,7 +203,8 @@ def bill(scenario: Scenario, deployed: Deployed, hours: float) -> Iterator[Line]
     yield Line("paging", "pages published", "sns_million_publishes", pages * month / MILLION)
 
     own = set(get_args(MetricName))
-    own -= set(get_args(WarehouseLoadMetric)) if deployed.warehouse == "none" else set()
+    if deployed.warehouse == "none":
+        own -= {*get_args(WarehouseLoadMetric), *get_args(WarehouseRefreshMetric)}
     yield Line("watching", "own metrics", "cloudwatch_metric", len(own))
     yield Line("watching", "metrics in alarms", "cloudwatch_alarm_metric", deployed.alarm_metrics)
     yield Line("watching", "dashboard", "cloudwatch_dashboard", 1)
@@ -213,14 +221,16 @@ def _functions(
     notifier = minutes + batches * month
     memory = deployed.memory_gb
     loads = 0.0 if deployed.warehouse == "none" else month / max(60.0, deployed.buffer_seconds)
+    refreshes = 0.0 if deployed.warehouse == "none" else minutes / deployed.refresh_minutes
     gb_seconds = (
         # It runs all the time, and twice for the 4 s of a hand-over.
         minutes * 64 * memory["SimulatorFunction"]
         + notifier * NOTIFIER_SECONDS * memory["NotifierFunction"]
         + stager * STAGER_SECONDS * memory["StagerFunction"]
         + loads * LOAD_SECONDS * memory["WarehouseLoadFunction"]
+        + refreshes * REFRESH_SECONDS * memory["WarehouseRefreshFunction"]
     )
-    requests = minutes + notifier + stager + loads
+    requests = minutes + notifier + stager + loads + refreshes
     yield Line("functions", "time times memory", "lambda_gb_second", gb_seconds)
     yield Line("functions", "requests", "lambda_million_requests", requests / MILLION)
     logs = requests * LOG_BYTES_PER_INVOCATION / GB + FLINK_LOG_GB
@@ -255,15 +265,16 @@ def _delivery(deployed: Deployed, events: float, volume: float, hours: float) ->
 def warehouse(
     deployed: Deployed, kind: str, buffer_seconds: float, volume: float, hours: float
 ) -> Iterator[Line]:
-    """Give the warehouse's lines; a COPY of Serverless is billed for a minute at least."""
+    """Give the warehouse's lines; Serverless bills a load and a refresh with a minute at least."""
     if kind == "none":
         return
     if kind == "cluster":
         node = deployed.node_type.replace(".", "_")
         yield Line("warehouse", f"one {deployed.node_type}", f"redshift_{node}_hour", hours)
     else:
-        loads = hours * SECONDS / max(60.0, buffer_seconds)
-        yield Line("warehouse", "RPUs", "redshift_rpu_hour", loads / 60 * deployed.rpus)
+        an_hour = SECONDS / max(60.0, buffer_seconds) + 60 / deployed.refresh_minutes
+        awake = hours * min(1.0, an_hour / 60)
+        yield Line("warehouse", "RPUs", "redshift_rpu_hour", awake * deployed.rpus)
     stored = volume * hours * SECONDS / GB
     yield Line("warehouse", "rows of a month, uncompressed", "redshift_storage_gb", stored)
 
@@ -321,7 +332,8 @@ def _lines(prices: Prices, bills: list[tuple[Scenario, list[Line]]]) -> list[str
 def _warehouses(prices: Prices, deployed: Deployed) -> list[str]:
     out = [
         *_prose(
-            "A delivery is a load. Rows cost the same in both kinds and are left out here. Events",
+            f"A delivery is a load; marts are refreshed every {deployed.refresh_minutes:g} min.",
+            "Rows cost the same in both kinds and are left out here. Events",
             "are delivered to S3 without a warehouse too; one that comes later loads them.",
         ),
         "",
@@ -356,6 +368,7 @@ def _grounds(prices: Prices) -> list[str]:
         *_prose(
             f"Estimated, not measured on AWS: {NOTIFIER_SECONDS} s for a batch of alerts,",
             f"{STAGER_SECONDS} s for a batch of records, {LOAD_SECONDS:g} s for a load,",
+            f"{REFRESH_SECONDS:g} s for a refresh,",
             f"{LOG_BYTES_PER_INVOCATION:,} bytes of logs an invocation, {FLINK_LOG_GB:g} GB of",
             "Flink's logs. One payment in ten is on a",
             "stolen card, as in `data/cards.txt`; real traffic has far fewer alerts, so its tables",

@@ -39,8 +39,14 @@ StagerMetric = Literal[
     "StatusesNotLearned",
 ]
 WarehouseLoadMetric = Literal["ObjectsLoaded", "RowsLoaded", "ObjectsBad", "ObjectsWaiting"]
+WarehouseRefreshMetric = Literal["RowsRefreshed", "MartsBehindSeconds", "QualityTroubles"]
 MetricName = Literal[
-    SimulatorMetric, NotifierMetric, SlackMetric, StagerMetric, WarehouseLoadMetric
+    SimulatorMetric,
+    NotifierMetric,
+    SlackMetric,
+    StagerMetric,
+    WarehouseLoadMetric,
+    WarehouseRefreshMetric,
 ]
 """Every metric has the dimension `service`, which is the function's name."""
 

@@ -201,9 +201,6 @@ class WarehouseRefreshSettings(Settings):
             description="Days of events that the warehouse keeps; the delivery bucket keeps 400.",
         ),
     ]
-    sql_folder: Annotated[Path, Field(description="The warehouse's SQL in the artifact.")] = Path(
-        "warehouse"
-    )
 
 
 class LocalSettings(Settings):

@@ -108,6 +108,7 @@ WITH_EVERYTHING = {
     "OperatorsEmail": "operators@example.com",
     "Warehouse": "serverless",
     "WarehouseLoadFunction": "warehouse-load",
+    "WarehouseRefreshFunction": "warehouse-refresh",
     "WarehouseName": "cardwatch",
     "SlackDeadLetterQueueName": "slack-dead",
 }

@@ -18,6 +18,7 @@ from cardwatch.observability import (
     SlackMetric,
     StagerMetric,
     WarehouseLoadMetric,
+    WarehouseRefreshMetric,
 )
 from cardwatch.recovery.error_output import EVENTS, QUARANTINE
 
@@ -82,6 +83,7 @@ OWN_METRICS: Final = {
     "slack": set(get_args(SlackMetric)),
     "stager": set(get_args(StagerMetric)),
     "warehouse_load": set(get_args(WarehouseLoadMetric)),
+    "warehouse_refresh": set(get_args(WarehouseRefreshMetric)),
 }
 ASKED_FOR: Final = {
     "NoHeartbeat",
@@ -102,6 +104,8 @@ ASKED_FOR: Final = {
     "ErrorObjects",
     "CopyFailures",
     "LoadBehind",
+    "WarehouseQuality",
+    "MartsBehind",
     "DeliveryFreshness",
 }
 SILENCE_IS_ALARMING: Final = {
@@ -112,6 +116,7 @@ SILENCE_IS_ALARMING: Final = {
     "SubscriptionsUnhealthy",
     "DeliveryFreshness",
     "LoadBehind",
+    "MartsBehind",
 }
 
 

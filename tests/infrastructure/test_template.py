@@ -36,6 +36,7 @@ from cardwatch.settings import (
     SlackSettings,
     StagerSettings,
     WarehouseLoadSettings,
+    WarehouseRefreshSettings,
     program_environment,
 )
 from cardwatch.simulation.control import Handover
@@ -50,8 +51,14 @@ SETTINGS: dict[str, type[Settings]] = {
     "PagingStack/SlackFunction": SlackSettings,
     "DeliveryStack/StagerFunction": StagerSettings,
     "WarehouseStack/WarehouseLoadFunction": WarehouseLoadSettings,
+    "WarehouseStack/WarehouseRefreshFunction": WarehouseRefreshSettings,
 }
 NOTIFIER = "PagingStack/NotifierFunction"
+ONE_AT_A_TIME = {
+    "WarehouseStack/WarehouseLoadFunction",
+    "WarehouseStack/WarehouseRefreshFunction",
+}
+"""One beside another waits for its turn in the warehouse, and ends."""
 PLATFORMS = {"aws": everything, "local": one_machine}
 CONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text())
 
@@ -359,7 +366,7 @@ def test_each_function_has_the_variables_that_its_settings_read_and_no_others(
 ) -> None:
     deployed = PLATFORMS[platform]()
     found = functions(deployed)
-    only_on_aws = {"PagingStack/SlackFunction", "WarehouseStack/WarehouseLoadFunction"}
+    only_on_aws = {"PagingStack/SlackFunction", *ONE_AT_A_TIME}
     assert found == set(SETTINGS) - (only_on_aws if platform == "local" else set())
     for function in found:
         ours = {n for n in variables(deployed, function) if not n.startswith("POWERTOOLS_")}
@@ -421,7 +428,10 @@ def test_no_scheduled_invocation_runs_late_or_twice() -> None:
         bounded = {"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}
         for schedule in schedules.values():
             assert schedule["Target"]["RetryPolicy"] == bounded
-            assert schedule["ScheduleExpression"] == "rate(1 minute)", "with the defaults"
+            [function] = deployed.referred(schedule["Target"]["Arn"]) & called
+            minutes = 5 if function == "WarehouseStack/WarehouseRefreshFunction" else 1
+            expected = f"rate({minutes} minute{'s' * (minutes > 1)})"
+            assert schedule["ScheduleExpression"] == expected, "with the defaults"
         queued = deployed.of_type("AWS::Lambda::EventInvokeConfig")
         for function in called:
             [limits] = [q for q in queued.values() if function in deployed.referred(q)]
@@ -451,8 +461,7 @@ def test_reserved_concurrency_is_off_where_the_account_s_quota_may_be_too_small(
     reserved = {
         function: everything().resources[function]["Properties"].get("ReservedConcurrentExecutions")
         for function in functions(everything())
-        # One load beside another waits for the ledger, and ends.
-        if function != "WarehouseStack/WarehouseLoadFunction"
+        if function not in ONE_AT_A_TIME
     }
     assert all(reserved.values())
     without = deployment(**{**ON_AWS, "ReservedConcurrency": "off"})
@@ -478,7 +487,7 @@ def test_no_function_starves_of_the_concurrency_that_is_reserved_for_it(
         assert reserved("DeliveryStack/StagerFunction") >= 5 * shards
         calls = deployed.resources["PagingStack/SlackMapping"]["Properties"]["ScalingConfig"]
         assert reserved("PagingStack/SlackFunction") >= calls["MaximumConcurrency"]
-        limited = functions(deployed) - {"WarehouseStack/WarehouseLoadFunction"}
+        limited = functions(deployed) - ONE_AT_A_TIME
         total = sum(reserved(function) for function in limited)
         assert total <= 900, "Lambda keeps 100 of an account's 1,000 unreserved"
 

@@ -246,4 +246,4 @@ def test_the_function_can_wait_as_long_as_it_means_to() -> None:
 def test_the_cost_of_a_short_buffer_is_said_beside_it() -> None:
     for template in (TEMPLATE, ROOT_TEMPLATE):
         description = template["Parameters"]["DeliveryBufferSeconds"]["Description"]
-        assert all(cost in description for cost in ("1,095", "219", "73"))
+        assert all(cost in description for cost in ("1,095", "438", "292"))

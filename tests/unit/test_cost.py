@@ -4,6 +4,7 @@ import gzip
 import importlib.util
 import re
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import mean
@@ -60,12 +61,14 @@ def test_every_price_is_used_and_every_one_that_is_used_is_there() -> None:
 
 
 def test_the_known_bills_come_out() -> None:
-    """Two KPUs are 160.60 USD, a shard 10.95; Serverless at 900 s is about 73."""
+    """Two KPUs are 160.60 USD, a shard 10.95; loads of Serverless at 900 s about 73."""
     month = monthly(0)
     assert month["Flink: KPUs, one of them orchestration"] == pytest.approx(160.60)
     assert month["stream: shards"] == pytest.approx(10.95)
-    rpus = next(cost.warehouse(DEPLOYED, "serverless", 900, 0, PRICES.hours))
-    assert PRICES.usd(rpus) == pytest.approx(73, abs=0.5)
+    for refresh_minutes, usd in ((float("inf"), 73), (5, 292)):
+        deployed = replace(DEPLOYED, refresh_minutes=refresh_minutes)
+        rpus = next(cost.warehouse(deployed, "serverless", 900, 0, PRICES.hours))
+        assert PRICES.usd(rpus) == pytest.approx(usd, abs=0.5)
 
 
 def test_more_traffic_never_costs_less() -> None:

@@ -119,7 +119,7 @@ class PostgresEngine:
 def in_postgres(statement: str) -> str:
     """Translate a statement as the one-machine stack does."""
     if re.match(
-        r"(CREATE (SCHEMA|TABLE|TEMPORARY|OR REPLACE VIEW)|INSERT|UPDATE|DELETE)", statement
+        r"(CREATE (SCHEMA|TABLE|TEMPORARY|OR REPLACE VIEW)|INSERT|UPDATE|DELETE|SELECT)", statement
     ):
         return to_postgres(statement)
     return statement.replace(" TO ROLE ", " TO ")

@@ -1,1 +1,1 @@
-"""The warehouse's SQL at work: its files, its schema. Pure: a session runs the statements."""
+"""The warehouse's SQL at work: files, schema, upkeep. Pure: a session runs the statements."""
