@@ -20,3 +20,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder not in WITHOUT_SERVERS and item.get_closest_marker("allow_hosts") is None:
             item.add_marker(pytest.mark.allow_hosts(LOOPBACK))
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name packed bytes without the second at which they were packed.
+
+    Workers that collect in different seconds would otherwise not have the same tests.
+    """
+    if isinstance(val, bytes) and val.startswith(b"\x1f\x8b"):
+        return f"{len(val)} packed bytes"
+    return None
