@@ -53,18 +53,23 @@ class FinishedRun:
             server.stop()
 
 
+def of_its_own(var: Path) -> dict[str, str]:
+    """Give the environment of a stack in a folder and on ports of its own."""
+    return {
+        **os.environ,
+        "CARDWATCH_VAR": str(var),
+        "CARDWATCH_AWS_PORT": str(free_port()),
+        "CARDWATCH_FLINK_PORT": str(free_port()),
+    }
+
+
 def measured_run(
     var: Path,
     *options: str,
     disturb: Callable[[Path, subprocess.Popen[str]], None] | None = None,
 ) -> FinishedRun:
     """Run `cardwatch run` to its end, with a disturbance while payments flow."""
-    environment = {
-        **os.environ,
-        "CARDWATCH_VAR": str(var),
-        "CARDWATCH_AWS_PORT": str(free_port()),
-        "CARDWATCH_FLINK_PORT": str(free_port()),
-    }
+    environment = of_its_own(var)
     output = var / "output.txt"
     var.mkdir(parents=True, exist_ok=True)
     with output.open("w") as out:
@@ -163,21 +168,68 @@ def test_with_every_fault_on_each_stolen_payment_is_alerted_paged_and_staged_onc
     assert_nothing_is_left_running(run.var)
 
 
-def test_a_killed_task_manager_and_a_killed_notifier_lose_nothing_and_mark_every_repeat(
+# What `kill -9` hits, one after the other, by words of its command line.
+VICTIMS = {
+    "flink-taskmanager": ("TaskManagerRunner",),
+    "delivery": ("cardwatch.local.firehose",),
+    "notifier": ("NotifierFunction", "_worker.py"),
+    "event-source": ("cardwatch.local.eventsource",),
+    "postgres": ("bin/postgres", "-D"),
+}
+
+
+def test_killed_programs_and_a_killed_notifier_lose_nothing_and_mark_every_repeat(
     tmp_path: Path,
 ) -> None:
-    killed: list[str] = []
+    killed: set[str] = set()
 
     def kill(var: Path, process: subprocess.Popen[str]) -> None:
-        for words in [("TaskManagerRunner",), ("NotifierFunction", "_worker.py")]:
-            time.sleep(8)
+        for name, words in VICTIMS.items():
+            time.sleep(7)
             for victim in processes(var, *words):
                 victim.kill()
-                killed.append(words[0])
+                killed.add(name)
         assert process.poll() is None
 
     run = measured_run(tmp_path / "var", "--seconds", "45", disturb=kill)
 
-    assert {"TaskManagerRunner", "NotifierFunction"} <= set(killed)
+    assert killed == set(VICTIMS)
+    restarts = json.loads(status_path(run.var).read_text())["restarts"]
+    assert {name for name in VICTIMS if restarts.get(name)} == set(VICTIMS) - {"notifier"}
     assert_every_promise_was_kept(run)
     assert_nothing_is_left_running(run.var)
+
+
+def test_a_stack_in_the_background_pages_until_it_is_stopped(tmp_path: Path) -> None:
+    var = tmp_path / "var"
+    environment = of_its_own(var)
+
+    def cardwatch(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [CARDWATCH, *words],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
+
+    try:
+        started = cardwatch("up", "--detach")
+        assert started.returncode == 0, started.stderr
+        wait_until(lambda: "Stolen card" in cardwatch("pages").stdout, 60)
+        shown = cardwatch("status", "--json")
+        assert json.loads(shown.stdout)["state"] == "running"
+        log = var / "log" / "up.out"
+        written_to = log.stat().st_ino
+        second = cardwatch("up", "--detach")
+        assert second.returncode == 1
+        assert len(second.stderr.splitlines()) == 1
+        assert log.stat().st_ino == written_to
+        assert cardwatch("status").returncode == 0
+    finally:
+        stopped = cardwatch("down")
+    assert stopped.returncode == 0, stopped.stderr
+    assert state(var) == "stopped"
+    assert_nothing_is_left_running(var)
