@@ -19,13 +19,11 @@ def through_a_stream(
     *,
     row_time: str | None = None,
     watermark: str | None = None,
-    arrival: str | None = None,
 ) -> Table:
     """Give a table as a stream and a table again.
 
     `row_time` is the column that is its row time from here on, with the SQL of its watermark, the
-    one that the rows came with by default. `arrival` names a column to be added: the timestamp that
-    the table's source gave each record.
+    one that the rows came with by default.
     """
     # PyFlink's own to_data_stream converts every row to Python's Row; Java's takes a class.
     query: Any = table._j_table  # noqa: SLF001
@@ -39,8 +37,6 @@ def through_a_stream(
     )
     stream = environment.toDataStream(query, columns.bridgedTo(row_data))
     schema = java.org.apache.flink.table.api.Schema.newBuilder().fromRowDataType(columns)
-    if arrival is not None:
-        schema.columnByMetadata(arrival, "TIMESTAMP_LTZ(3)", "rowtime", True)  # noqa: FBT003  a Java call
     if row_time is not None:
         schema.watermark(row_time, watermark or SOURCE_WATERMARK)
     return Table(environment.fromDataStream(stream, schema.build()), tables)

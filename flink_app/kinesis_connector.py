@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from boundaries import through_a_stream
-from edges import Job, SqlEdge
+from edges import SqlEdge
 from properties import MANAGED_FLINK_FILE, Properties, PropertyError
 
 LIB = Path(__file__).resolve().parent / "lib"
@@ -37,17 +36,6 @@ class ConnectorEdge(SqlEdge):
             )
             raise PropertyError(msg)
         return {"pipeline.jars": ";".join(jar.as_uri() for jar in jars)}
-
-    def register_events(self, job: Job) -> None:
-        """Create `events` from the stream, arrival included; raises PropertyError.
-
-        The connector (6.0.0) offers the arrival as metadata and does not hand it over, but each
-        record's own timestamp is its ApproximateArrivalTimestamp.
-        """
-        super().register_events(job)
-        read = job.tables.from_path("events_on_the_stream")
-        table = through_a_stream(job.tables, read, arrival="arrived_at")
-        job.tables.create_temporary_view("events", table)
 
     def table_options(self, properties: Properties) -> Mapping[str, str]:
         """Give what the group cardwatch.connector adds to the tables' options."""

@@ -2,7 +2,8 @@
 
 The official connector reads the stream and writes to it, by the production DDL; the stream is the
 emulator's. It needs the connector's jar in flink_app/lib (docs/deployment.md), which no clone has.
-The job is planned once and started for each case, between which the stream is made anew.
+The job is planned once for each detection and started for each case, between which the stream is
+made anew.
 """
 
 import json
@@ -42,7 +43,7 @@ def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterable[Flink]:
     running.stop()
 
 
-def groups(emulator: AwsClients) -> dict[str, dict[str, str]]:
+def groups(emulator: AwsClients, detection: str) -> dict[str, dict[str, str]]:
     kinesis = emulator.kinesis()
     summary = kinesis.describe_stream_summary(StreamName=STREAM)["StreamDescriptionSummary"]
     example = json.loads((ROOT / "flink_app/application_properties.json").read_bytes())
@@ -61,6 +62,7 @@ def groups(emulator: AwsClients) -> dict[str, dict[str, str]]:
             "aws.credentials.basic.secretkey": "test",
             "aws.http.protocol.version": "HTTP1_1",
         },
+        "cardwatch.detection": {"detections": detection},
         "cardwatch.flink": {"parallelism.default": "1"},
     }
 
@@ -95,21 +97,23 @@ def records(emulator: AwsClients, *, after: int) -> list[dict[str, Any]]:
         iterator = batch["NextShardIterator"]
 
 
-def detect(emulator: AwsClients, flink: Flink, lines: Iterable[str]) -> list[dict[str, Any]]:
-    """Give what the job writes about the lines, in a replay's order and without detected_at.
+def detect(
+    emulator: AwsClients, flink: Flink, detection: str, lines: Iterable[str]
+) -> list[dict[str, Any]]:
+    """Give what a detection writes about the lines, in a replay's order, without detected_at.
 
-    Behind the lines stands a payment that alerts; once it has, the job has read them all.
+    Behind the lines stands a payment that each of them reports; then the job has read them all.
     """
     last = [
         status("the end", "STOLEN", END, END),
-        payment("the_end", "the end", END + 1),
+        payment("the_end", "the end", END + 1, amount="999999999.00"),
         heartbeat(END + 60_000),
     ]
     read = put(emulator, [*lines, *last])
-    flink.start("connector", groups(emulator))
+    flink.start("connector", groups(emulator, detection))
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not any(r["event_date_origin"] > time_text(END) for r in records(emulator, after=read)):
-        assert time.monotonic() < deadline, "the last payment did not alert"
+        assert time.monotonic() < deadline, "the last payment was not reported"
         time.sleep(0.2)
     flink.drain()
     found = [r for r in records(emulator, after=read) if r["event_date_origin"] <= time_text(END)]
@@ -123,9 +127,9 @@ def test_over_kinesis_the_detection_says_what_the_case_expects(
     emulator: AwsClients, flink: Flink, case: Path
 ) -> None:
     lines = (case.parent / "input.jsonl").read_text(encoding="utf-8").splitlines()
-    detection = case.parts[-3].upper()
-    found = [r for r in detect(emulator, flink, lines) if r["type"] == detection]
-    if detection == "PAYMENT_ALERT_SUMMARY":
+    detection = case.parts[-3]
+    found = detect(emulator, flink, detection, lines)
+    if detection == "payment_alert_summary":
         found = turning_points(found)
     expected = (case.parent / "expected.jsonl").read_text(encoding="utf-8").splitlines()
     assert found == [json.loads(line) for line in expected]
