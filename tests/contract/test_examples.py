@@ -7,6 +7,7 @@ import jsonschema
 import pytest
 from tests.examples import EVENTS, INVALID, NOW, VALID, label, reason
 
+from cardwatch.contract.fields import format_time, parse_time
 from cardwatch.contract.streams import (
     EVENT_TYPES,
     RejectedRecord,
@@ -25,7 +26,10 @@ def schema_of(path: Path) -> dict[str, object]:
 def test_a_valid_example_is_read_and_written_back_with_the_same_meaning(path: Path) -> None:
     raw = path.read_bytes()
     event = read_event(raw, now=NOW)
-    assert json.loads(event.to_bytes()) == json.loads(raw)
+    said = json.loads(raw)
+    # The same instant, in the one form that cardwatch writes.
+    said["event_date_origin"] = format_time(parse_time(said["event_date_origin"]))
+    assert json.loads(event.to_bytes()) == said
     assert f"{event.type.lower()}.v1" == path.parts[-3]
 
 
