@@ -4,8 +4,8 @@ The SQL between the edges is the same text everywhere. An edge does two things:
 
 1. it registers the table `events` with exactly the schema of the table `events_schema`
    (sql/schemas/events.sql: physical columns, row time and watermark), and
-2. it takes `outputs`, a table with the one column `record` (STRING NOT NULL): complete envelopes,
-   one JSON object each, to be written as UTF-8.
+2. it takes `outputs`, a table of two texts: `record`, a complete envelope, one JSON object, to be
+   written as UTF-8, and `partition_key`, under which it goes onto a stream.
 
 `files` and `connector` are SQL alone (SqlEdge, kinesis_connector.py); `local` is local_kinesis.py.
 """
@@ -46,7 +46,7 @@ class Edge(Protocol):
         ...
 
     def write_outputs(self, job: Job, outputs: Table) -> None:
-        """Attach the sink that writes `outputs.record`; raises PropertyError.
+        """Attach the sink that writes `outputs`; raises PropertyError.
 
         The sink is an INSERT in `job.statements` or a DataStream in `job.env`; nothing is executed.
         """
@@ -55,7 +55,7 @@ class Edge(Protocol):
 
 @dataclass(frozen=True)
 class SqlEdge:
-    """An edge that is DDL alone: sql/connectors/<name>/{events,outputs}.sql."""
+    """An edge that is SQL alone: sql/connectors/<name>/{events,outputs,written}.sql."""
 
     name: str
 
@@ -76,7 +76,9 @@ class SqlEdge:
     def write_outputs(self, job: Job, outputs: Table) -> None:
         """Create the sink table from the edge's DDL and insert into it; raises PropertyError."""
         self._create(job, "outputs")
-        job.statements.add_insert("outputs", outputs)
+        job.tables.create_temporary_view("detected", outputs)
+        written = sql_text(SQL / "connectors" / self.name / "written.sql")
+        job.statements.add_insert("outputs", job.tables.sql_query(written))
 
     def _create(self, job: Job, table: str) -> None:
         path = SQL / "connectors" / self.name / f"{table}.sql"

@@ -90,10 +90,7 @@ class LocalEdge:
         job.tables.create_temporary_view("events", table)
 
     def write_outputs(self, job: Job, outputs: Table) -> None:
-        """Write `outputs.record` to the stream, each under a random partition key.
-
-        Raises PropertyError.
-        """
+        """Write `outputs` to the stream; raises PropertyError."""
         flush_ms = job.properties.whole_number(EDGE_GROUP, "flush_ms", 50, least=1, most=10_000)
         (
             job.tables.to_data_stream(outputs)
@@ -185,7 +182,7 @@ class PollStream(KeyedProcessFunction):  # type: ignore[misc]
 
 
 class PutOnStream(KeyedProcessFunction):  # type: ignore[misc]
-    """Writes rows of one text each; emits nothing."""
+    """Writes rows of a record and its partition key; emits nothing."""
 
     def __init__(self, address: StreamAddress, flush_ms: int) -> None:
         """Write what came within `flush_ms` together."""
@@ -198,13 +195,13 @@ class PutOnStream(KeyedProcessFunction):  # type: ignore[misc]
     def open(self, runtime_context: RuntimeContext) -> None:
         """Connect."""
         self._rows = runtime_context.get_list_state(
-            ListStateDescriptor("unwritten", Types.STRING())
+            ListStateDescriptor("unwritten", Types.TUPLE([Types.STRING(), Types.STRING()]))
         )
         self._writer = StreamWriter(self._address.client(), self._address)
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> None:
         """Keep a row until the next flush."""
-        self._rows.add(value[0])
+        self._rows.add((value[0], value[1]))
         if not self._failures:
             self._flush_after(self._flush_ms, ctx)
 

@@ -7,7 +7,6 @@ the API's rules (iterators, throttling, partial failures, limits).
 import heapq
 import logging
 import time
-import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -29,6 +28,8 @@ EMPTY_ANSWERS: Final = 5
 PUT_LIMIT: Final = 500
 PUT_BYTES: Final = 4 * 1024 * 1024
 """Limits of one PutRecords call; the API takes 5 MiB, keys included."""
+LONGEST_KEY: Final = 256
+"""Characters of a partition key; the official connector cuts longer ones as well."""
 GIVE_UP_SECONDS: Final = 60.0
 """After this long without an answer the reader fails, so that the job shows what is wrong."""
 LONGEST_WAIT_SECONDS: Final = 5.0
@@ -44,6 +45,10 @@ _TRANSIENT: Final = frozenset(
         "ThrottlingException",
     }
 )
+
+
+KeyedRecord = tuple[str, str]
+"""A record's text and its partition key."""
 
 
 class StreamError(Exception):
@@ -317,25 +322,27 @@ class ShardReader:
 
 
 class StreamWriter:
-    """Puts records on the stream, each under a random partition key."""
+    """Puts records on the stream, each with its partition key."""
 
     def __init__(self, client: Any, address: StreamAddress) -> None:  # noqa: ANN401  as above
         """Write to `address` through `client`."""
         self._client = client
         self._address = address
 
-    def put(self, records: Sequence[str]) -> list[str]:
+    def put(self, records: Sequence[KeyedRecord]) -> list[KeyedRecord]:
         """Try once to put all records, in as few calls as the API allows; give those not taken.
 
         Raises StreamError for an answer that will not change when asked again.
         """
-        refused: list[str] = []
+        refused: list[KeyedRecord] = []
         for batch in _batches(records):
             refused += self._put(batch)
         return refused
 
-    def _put(self, batch: Sequence[str]) -> list[str]:
-        entries = [{"Data": record.encode(), "PartitionKey": uuid.uuid4().hex} for record in batch]
+    def _put(self, batch: Sequence[KeyedRecord]) -> list[KeyedRecord]:
+        entries = [
+            {"Data": data.encode(), "PartitionKey": key[:LONGEST_KEY]} for data, key in batch
+        ]
         try:
             answer = self._client.put_records(StreamName=self._address.name, Records=entries)
         except (ClientError, BotoCoreError) as error:
@@ -356,11 +363,11 @@ def wait_seconds(failures: int) -> float:
     return float(min(LONGEST_WAIT_SECONDS, 0.1 * 2 ** min(failures, 10)))
 
 
-def _batches(records: Sequence[str]) -> Iterator[Sequence[str]]:
+def _batches(records: Sequence[KeyedRecord]) -> Iterator[Sequence[KeyedRecord]]:
     begin = size = 0
-    for index, record in enumerate(records):
+    for index, (data, key) in enumerate(records):
         # A character is at most four bytes; the partition key counts too.
-        weight = 4 * len(record) + 32
+        weight = 4 * (len(data) + len(key))
         if index - begin == PUT_LIMIT or (size + weight > PUT_BYTES and index > begin):
             yield records[begin:index]
             begin, size = index, 0

@@ -132,7 +132,10 @@ def build(edge: Edge, properties: Properties, *, managed: bool = False) -> Job:
     ordered = in_order(queries, detections)
     job = read_events(edge, properties, managed=managed)
     register(job, ordered)
-    outputs = " UNION ALL ".join(f"SELECT record FROM {name}" for name in detections)  # noqa: S608  names of files
+    outputs = " UNION ALL ".join(
+        f"SELECT record, partition_key FROM {name}"  # noqa: S608  names of files
+        for name in detections
+    )
     edge.write_outputs(job, job.tables.sql_query(outputs))
     # Only now are all statements planned together, into the environment that is executed.
     job.statements.attach_as_datastream()

@@ -7,10 +7,11 @@ header speak to this module:
     -- boundary: rt                its rows become a stream and a table again, with this row time
     -- watermark: rt - …           that row time's watermark; without it, the one of what it reads
 
-What is read is held against the SQL, so that the header cannot lie. A detection gives one column,
-`record`: complete envelopes. What several queries compute alike is an expression in
-sql/expressions, `SELECT` and one value, which they name as ${its_name}, or ${its_name(column)}
-where the expression speaks of ${it}.
+What is read is held against the SQL, so that the header cannot lie. A detection gives two columns:
+`record`, a complete envelope, and `partition_key`, where it stands on the stream: what the contract
+says of its type (cardwatch.contract.streams), else its event_id. What several queries compute alike
+is an expression in sql/expressions, `SELECT` and one value, which they name as ${its_name}, or
+${its_name(column)} where the expression speaks of ${it}.
 """
 
 import re

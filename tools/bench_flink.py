@@ -38,7 +38,8 @@ class BlackholeEdge(SqlEdge):
     def write_outputs(self, job: Job, outputs: Table) -> None:
         """Insert into a blackhole."""
         job.tables.execute_sql(
-            "CREATE TEMPORARY TABLE outputs (record STRING) WITH ('connector' = 'blackhole')"
+            "CREATE TEMPORARY TABLE outputs (record STRING, partition_key STRING) "
+            "WITH ('connector' = 'blackhole')"
         )
         job.statements.add_insert("outputs", outputs)
 

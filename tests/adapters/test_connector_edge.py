@@ -82,19 +82,25 @@ def put(emulator: AwsClients, lines: Iterable[str]) -> int:
 
 
 def records(emulator: AwsClients, *, after: int) -> list[dict[str, Any]]:
-    """Give the records behind the first ones of the stream."""
+    """Give the records behind the first ones of the stream, each under the key of its event."""
     kinesis = emulator.kinesis()
     [shard] = kinesis.list_shards(StreamName=STREAM)["Shards"]
     iterator = kinesis.get_shard_iterator(
         StreamName=STREAM, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
     )["ShardIterator"]
-    found: list[bytes] = []
+    found: list[tuple[str, bytes]] = []
     while True:
         batch = kinesis.get_records(ShardIterator=iterator, Limit=10_000)
-        found += [record["Data"] for record in batch["Records"]]
+        found += [(record["PartitionKey"], record["Data"]) for record in batch["Records"]]
         if batch["MillisBehindLatest"] == 0:
-            return [json.loads(data) for data in found[after:]]
+            break
         iterator = batch["NextShardIterator"]
+    events = []
+    for key, data in found[after:]:
+        event = json.loads(data)
+        assert key == event["event_json_data"].get("entity_id", event["event_id"])
+        events.append(event)
+    return events
 
 
 def detect(

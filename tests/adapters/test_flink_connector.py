@@ -23,12 +23,38 @@ def options(ddl: Path) -> dict[str, str]:
     return dict(re.findall(r"'([\w.-]+)' = '([^']*)'", ddl.read_text()))
 
 
-@pytest.mark.parametrize(("table", "side"), [("events", "source"), ("outputs", "sink")])
-def test_the_tables_use_only_options_that_the_connector_has(table: str, side: str) -> None:
+@pytest.mark.parametrize(
+    ("table", "side", "format_"), [("events", "source", "json"), ("outputs", "sink", "csv")]
+)
+def test_the_tables_use_only_options_that_the_connector_has(
+    table: str, side: str, format_: str
+) -> None:
     used = options(CONNECTORS / "kinesis" / f"{table}.sql")
     assert used["connector"] == "kinesis"
     assert set(KNOWN["required"]) <= set(used)
-    assert set(used) <= {*KNOWN["required"], *KNOWN[side], *KNOWN["json"]}
+    assert used["format"] == format_
+    assert set(used) <= {*KNOWN["required"], *KNOWN[side], *KNOWN[format_]}
+
+
+@pytest.mark.flink
+def test_a_record_is_written_whole_under_its_entity_whatever_the_entity_is_called() -> None:
+    entities = ["acc_1", "rule", 'a"b\\c\n', "é𝒳 <>/,;", '"', "x" * 128]
+    script = Path(__file__).with_name("written_records.py")
+    done = subprocess.run(
+        [ROOT / ".venvs/flink/bin/python", script],
+        input=json.dumps(entities),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    written, keys = json.loads(done.stdout)
+    assert [json.loads(line) for line in written] == [
+        {"type": "RULE_ALERT", "event_json_data": {"entity_id": entity, "rule": "a;b"}}
+        for entity in entities
+    ]
+    # A key is the entity as the record has it, between its quotes.
+    assert [json.loads(f'"{key}"') for key in keys] == entities
 
 
 def test_an_alert_waits_at_most_a_quarter_second_for_its_batch() -> None:

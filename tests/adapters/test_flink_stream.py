@@ -342,7 +342,7 @@ def test_a_stream_that_cannot_be_reached_is_one_line_that_names_it() -> None:
 
 
 def until_taken(writer: StreamWriter, records: list[str]) -> Iterator[int]:
-    left = records
+    left = [(record, "key") for record in records]
     while left:
         left = writer.put(left)
         yield len(left)
@@ -374,12 +374,12 @@ def test_a_put_that_cannot_pass_fails_at_once() -> None:
     kinesis = FakeKinesis()
     kinesis.failures["put"] = [refusal("ResourceNotFoundException")]
     with pytest.raises(StreamError, match="cannot write to stream 'events'"):
-        StreamWriter(kinesis, ADDRESS).put(["x"])
+        StreamWriter(kinesis, ADDRESS).put([("x", "key")])
 
 
 def test_one_call_keeps_to_the_limits_of_the_api() -> None:
     kinesis = FakeKinesis()
-    records = ["x"] * 1_201 + ["é" * 400_000] * 20
+    records = [("x", "é" * 256)] * 1_201 + [("é" * 400_000, "key")] * 20
     assert StreamWriter(kinesis, ADDRESS).put(records) == []
     assert len(kinesis.taken()) == len(records)
     for batch in kinesis.puts:
@@ -387,7 +387,18 @@ def test_one_call_keeps_to_the_limits_of_the_api() -> None:
         assert sum(len(e["Data"]) + len(e["PartitionKey"]) for e in batch) <= 5 * 2**20
 
 
-def test_records_are_spread_over_the_shards() -> None:
+def test_each_record_stands_under_its_own_partition_key_also_when_sent_again() -> None:
+    kinesis = FakeKinesis(refuse=[{0}])
+    writer = StreamWriter(kinesis, ADDRESS)
+    assert writer.put(writer.put([("x", "card_1"), ("y", "card_2")])) == []
+    sent = [entry for batch in kinesis.puts for entry in batch]
+    assert {entry["Data"]: entry["PartitionKey"] for entry in sent} == {
+        b"x": "card_1",
+        b"y": "card_2",
+    }
+
+
+def test_a_partition_key_longer_than_the_stream_takes_is_cut() -> None:
     kinesis = FakeKinesis()
-    StreamWriter(kinesis, ADDRESS).put(["x"] * 100)
-    assert len({entry["PartitionKey"] for entry in kinesis.puts[0]}) == 100
+    assert StreamWriter(kinesis, ADDRESS).put([("x", "k" * 300)]) == []
+    assert kinesis.puts[0][0]["PartitionKey"] == "k" * 256

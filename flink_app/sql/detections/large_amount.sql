@@ -31,7 +31,8 @@ SELECT
             KEY 'payment_ids' VALUE JSON_ARRAY(SUBSTRING(payment_id, 1, 128)),
             KEY 'payment_count' VALUE 1
         )
-    ) AS record
+    ) AS record,
+    card_token AS partition_key
 FROM (
     SELECT
         *,

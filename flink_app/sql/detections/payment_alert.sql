@@ -35,7 +35,8 @@ SELECT
             KEY 'city' VALUE SUBSTRING(city, 1, 64),
             KEY 'status' VALUE SUBSTRING(status, 1, 128)
         )
-    ) AS record
+    ) AS record,
+    alert_id AS partition_key
 FROM (
     SELECT
         *,

@@ -11,7 +11,7 @@
 SELECT
     JSON_OBJECT(
         KEY 'type' VALUE 'PAYMENT_ALERT_SUMMARY',
-        KEY 'event_id' VALUE LOWER(SHA2(CONCAT_WS('|', 'summary', window_end, '1'), 256)),
+        KEY 'event_id' VALUE summary_id,
         KEY 'schema_version' VALUE 1,
         KEY 'event_date_origin' VALUE window_end,
         KEY 'event_json_data' VALUE JSON_OBJECT(
@@ -35,24 +35,30 @@ SELECT
                 ) || ']'
             )
         )
-    ) AS record
+    ) AS record,
+    summary_id AS partition_key
 FROM (
     SELECT
         *,
-        ${instant_text(hour_start)} AS window_start,
-        ${instant_text(hour_end)} AS window_end,
-        ARRAY_SLICE(ARRAY_SORT(ranked_cards), 1, 5) AS cards
+        LOWER(SHA2(CONCAT_WS('|', 'summary', window_end, '1'), 256)) AS summary_id
     FROM (
         SELECT
-            window_start AS hour_start,
-            window_end AS hour_end,
-            SUM(payment_count) AS payment_count,
-            SUM(declined) AS declined,
-            SUM(refunded) AS refunded,
-            SUM(card_count) AS card_count,
-            ARRAY_AGG(total) FILTER (WHERE total IS NOT NULL) AS totals,
-            ARRAY_AGG(ranked_card) FILTER (WHERE ranked_card IS NOT NULL) AS ranked_cards
-        FROM summary_parts
-        GROUP BY window_start, window_end
+            *,
+            ${instant_text(hour_start)} AS window_start,
+            ${instant_text(hour_end)} AS window_end,
+            ARRAY_SLICE(ARRAY_SORT(ranked_cards), 1, 5) AS cards
+        FROM (
+            SELECT
+                window_start AS hour_start,
+                window_end AS hour_end,
+                SUM(payment_count) AS payment_count,
+                SUM(declined) AS declined,
+                SUM(refunded) AS refunded,
+                SUM(card_count) AS card_count,
+                ARRAY_AGG(total) FILTER (WHERE total IS NOT NULL) AS totals,
+                ARRAY_AGG(ranked_card) FILTER (WHERE ranked_card IS NOT NULL) AS ranked_cards
+            FROM summary_parts
+            GROUP BY window_start, window_end
+        )
     )
 )
