@@ -5,7 +5,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,6 +76,10 @@ class Stream:
     emulator: AwsClients
     alerts: dict[str, set[str]] = field(default_factory=dict)
     """Alert ids by payment."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """How many alerts of each payment."""
+    keys: dict[str, set[str]] = field(default_factory=dict)
+    """The partition keys of what the job wrote, by the id that the contract asks for."""
 
     def __post_init__(self) -> None:
         self.kinesis = self.emulator.kinesis()
@@ -102,7 +108,7 @@ class Stream:
             record["ExplicitHashKey"] = hash_key
         self.kinesis.put_record(StreamName=STREAM, **record)
 
-    def pay(self, payment: str) -> str:
+    def pay(self, payment: str, amount: str = "12.50") -> str:
         self.put(
             "PAYMENT_EVENT",
             {
@@ -112,7 +118,7 @@ class Stream:
                 "card_token": CARD,
                 "card_bin": "424242",
                 "card_last4": "4242",
-                "amount": "12.50",
+                "amount": amount,
                 "currency": "EUR",
                 "merchant_id": "mer_1",
                 "country": "MT",
@@ -128,13 +134,20 @@ class Stream:
             self.iterators[shard] = answer["NextShardIterator"]
             for record in answer["Records"]:
                 envelope = json.loads(record["Data"])
+                data = envelope["event_json_data"]
+                if envelope["type"] in {"PAYMENT_ALERT", "PAYMENT_ALERT_SUMMARY", "RULE_ALERT"}:
+                    asked = data.get("entity_id", envelope["event_id"])
+                    self.keys.setdefault(asked, set()).add(record["PartitionKey"])
                 if envelope["type"] == "PAYMENT_ALERT":
-                    data = envelope["event_json_data"]
                     self.alerts.setdefault(data["payment_id"], set()).add(data["alert_id"])
+                    self.counts[data["payment_id"]] += 1
 
     def has_alerts(self, payments: list[str]) -> bool:
         self.read()
         return set(payments) <= set(self.alerts)
+
+    def ids_of(self, payments: Iterable[str]) -> dict[str, set[str]]:
+        return {payment: self.alerts[payment] for payment in payments}
 
     def _beat(self) -> None:
         while not self.quiet.wait(1.0):
@@ -154,19 +167,50 @@ def wait_for(what: Callable[[], bool], seconds: float = PATIENCE) -> None:
         time.sleep(0.2)
 
 
-@pytest.fixture
-def stream(emulator: AwsClients) -> Iterator[Stream]:
+@dataclass
+class Running:
+    """The cluster with the job on it, and the stream that it reads."""
+
+    cluster: FlinkCluster
+    supervisor: Supervisor
+    stream: Stream
+    groups: Mapping[str, Mapping[str, str]]
+    job: str
+
+
+@pytest.fixture(scope="module")
+def running(emulator: AwsClients, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One cluster for all tests of this file: each leaves a job behind that runs."""
     stream = Stream(emulator)
-    yield stream
-    stream.close()
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[RunFolder]:
-    run = RunFolder(tmp_path / "var")
+    run = RunFolder(tmp_path_factory.mktemp("cluster") / "var")
     run.acquire()
-    yield run
+    cluster = FlinkCluster(LocalSettings(var=run.var, flink_port=free_port()), ROOT)
+    cluster.prepare()
+    edge = {
+        "stream_name": STREAM,
+        "aws_region": "us-east-1",
+        "endpoint_url": stream.kinesis.meta.endpoint_url,
+    }
+    groups = {"cardwatch.edge": edge}
+    with Supervisor(run) as supervisor:
+        for program in cluster.programs():
+            supervisor.start(program)
+        job = cluster.begin_submission("local").finish(groups)
+        supervisor.wait_ready(TASK_MANAGER, timeout_seconds=PATIENCE)
+        stream.put(
+            "CARD_STATUS",
+            {
+                "card_token": CARD,
+                "card_last4": "4242",
+                "status": "STOLEN",
+                "effective_from": format_time(datetime.now(UTC) - timedelta(hours=1)),
+                "reason": "reported by holder",
+            },
+        )
+        yield Running(cluster, supervisor, stream, groups, job)
+    assert leftovers(run) == []
     run.release()
+    stream.close()
 
 
 def is_followed(health: FlinkHealth | None) -> bool:
@@ -184,48 +228,99 @@ def is_restored(health: FlinkHealth | None) -> bool:
 
 @pytest.mark.flink
 @pytest.mark.stack
-def test_a_killed_task_manager_costs_no_alert_and_adds_none(stream: Stream, run: RunFolder) -> None:
-    settings = LocalSettings(var=run.var, flink_port=free_port())
-    cluster = FlinkCluster(settings, ROOT)
-    cluster.prepare()
-    stream.put(
-        "CARD_STATUS",
-        {
-            "card_token": CARD,
-            "card_last4": "4242",
-            "status": "STOLEN",
-            "effective_from": format_time(datetime.now(UTC) - timedelta(hours=1)),
-            "reason": "reported by holder",
-        },
+def test_a_refused_submission_names_the_property_that_is_missing(running: Running) -> None:
+    with pytest.raises(LocalStackError, match=r"property stream_name .* is missing"):
+        running.cluster.begin_submission("local").finish({})
+
+
+@pytest.mark.flink
+@pytest.mark.stack
+def test_what_the_job_writes_stands_under_the_partition_key_of_its_type(running: Running) -> None:
+    """An alert of a rule under its entity, what has a random key under its own id."""
+    stream = running.stream
+    large = stream.pay("pay_large", amount="50000.00")
+    wait_for(lambda: stream.has_alerts([large]) and CARD in stream.keys)
+    assert stream.keys == {asked: {asked} for asked in stream.keys}
+    assert len(stream.keys) >= 2
+
+
+@pytest.mark.flink
+@pytest.mark.stack
+def test_a_killed_task_manager_costs_no_alert_and_adds_none(running: Running) -> None:
+    cluster, stream, supervisor = running.cluster, running.stream, running.supervisor
+    before = [stream.pay(f"pay_before_{n}") for n in range(5)]
+    wait_for(lambda: stream.has_alerts(before))
+    wait_for(lambda: is_followed(cluster.health(running.job)))
+
+    meanwhile = [stream.pay(f"pay_meanwhile_{n}") for n in range(5)]
+    children = psutil.Process(supervisor.pids()[TASK_MANAGER]).children(recursive=True)
+    os.kill(supervisor.pids()[TASK_MANAGER], signal.SIGKILL)
+    after = [stream.pay(f"pay_after_{n}") for n in range(5)]
+    wait_for(lambda: stream.has_alerts(meanwhile + after))
+    wait_for(lambda: is_restored(cluster.health(running.job)))
+    assert supervisor.restarts() == {JOB_MANAGER: 0, TASK_MANAGER: 1}
+    assert not any(child.is_running() for child in children)
+    assert stream.ids_of(before + meanwhile + after) == expected(before + meanwhile + after)
+
+
+@pytest.mark.flink
+@pytest.mark.stack
+def test_a_job_that_is_stopped_with_a_savepoint_goes_on_where_it_stopped(running: Running) -> None:
+    stream = running.stream
+    before = [stream.pay(f"pay_saved_{n}") for n in range(5)]
+    wait_for(lambda: stream.has_alerts(before))
+    waiting = [stream.pay("pay_in_its_window")]
+    savepoint = stopped_with_savepoint(running)
+    while_stopped = [stream.pay(f"pay_stopped_{n}") for n in range(5)]
+
+    running.job = restored(running, savepoint)
+    again = [stream.pay(payment) for payment in before]
+    after = [stream.pay(f"pay_restored_{n}") for n in range(5)]
+    assert again == before
+    wait_for(lambda: stream.has_alerts(waiting + while_stopped + after))
+    payments = before + waiting + while_stopped + after
+    assert stream.ids_of(payments) == expected(payments)
+    # The status, the copies and the open window are in the savepoint: nothing is said twice.
+    assert {p: stream.counts[p] for p in payments} == dict.fromkeys(payments, 1)
+
+
+def expected(payments: Iterable[str]) -> dict[str, set[str]]:
+    """Give the alert ids of a run that nothing disturbs."""
+    return {payment: {alert_id(payment, CARD)} for payment in payments}
+
+
+def stopped_with_savepoint(running: Running) -> str:
+    """Stop the job as Managed Flink does for an update; give where its state is."""
+    folder = (running.cluster.settings.var.resolve() / "savepoints").as_uri()
+    order = {"drain": False, "targetDirectory": folder}
+    begun = asked(running, f"/jobs/{running.job}/stop", order)
+    address = f"/jobs/{running.job}/savepoints/{begun['request-id']}"
+    found: list[dict[str, Any]] = []
+
+    def is_there() -> bool:
+        found[:] = [asked(running, address)]
+        return bool(found[0]["status"]["id"] == "COMPLETED")
+
+    wait_for(is_there)
+    return str(found[0]["operation"]["location"])
+
+
+def restored(running: Running, savepoint: str) -> str:
+    """Start the job from a savepoint."""
+    configuration = running.cluster.settings.var.resolve() / "flink" / "conf" / "config.yaml"
+    plain = configuration.read_text()
+    configuration.write_text(f"{plain}execution.state-recovery.path: {savepoint}\n")
+    job = running.cluster.begin_submission("local").finish(running.groups)
+    configuration.write_text(plain)
+    return job
+
+
+def asked(running: Running, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
+    """Ask Flink's REST interface."""
+    request = urllib.request.Request(  # noqa: S310  our own http address
+        running.cluster.address + path,
+        None if body is None else json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
     )
-    edge = {
-        "stream_name": STREAM,
-        "aws_region": "us-east-1",
-        "endpoint_url": stream.kinesis.meta.endpoint_url,
-    }
-    groups = {"cardwatch.edge": edge}
-
-    with Supervisor(run) as supervisor:
-        for program in cluster.programs():
-            supervisor.start(program)
-        with pytest.raises(LocalStackError, match=r"property stream_name .* is missing"):
-            cluster.begin_submission("local").finish({})
-        job = cluster.begin_submission("local").finish(groups)
-        supervisor.wait_ready(TASK_MANAGER, timeout_seconds=PATIENCE)
-
-        before = [stream.pay(f"pay_before_{n}") for n in range(5)]
-        wait_for(lambda: stream.has_alerts(before))
-        wait_for(lambda: is_followed(cluster.health(job)))
-
-        meanwhile = [stream.pay(f"pay_meanwhile_{n}") for n in range(5)]
-        children = psutil.Process(supervisor.pids()[TASK_MANAGER]).children(recursive=True)
-        os.kill(supervisor.pids()[TASK_MANAGER], signal.SIGKILL)
-        after = [stream.pay(f"pay_after_{n}") for n in range(5)]
-        wait_for(lambda: stream.has_alerts(meanwhile + after))
-        wait_for(lambda: is_restored(cluster.health(job)))
-        assert supervisor.restarts() == {JOB_MANAGER: 0, TASK_MANAGER: 1}
-        assert not any(child.is_running() for child in children)
-    assert leftovers(run) == []
-    assert stream.alerts == {
-        payment: {alert_id(payment, CARD)} for payment in before + meanwhile + after
-    }
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  the same
+        return json.load(answer)
