@@ -10,6 +10,7 @@ from typing import Final
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.redshift_data import RedshiftDatabase, RedshiftDataSession
+from cardwatch.backoff import Backoff
 from cardwatch.clock import SystemClock
 from cardwatch.deployment.custom_resource import Answer, Request, ResourceFailedError
 from cardwatch.ports import Clock
@@ -21,6 +22,8 @@ READY_SECONDS: Final = 300
 """How long the warehouse may take to answer at all."""
 STATEMENT_SECONDS: Final = 240
 """How long one transaction may take."""
+STEPS: Final = Backoff(first_seconds=2.0, longest_seconds=8.0)
+"""Between the tries of a step that lost to another run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class RedshiftSchema:
                 session,
                 read_warehouse_sql(self.folder),
                 self._password(request.text("LoaderSecretArn")),
-                pause=lambda failures: self.clock.sleep(2.0**failures),
+                pause=lambda failures: self.clock.sleep(STEPS.longest_wait(failures)),
             ).bring_up_to_date()
         except (WarehouseSchemaError, WarehouseSqlError, WarehouseUnavailableError) as error:
             raise ResourceFailedError(str(error), physical_id=physical_id) from None

@@ -11,12 +11,14 @@ import http.client
 import json
 import logging
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, cast
+
+from cardwatch.backoff import Backoff
+from cardwatch.clock import SystemClock
 
 BODY_BYTES: Final = 4096
 """CloudFormation's limit of an answer."""
@@ -29,7 +31,9 @@ ANSWER_MARGIN_SECONDS: Final = 20.0
 
 _KINDS: Final = ("Create", "Update", "Delete")
 _ECHOED: Final = ("StackId", "RequestId", "LogicalResourceId")
-_PUT_PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
+_PUTS: Final = Backoff(
+    tries=5, first_seconds=0.5, longest_seconds=4.0, patience_seconds=ANSWER_MARGIN_SECONDS
+)
 _PUT_TIMEOUT_SECONDS: Final = 5.0
 _LOG = logging.getLogger(__name__)
 
@@ -114,18 +118,19 @@ def put_answer(address: str, body: bytes) -> None:
     request = urllib.request.Request(  # noqa: S310  the address is CloudFormation's
         address, body, {"Content-Type": ""}, method="PUT"
     )
-    for pause in (*_PUT_PAUSES, None):
+    lost = ""
+    for _ in _PUTS.attempts(SystemClock()):
         try:
             with urllib.request.urlopen(  # noqa: S310  the same address  # nosec B310
                 request, timeout=_PUT_TIMEOUT_SECONDS
             ):
                 return
         except (OSError, http.client.HTTPException) as error:
-            refused = isinstance(error, urllib.error.HTTPError) and error.code < 500  # noqa: PLR2004
-            if pause is None or refused:
-                msg = f"CloudFormation was not answered: {type(error).__name__}"
-                raise OSError(msg) from None
-            time.sleep(pause)
+            lost = type(error).__name__
+            if isinstance(error, urllib.error.HTTPError) and error.code < 500:  # noqa: PLR2004
+                break
+    msg = f"CloudFormation was not answered: {lost}"
+    raise OSError(msg)
 
 
 def respond(

@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+from cardwatch.backoff import Backoff
 from cardwatch.contract.fields import format_time
 from cardwatch.local.stream.shard import READ_LIMIT, ShardRead, StreamRecord
 from cardwatch.ports import Clock, StreamUnavailableError
@@ -37,8 +38,8 @@ IDLE_SECONDS: Final = 0.1
 SLOWEST_IDLE_SECONDS: Final = 1.0
 READ_SHARE: Final = 0.2
 """Most of the time that reads of a quiet shard may take: a slow emulator is asked less often."""
-FIRST_BACKOFF_SECONDS: Final = 0.1
-LONGEST_BACKOFF_SECONDS: Final = 10.0
+WAITS: Final = Backoff(first_seconds=0.1, longest_seconds=10.0)
+"""Between the tries of what failed."""
 
 RETRIES_EXHAUSTED: Final = "RetryAttemptsExhausted"
 TOO_OLD: Final = "RecordAgeExceeded"
@@ -211,7 +212,7 @@ class ShardPoller:
         self.status.unavailable += 1
         self.status.last_error = error
         self._observe_age()
-        return backoff_seconds(self._troubles)
+        return WAITS.longest_wait(self._troubles)
 
     # Reading
 
@@ -320,7 +321,7 @@ class ShardPoller:
         if limit is not None and batch.failures > limit:
             self._discard(batch, len(batch.records), RETRIES_EXHAUSTED)
             return 0.0
-        return backoff_seconds(batch.failures)
+        return WAITS.longest_wait(batch.failures)
 
     def _count_too_old(self, records: Sequence[StreamRecord]) -> int:
         limit = self._parameters.maximum_record_age_seconds
@@ -426,11 +427,6 @@ class ShardPoller:
     def snapshot(self) -> dict[str, Any]:
         """Give the status as plain values."""
         return asdict(self.status)
-
-
-def backoff_seconds(failures: int) -> float:
-    """Give the wait after the n-th failure in a row."""
-    return float(min(FIRST_BACKOFF_SECONDS * 2 ** min(failures - 1, 16), LONGEST_BACKOFF_SECONDS))
 
 
 def failure_key(mapping_uuid: str, shard_id: str, now: datetime) -> str:

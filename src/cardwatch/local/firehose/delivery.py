@@ -23,6 +23,7 @@ from typing import Any, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from cardwatch.backoff import Backoff
 from cardwatch.local.firehose.status import DeliveryStatus
 from cardwatch.local.stream.shard import ShardRead, StreamRecord
 from cardwatch.ports import Clock
@@ -39,7 +40,14 @@ INVOCATION_BYTES: Final = 1024 * 1024
 """Firehose's default buffer for a transformation; both limits bound one invocation."""
 INVOCATION_RETRIES: Final = 3
 """Firehose's default NumberOfRetries; then the batch goes to the error output."""
-LONGEST_BACKOFF_SECONDS: Final = 15.0
+INVOCATIONS: Final = Backoff(
+    tries=1 + INVOCATION_RETRIES,
+    first_seconds=0.4,
+    longest_seconds=1.6,
+    patience_seconds=float("inf"),
+)
+WAITS: Final = Backoff(first_seconds=1.0, longest_seconds=15.0)
+"""Between the tries of an end that is away."""
 
 log = logging.getLogger("cardwatch.delivery")
 
@@ -417,16 +425,15 @@ class Delivery:
                 for record_id, record in zip(ids, batch, strict=True)
             ],
         }
+        failed: dict[str, InvocationError] = {}
         attempt = 0
-        while True:
-            attempt += 1
+        for attempt in INVOCATIONS.attempts(self._clock):
             try:
                 return attempt, _read_answer(self._transformer.invoke(event), ids)
             except InvocationError as error:
                 log.warning("stager attempt %d failed: %s %s", attempt, error.code, error)
-                if attempt > INVOCATION_RETRIES:
-                    return attempt, dict.fromkeys(ids, error)
-                self._clock.sleep(0.2 * 2**attempt)
+                failed = dict.fromkeys(ids, error)
+        return attempt, failed
 
     def _load(self) -> None:
         """Load what waits. A warehouse that is away delays loads and nothing else."""
@@ -439,7 +446,7 @@ class Delivery:
                 self._waiting.popleft()
         except WarehouseUnavailableError as error:
             self._load_failures += 1
-            wait = backoff(self._load_failures)
+            wait = WAITS.longest_wait(self._load_failures)
             self._load_not_before = self._clock.monotonic() + wait
             if self._status.problem is None:
                 log.warning("%s: objects wait until it answers", error)
@@ -553,8 +560,3 @@ def _after(one: str, other: str) -> bool:
 
 def _text(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds")
-
-
-def backoff(failures: int) -> float:
-    """Give the seconds to wait after that many failures in a row."""
-    return min(LONGEST_BACKOFF_SECONDS, 0.5 * 2.0 ** min(failures, 10))

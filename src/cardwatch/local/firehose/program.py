@@ -18,11 +18,11 @@ from cardwatch.clock import SystemClock
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.firehose.delivery import (
     POLL_SECONDS,
+    WAITS,
     BufferingHints,
     Delivery,
     DeliveryPositions,
     UnreachableError,
-    backoff,
 )
 from cardwatch.local.firehose.ends import (
     FUNCTION_SECONDS,
@@ -103,7 +103,7 @@ def run(delivery: Delivery, var: Path) -> None:
             if failures == 1:
                 log.warning("%s: trying again until it answers", problem)
         write_status(var, delivery.status(problem=problem))
-        wait = backoff(failures) if failures else POLL_SECONDS
+        wait = WAITS.longest_wait(failures) if failures else POLL_SECONDS
         wake.wait(max(0.0, began + wait - time.monotonic()))
     try:
         delivery.finish()

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
+from cardwatch.backoff import Backoff
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.processes.logs import cap_logs
 from cardwatch.local.processes.run_folder import KILL_SECONDS, RunFolder, sweep
@@ -27,8 +28,8 @@ from cardwatch.settings import program_environment
 POLL_SECONDS: Final = 0.1
 LOGS_SECONDS: Final = 5.0
 """How often the logs' lengths are looked at."""
-FIRST_BACKOFF_SECONDS: Final = 0.5
-LONGEST_BACKOFF_SECONDS: Final = 15.0
+WAITS: Final = Backoff(first_seconds=0.5, longest_seconds=15.0)
+"""Before a program that ended is started again."""
 HEALTHY_SECONDS: Final = 60.0
 """A program that ran this long starts again with the shortest wait."""
 _TELLING = re.compile(r"\b(error|failed|cannot|caused by)\b|\w+(Error|Exception)\b", re.IGNORECASE)
@@ -58,7 +59,8 @@ class _Child:
     process: subprocess.Popen[bytes]
     started: float
     restarts: int = 0
-    backoff: float = FIRST_BACKOFF_SECONDS
+    deaths: int = 0
+    """Since it last ran for long."""
     restart_at: float | None = None
     stopping: bool = False
 
@@ -219,10 +221,10 @@ class Supervisor:
             )
             return
         if now - child.started > HEALTHY_SECONDS:
-            child.backoff = FIRST_BACKOFF_SECONDS
+            child.deaths = 0
         child.restarts += 1
-        child.restart_at = now + child.backoff
-        child.backoff = min(child.backoff * 2, LONGEST_BACKOFF_SECONDS)
+        child.deaths += 1
+        child.restart_at = now + WAITS.longest_wait(child.deaths)
 
     def _end(self, child: _Child) -> None:
         if child.process.poll() is None:

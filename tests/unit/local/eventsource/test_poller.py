@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardwatch.local.eventsource.poller import (
-    LONGEST_BACKOFF_SECONDS,
     PAYLOAD_BYTES,
+    WAITS,
     DestinationUnavailableError,
     FunctionAnswer,
     FunctionUnavailableError,
@@ -315,7 +315,7 @@ def test_retries_without_a_limit_outlast_any_outage_of_the_function() -> None:
 
     assert made.function.batches[-2:] == [[alert(1)], [alert(2)]]
     assert not made.bucket.objects
-    assert max(made.waits) == LONGEST_BACKOFF_SECONDS
+    assert max(made.waits) == WAITS.longest_seconds
 
 
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=20), st.integers(60, 300))
@@ -345,7 +345,7 @@ def test_a_failing_batch_is_given_up_when_it_grows_too_old() -> None:
     poller = made.run()
 
     assert made.bucket.records == [alert(1)]
-    assert 60 <= made.clock.seconds <= 60 + LONGEST_BACKOFF_SECONDS + 1
+    assert 60 <= made.clock.seconds <= 60 + WAITS.longest_seconds + 1
     assert poller.finished
 
 
