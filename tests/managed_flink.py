@@ -57,6 +57,27 @@ STATUSES = frozenset(
 """Every status that the service's own model has."""
 STOPPED = frozenset({"READY", "ROLLED_BACK"})
 """From these an application is started, changed and deleted."""
+ALLOWED_OPTIONS = (
+    "pipeline.auto-watermark-interval",
+    "pipeline.jars",
+    "pipeline.max-parallelism",
+    "pipeline.name",
+    "pipeline.object-reuse",
+    "python.execution-mode",
+    "python.job-options",
+    "table.dml-sync",
+    "table.dynamic-table-options.enabled",
+    "table.exec.mini-batch",
+    "table.exec.sink",
+    "table.exec.source.idle-timeout",
+    "table.exec.state.ttl",
+    "table.exec.uid",
+    "table.exec.window-agg.buffer-size-limit",
+    "table.local-time-zone",
+    "table.optimizer",
+    "table.plan",
+)
+"""What Managed Service for Apache Flink lets a program set, each with the options below it."""
 PAGE = 2
 """Snapshots in one answer, so that paging is used."""
 

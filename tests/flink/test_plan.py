@@ -2,30 +2,9 @@
 
 import pytest
 from tests.flink.running import Flink
+from tests.managed_flink import ALLOWED_OPTIONS
 
 pytestmark = pytest.mark.flink
-
-# What Managed Service for Apache Flink lets a program set (a prefix where it ends with a dot).
-ALLOWED_ON_MANAGED_FLINK = (
-    "pipeline.auto-watermark-interval",
-    "pipeline.jars",
-    "pipeline.max-parallelism",
-    "pipeline.name",
-    "pipeline.object-reuse",
-    "python.execution-mode",
-    "python.job-options",
-    "table.dml-sync",
-    "table.dynamic-table-options.enabled",
-    "table.exec.mini-batch.",
-    "table.exec.sink.",
-    "table.exec.source.idle-timeout",
-    "table.exec.state.ttl",
-    "table.exec.uid.",
-    "table.exec.window-agg.buffer-size-limit",
-    "table.local-time-zone",
-    "table.optimizer.",
-    "table.plan.",
-)
 
 
 def operators(flink: Flink, word: str) -> list[str]:
@@ -66,10 +45,7 @@ def test_on_managed_flink_no_option_outside_its_allow_list_is_set(flink: Flink, 
     options = flink.options(edge, managed=True)["options"]
     assert options
     for option in options:
-        assert any(
-            option.startswith(allowed) if allowed.endswith(".") else option == allowed
-            for allowed in ALLOWED_ON_MANAGED_FLINK
-        ), option
+        assert any(f"{option}.".startswith(f"{allowed}.") for allowed in ALLOWED_OPTIONS), option
 
 
 def test_flink_options_of_the_properties_are_set_locally_only(flink: Flink) -> None:
