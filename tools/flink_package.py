@@ -30,6 +30,7 @@ OLDEST: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold: every build's files are of then."""
 _MAVEN: Final = "{http://maven.apache.org/POM/4.0.0}"
 _NOT_FOUND: Final = 404
+_FROM_SOURCES: Final = "build it from its sources (docs/deployment.md, The connector)"
 
 
 class PackageError(Exception):
@@ -133,7 +134,7 @@ def _fetch_with_maven(application: Path, jar: Path) -> str:
         why = lines[0].partition("[ERROR] ")[2] if lines else f"it ended with {done.returncode}"
         msg = (
             f"Maven did not fetch {jar.name}: {why}. Name a repository that has it "
-            f"(`make connector CONNECTOR_REPOSITORY=<address>`), or {_by_hand(jar)}"
+            f"(`make connector CONNECTOR_REPOSITORY=<address>`), {_FROM_SOURCES}, or {_by_hand(jar)}"
         )
         raise PackageError(msg)
     return f"{jar} fetched by Maven, which verified its checksum"
@@ -157,8 +158,7 @@ def _published_checksum(address: str) -> tuple[str, str]:
         return algorithm, digits
     msg = (
         f"the repository has no {address}, or publishes no checksum for it; some mirrors lack it: "
-        "name another (CONNECTOR_REPOSITORY), or build it from its sources (docs/deployment.md, "
-        "The connector)"
+        f"name another (CONNECTOR_REPOSITORY), or {_FROM_SOURCES}"
     )
     raise PackageError(msg)
 

@@ -360,6 +360,7 @@ def test_what_maven_says_first_is_the_reason_when_it_fails(
     with pytest.raises(PackageError, match="Could not find it") as raised:
         fetch_connector(application, None)
     assert "CONNECTOR_REPOSITORY=<address>" in str(raised.value)
+    assert "docs/deployment.md" in str(raised.value)
     assert "more" not in str(raised.value)
 
 
