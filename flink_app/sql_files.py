@@ -35,5 +35,4 @@ def _literal(value: str) -> str:
 
 
 def placeholders(path: Path) -> set[str]:
-    """Give the names of a file's placeholders."""
     return set(_PLACEHOLDER.findall(path.read_text(encoding="utf-8")))

@@ -51,7 +51,6 @@ class Figure:
 
     @property
     def median(self) -> float:
-        """Give the middle one."""
         return statistics.median(self.values)
 
     def show(self, digits: int = 1) -> str:

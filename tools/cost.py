@@ -92,7 +92,6 @@ class Prices:
                 raise ValueError(msg)
 
     def usd(self, line: Line) -> float:
-        """Give what a line costs."""
         return float(self.entries[line.price]["usd"]) * line.amount
 
 

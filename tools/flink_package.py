@@ -47,7 +47,6 @@ class Artifact:
 
     @property
     def file(self) -> str:
-        """Give the jar's name."""
         return f"{self.name}-{self.version}.jar"
 
     @property
@@ -133,8 +132,8 @@ def _fetch_with_maven(application: Path, jar: Path) -> str:
         lines = [line for line in done.stdout.splitlines() if "[ERROR]" in line]
         why = lines[0].partition("[ERROR] ")[2] if lines else f"it ended with {done.returncode}"
         msg = (
-            f"Maven did not fetch {jar.name}: {why}. Name a repository that has it "
-            f"(`make connector CONNECTOR_REPOSITORY=<address>`), {_FROM_SOURCES}, or {_by_hand(jar)}"
+            f"Maven did not fetch {jar.name}: {why}. Name a repository that has it (`make "
+            f"connector CONNECTOR_REPOSITORY=<address>`), {_FROM_SOURCES}, or {_by_hand(jar)}"
         )
         raise PackageError(msg)
     return f"{jar} fetched by Maven, which verified its checksum"

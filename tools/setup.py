@@ -52,7 +52,6 @@ class Interpreter:
 
     @property
     def minor(self) -> str:
-        """Give `3.12` for 3.12.1."""
         return f"{self.version[0]}.{self.version[1]}"
 
     def __str__(self) -> str:
@@ -75,7 +74,6 @@ class Environment:
 
     @property
     def python(self) -> Path:
-        """Give the environment's interpreter."""
         return self.folder / "bin" / "python"
 
     @property

@@ -8,11 +8,9 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
-        """Give the wall clock in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Give seconds on a clock that never goes back."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:

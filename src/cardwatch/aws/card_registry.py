@@ -30,7 +30,6 @@ class DynamoDBCardRegistry:
         self._table = table
 
     def read(self, card_tokens: Collection[str]) -> Mapping[str, KnownStatus]:
-        """Give what is known of those cards, by token; raises RegistryUnavailableError."""
         tokens = sorted(set(card_tokens))
         found: dict[str, KnownStatus] = {}
         for start in range(0, len(tokens), _KEYS_PER_READ):

@@ -46,7 +46,6 @@ class AwsClients:
 
     @property
     def region(self) -> str | None:
-        """Give the region that the clients ask."""
         return self._session.region_name
 
     def cloudformation(self) -> "CloudFormationClient":

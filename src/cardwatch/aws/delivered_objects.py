@@ -20,11 +20,9 @@ class S3DeliveredObjects:
 
     @property
     def bucket(self) -> str:
-        """Give the bucket's name."""
         return self._bucket
 
     def list(self, prefix: str, after: str = "") -> Sequence[StoredObject]:
-        """Give all objects under a prefix whose keys come after that one, by key."""
         with self._asking(f"list {prefix}"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=prefix, StartAfter=after
@@ -36,7 +34,6 @@ class S3DeliveredObjects:
             ]
 
     def get(self, key: str) -> bytes | None:
-        """Give an object's body, or None where there is none."""
         with self._asking(f"read {key}"):
             try:
                 return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()

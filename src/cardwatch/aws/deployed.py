@@ -92,7 +92,6 @@ def _unreadable(clients: AwsClients, stack_name: str, error: Failure) -> Deploye
 
 
 def stack_outputs(stack: "StackTypeDef") -> dict[str, str]:
-    """Give a described stack's outputs by their names."""
     return {
         item["OutputKey"]: item["OutputValue"]
         for item in stack.get("Outputs", [])

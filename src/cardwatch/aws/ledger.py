@@ -52,7 +52,6 @@ class DynamoDBPageLedger:
         self._keep_for = keep_for
 
     def read(self, keys: Collection[str]) -> Mapping[str, LedgerItem]:
-        """Give the newest version of those items that there are, by key."""
         distinct = sorted(set(keys))
         # TTL deletes up to days late: what has expired counts as gone.
         now = self._seconds()

@@ -89,7 +89,6 @@ class ManagedFlink:
         )
 
     def latest_snapshot(self, name: str) -> datetime | None:
-        """Give when the newest complete snapshot was taken."""
         pages = self._client.get_paginator("list_application_snapshots").paginate(
             ApplicationName=name
         )

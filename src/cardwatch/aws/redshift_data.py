@@ -58,7 +58,6 @@ class RedshiftDatabase:
     secret_arn: str
 
     def arguments(self) -> dict[str, str]:
-        """Give the Data API's arguments."""
         target = "WorkgroupName" if self.serverless else "ClusterIdentifier"
         return {target: self.name, "Database": self.database, "SecretArn": self.secret_arn}
 

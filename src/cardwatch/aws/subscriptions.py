@@ -20,7 +20,6 @@ class SnsSubscriptions:
         self._topic_arn = topic_arn
 
     def all(self) -> Iterable[Subscription]:
-        """Give all of them; raises SubscriptionsUnavailableError."""
         try:
             pages = list(
                 self._client.get_paginator("list_subscriptions_by_topic").paginate(

@@ -62,7 +62,6 @@ class CardNumber:
         return self.__digits[-4:]
 
     def reveal(self) -> str:
-        """Give the number itself."""
         return self.__digits
 
     def __eq__(self, other: object) -> bool:

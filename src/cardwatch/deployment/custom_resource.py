@@ -58,9 +58,7 @@ class LambdaContextLike(Protocol):
     log_group_name: str
     log_stream_name: str
 
-    def get_remaining_time_in_millis(self) -> int:
-        """Give the milliseconds until Lambda ends the function."""
-        ...
+    def get_remaining_time_in_millis(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,6 @@ class Evaluation:
         return {key: part for key, part in values.items() if part is not _NO_VALUE}
 
     def ref(self, name: str) -> Any:  # noqa: ANN401  a parameter may be a list
-        """Give what Ref of a parameter, a pseudo parameter or a resource stands for."""
         if name == "AWS::NoValue":
             return _NO_VALUE
         if name in self.given:
@@ -128,7 +127,6 @@ class Evaluation:
         return self.reference(name, None)
 
     def get_att(self, argument: Any) -> Any:  # noqa: ANN401  a list or a text
-        """Give what GetAtt stands for."""
         parts = argument.split(".", 1) if isinstance(argument, str) else argument
         return self.reference(str(parts[0]), str(self.value(parts[1])))
 
@@ -154,24 +152,20 @@ class Evaluation:
             return {"Fn::FindInMap": argument}
 
     def select(self, argument: list[Any]) -> Any:  # noqa: ANN401  a list holds anything
-        """Give one of a list; of a list that only the deployed stack knows, it stays."""
         index, items = (self.value(part) for part in argument)
         return items[int(index)] if isinstance(items, list) else {"Fn::Select": [index, items]}
 
     def split(self, argument: list[Any]) -> Any:  # noqa: ANN401  a list, or what stays
-        """Give a text's parts."""
         delimiter, text = (self.value(part) for part in argument)
         return text.split(delimiter) if isinstance(text, str) else {"Fn::Split": [delimiter, text]}
 
     def join(self, argument: list[Any]) -> Any:  # noqa: ANN401  a text, or what stays
-        """Give a list as one text."""
         delimiter, items = (self.value(part) for part in argument)
         if isinstance(items, list) and all(not isinstance(item, Mapping) for item in items):
             return delimiter.join(as_text(item) for item in items)
         return {"Fn::Join": [delimiter, items]}
 
     def either(self, argument: list[Any]) -> Any:  # noqa: ANN401  any part of a template
-        """Give the side of Fn::If that holds."""
         condition, yes, no = argument
         return self.value(yes if self.condition(condition) else no)
 

@@ -17,7 +17,6 @@ class Known:
     pages: dict[str, Page]
 
     def page(self, entry: Entry) -> Page | None:
-        """Give the page an entry is in."""
         return self.pages.get(entry.page_id) if entry.page_id else None
 
 

@@ -79,9 +79,7 @@ class Pager(Protocol):
     """The channel that pages people."""
 
     @property
-    def channel(self) -> str:
-        """Give the channel's name as PAGE_EVENT has it."""
-        ...
+    def channel(self) -> str: ...
 
     def send(self, message: PageMessage) -> None:
         """Send one page, once; raises PageNotSentError, PageRefusedError or PageMayBeSentError."""

@@ -104,11 +104,9 @@ class Marker(_Record):
 
     @staticmethod
     def key(alert_id: str) -> str:
-        """Give the ledger's key for an alert."""
         return f"alert#{alert_id}"
 
     def item(self) -> LedgerItem:
-        """Give the item to write."""
         return self._item(self.key(self.alert_id), "KNOWN", None)
 
 
@@ -123,7 +121,6 @@ class Entry(_Record):
 
     @staticmethod
     def key(entry_id: str) -> str:
-        """Give the ledger's key for an entry."""
         return f"entry#{entry_id}"
 
     @classmethod
@@ -146,7 +143,6 @@ class Entry(_Record):
         return self.alerts[0].rule
 
     def markers(self) -> list[Marker]:
-        """Give the markers that are written with the entry."""
         return [
             Marker(alert_id=alert.alert_id, entry_id=self.entry_id, since=self.since)
             for alert in self.alerts
@@ -161,11 +157,9 @@ class Entry(_Record):
         return self._next(state=EntryState.HELD)
 
     def paged(self, page_id: str) -> Self:
-        """Give it to a page."""
         return self._next(state=EntryState.PENDING, page_id=page_id)
 
     def item(self) -> LedgerItem:
-        """Give the item to write."""
         held = Work.HELD if words_of(self.rule).urgent else Work.HELD_OTHER
         work = {EntryState.RECEIVED: Work.RECEIVED, EntryState.HELD: held}
         return self._item(self.key(self.entry_id), self.state, work.get(self.state))
@@ -203,7 +197,6 @@ class Page(_Record):
 
     @staticmethod
     def key(page_id: str) -> str:
-        """Give the ledger's key for a page."""
         return f"page#{page_id}"
 
     def retried(self, lease_until: datetime) -> Self:
@@ -247,7 +240,6 @@ class Page(_Record):
         return self._next(mentioned=True)
 
     def item(self) -> LedgerItem:
-        """Give the item to write."""
         return self._item(self.key(self.page_id), self.state, self._work())
 
     def _work(self) -> Work | None:
@@ -268,7 +260,6 @@ class Bucket(_Record):
     bucket: TokenBucket
 
     def item(self) -> LedgerItem:
-        """Give the item to write."""
         return self._item(BUCKET_KEY, "BUCKET", None)
 
 

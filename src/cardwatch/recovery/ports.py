@@ -28,9 +28,7 @@ class DeadLetterStore(DeadLetters, Protocol):
         """Name the sources that letters can be of."""
         ...
 
-    def objects(self, source: str) -> Iterable[str]:
-        """Give the names of a source's objects."""
-        ...
+    def objects(self, source: str) -> Iterable[str]: ...
 
     def open(self, name: str) -> Sequence[DeadLetter]:
         """Read one object's letters; raises UnreadableObjectError when it holds none."""
@@ -96,17 +94,13 @@ class DeliveredObjects(Protocol):
     """The delivery bucket; every method raises BucketUnavailableError."""
 
     @property
-    def bucket(self) -> str:
-        """Give the bucket's name."""
-        ...
+    def bucket(self) -> str: ...
 
     def list(self, prefix: str, after: str = "") -> Sequence[StoredObject]:
         """Give all objects under a prefix whose keys come after that one, by key."""
         ...
 
-    def get(self, key: str) -> bytes | None:
-        """Give an object's body, or None where there is none."""
-        ...
+    def get(self, key: str) -> bytes | None: ...
 
     def remove(self, key: str) -> None:
         """Remove an object."""

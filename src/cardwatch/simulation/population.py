@@ -19,9 +19,7 @@ class PayingCard(Protocol):
     """What the simulator knows of a card; it cannot see the number."""
 
     @property
-    def token(self) -> str:
-        """Give the card's token, 32 hex digits."""
-        ...
+    def token(self) -> str: ...
 
     @property
     def bin(self) -> str | None:
@@ -29,24 +27,16 @@ class PayingCard(Protocol):
         ...
 
     @property
-    def last4(self) -> str:
-        """Give the last four digits."""
-        ...
+    def last4(self) -> str: ...
 
     @property
-    def status(self) -> Status:
-        """Give what the registry says of the card."""
-        ...
+    def status(self) -> Status: ...
 
     @property
-    def effective_from(self) -> datetime:
-        """Give the instant from which it says so."""
-        ...
+    def effective_from(self) -> datetime: ...
 
     @property
-    def reason(self) -> str:
-        """Give why, for people."""
-        ...
+    def reason(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

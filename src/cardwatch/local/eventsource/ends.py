@@ -117,7 +117,6 @@ class ShardPositions:
         file.write(self._kept)
 
     def get(self, shard_id: str) -> str | None:
-        """Give the last sequence number that is done, or None on a new shard."""
         with self._lock:
             return self._kept.shards.get(shard_id)
 

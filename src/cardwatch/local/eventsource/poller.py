@@ -425,7 +425,6 @@ class ShardPoller:
         return json.dumps(record).encode()
 
     def snapshot(self) -> dict[str, Any]:
-        """Give the status as plain values."""
         return asdict(self.status)
 
 

@@ -58,7 +58,6 @@ class StreamSource:
             return self._stream.identity()
 
     def shards(self) -> Sequence[str]:
-        """Give the ids of all shards that can be read."""
         with self._reading():
             return [shard.shard_id for shard in self._stream.shards()]
 
@@ -86,7 +85,6 @@ class StagerFunction:
 
     @property
     def arn(self) -> str:
-        """Give the function's ARN."""
         if self._arn is None:
             with _reaching(f"the function {self._function}"):
                 answer = self._client.get_function_configuration(FunctionName=self._function)
@@ -129,13 +127,9 @@ class BucketObjects(S3DeliveredObjects):
 class DeliveredBodies(Protocol):
     """The delivery bucket, to be read. Both methods raise UnreachableError."""
 
-    def list(self, prefix: str) -> Sequence[StoredObject]:
-        """Give all objects under a prefix, by key."""
-        ...
+    def list(self, prefix: str) -> Sequence[StoredObject]: ...
 
-    def get(self, key: str) -> bytes | None:
-        """Give an object's body, or None where there is none."""
-        ...
+    def get(self, key: str) -> bytes | None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,6 @@ class Context:
         self._ends = time.monotonic() + invocation.timeout_seconds
 
     def get_remaining_time_in_millis(self) -> int:
-        """Give the milliseconds until Lambda ends the function."""
         return max(0, int((self._ends - time.monotonic()) * 1000))
 
 

@@ -95,12 +95,10 @@ class Supervisor:
         return self._failure
 
     def restarts(self) -> dict[str, int]:
-        """Give how often each program was restarted."""
         with self._lock:
             return {name: child.restarts for name, child in self._children.items()}
 
     def pids(self) -> dict[str, int]:
-        """Give the process id of each program that runs."""
         with self._lock:
             return {
                 name: child.process.pid
