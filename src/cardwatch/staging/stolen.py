@@ -18,9 +18,10 @@ from cardwatch.ports import Clock
 from cardwatch.staging.ports import CardRegistry, KnownStatus, RegistryUnavailableError
 
 MAX_TOKENS_PER_RECORD: Final = 8
-"""A record that names more cards is no payment of anybody's; those beyond are not looked up."""
+"""So many cards of one record are looked up; a payment names one."""
 MAX_TOKENS_PER_BATCH: Final = 500
-"""Five reads of the registry. Records whose cards are beyond count as unjudged."""
+"""Five reads of the registry. A record with a card beyond either limit, and with no stolen one
+among those looked up, counts as unjudged."""
 LEARN_SECONDS: Final = 5.0
 """How long one batch may spend on writing. What is left is published again within a period of the
 registry (15 min)."""
@@ -49,7 +50,7 @@ def legible_tokens(raw: bytes) -> frozenset[str]:
     if said and said.group(1) in _OTHER_TYPES:
         return frozenset()
     found = _LABELED.findall(text) or _TOKEN.findall(text)
-    return frozenset(token.decode() for token in sorted(set(found))[:MAX_TOKENS_PER_RECORD])
+    return frozenset(token.decode() for token in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Judgement:
     """How many name a card, and the registry did not say whether it is stolen."""
     problem: str | None = None
     """Why not, for people."""
+    may_be_asked_again: bool = False
+    """The registry did not answer; otherwise the same records are judged alike every time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +116,20 @@ class StolenCards:
         named = [tokens for event in events if (tokens := legible_tokens(event))]
         if not named:
             return Judgement()
-        wanted = sorted({token for tokens in named for token in tokens})
+        looked_up = (sorted(tokens)[:MAX_TOKENS_PER_RECORD] for tokens in named)
+        wanted = sorted({token for tokens in looked_up for token in tokens})
         asked = frozenset(wanted[:MAX_TOKENS_PER_BATCH])
         try:
             known = self._registry.read(asked)
         except RegistryUnavailableError as error:
-            return Judgement(unjudged=len(named), problem=str(error))
+            return Judgement(unjudged=len(named), problem=str(error), may_be_asked_again=True)
         on_stolen = {token for token, status in known.items() if status.stolen}
         stolen = sum(not tokens.isdisjoint(on_stolen) for tokens in named)
         unjudged = sum(tokens.isdisjoint(on_stolen) and not tokens <= asked for tokens in named)
-        problem = f"more than {MAX_TOKENS_PER_BATCH} cards in one batch" if unjudged else None
-        return Judgement(stolen, unjudged, problem)
+        if not unjudged:
+            return Judgement(stolen)
+        limits = f"{MAX_TOKENS_PER_RECORD} cards of a record, {MAX_TOKENS_PER_BATCH} of a batch"
+        return Judgement(stolen, unjudged, f"not more than {limits} are looked up")
 
     def _is_news(self, status: KnownStatus) -> bool:
         remembered = self._remembered.get(status.card_token)

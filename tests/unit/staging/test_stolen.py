@@ -200,9 +200,20 @@ def test_a_longer_run_of_hex_digits_is_no_token() -> None:
 
 @given(st.binary(max_size=400))
 def test_any_bytes_can_be_looked_at(raw: bytes) -> None:
-    assert len(legible_tokens(raw)) <= MAX_TOKENS_PER_RECORD
+    assert all(len(found) == len(CARD) for found in legible_tokens(raw))
 
 
-def test_a_megabyte_of_tokens_is_looked_at_in_part() -> None:
-    raw = " ".join(token(n) for n in range(30_000)).encode()
-    assert len(legible_tokens(raw)) == MAX_TOKENS_PER_RECORD
+def test_a_record_with_more_cards_than_are_looked_up_is_unjudged_or_stolen() -> None:
+    world = World()
+    looked_up, beyond = token(0), token(MAX_TOKENS_PER_RECORD)
+    world.stolen_cards.learn([status(beyond)])
+    full = f"cards {' '.join(map(token, range(MAX_TOKENS_PER_RECORD)))}".encode()
+    more = f"cards {' '.join(map(token, range(30_000)))}".encode()
+    before = world.registry.read_keys
+    assert world.stolen_cards.judge([full]) == Judgement()
+    judged = world.stolen_cards.judge([more, full])
+    assert (judged.stolen, judged.unjudged, judged.may_be_asked_again) == (0, 1, False)
+    assert str(MAX_TOKENS_PER_RECORD) in str(judged.problem)
+    assert world.registry.read_keys == before + 2 * MAX_TOKENS_PER_RECORD
+    world.stolen_cards.learn([status(looked_up)])
+    assert world.stolen_cards.judge([more, full]) == Judgement(stolen=2)

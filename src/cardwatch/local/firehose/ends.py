@@ -179,7 +179,7 @@ class Quarantine:
         for begin in range(0, len(records), RECORDS_PER_JUDGEMENT):
             some = records[begin : begin + RECORDS_PER_JUDGEMENT]
             judged = self._stolen_cards.judge([record.raw for record in some])
-            if judged.problem:
-                raise UnreachableError(judged.problem)
+            if judged.may_be_asked_again:
+                raise UnreachableError(str(judged.problem))
             stolen += judged.stolen
         return Quarantined(Counter(record.reason() for record in records), stolen)

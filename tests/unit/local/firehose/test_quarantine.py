@@ -27,6 +27,14 @@ class OneObject:
         return self.body
 
 
+def test_a_record_may_name_more_cards_than_are_looked_up() -> None:
+    raw = b" ".join(b"%032x" % n for n in range(9))
+    failed = FailedRecord(raw, NOW, 1, NOW, "Lambda.ProcessingFailedStatus", "failed", "arn")
+    body = gzip.compress(failed.to_line())
+    counted = Quarantine(OneObject(body), StolenCards(FakeCardRegistry(), FakeClock())).count()
+    assert (counted.on_stolen_cards, sum(counted.reasons.values())) == (0, 1)
+
+
 def test_an_object_may_name_more_cards_than_the_registry_answers_at_once() -> None:
     tokens = [f"{n:032x}" for n in range(2 * MAX_TOKENS_PER_BATCH + 1)]
     raws = [b'{"type": "OTHER", "card_token": "%s"}' % token.encode() for token in tokens]
