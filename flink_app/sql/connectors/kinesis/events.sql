@@ -3,10 +3,10 @@
 --
 -- One shard serves five reads a second to all its readers, Firehose's one among them. The connector
 -- waits poll_interval_ms after an answer without records and not at all after one with some, so
--- even a heartbeat a second makes it read more often than the interval says: at 700 ms and five
--- records a second 2.8 times a second, at 300 ms 5.9 (simulated). Reads above the five are refused
--- and made again, which costs time and loses nothing. Polling, not enhanced fan-out: that one loses
--- its subscriptions on restart and resharding (FLINK-37908, FLINK-37648).
+-- even a heartbeat a second makes it read more often than the interval says. Reads above the five
+-- are refused and made again, which costs time and loses nothing: at five payments a second 0.1 of
+-- the job's a second at 700 ms, 1.8 at 300 ms (docs/deployment.md). Polling, not enhanced fan-out:
+-- that one loses its subscriptions on restart and resharding (FLINK-37908, FLINK-37648).
 -- The streaming JSON parser, on by default, hands on null for a malformed object, and the connector
 -- (6.0.0) passes it to the job, which dies of it again and again: so it is off.
 -- The arrival is not known here: the connector hands no metadata over, and a record's timestamp
