@@ -2,13 +2,16 @@
 
     .venvs/flink/bin/python tests/adapters/flink_json_rows.py < records > rows
     .venvs/flink/bin/python tests/adapters/flink_json_rows.py through-sql < records > rows
+    .venvs/flink/bin/python tests/adapters/flink_json_rows.py failing < records > failures
 
 One record a line, base64; one JSON list a line: [Flink's rows, the decoder's rows]. Flink's format
 is made by its factory from the declared table and the production connector's own options, as the
 connector makes it, and called without a job, so a thousand records take seconds. `through-sql`
 runs a job instead: the records come as a file on one side and as the local edge's rows on the
 other, and what SQL sees of the table `events` is written as one list: [from the file, from the
-edge], each row a list of texts.
+edge], each row a list of texts. `failing` gives each record's row to somebody who fails over it, as
+an operator on the source's task may: one JSON list a line of what comes out of the format, with
+the connector's options and without its `ignore-parse-errors`, each the failure's class or null.
 """
 
 # ruff: noqa: ANN401, SLF001, T201  Java objects have no types, and the declared columns no public way
@@ -24,6 +27,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "flink_app"))
 
+from py4j.protocol import Py4JJavaError  # noqa: E402
 from pyflink.common import Row  # noqa: E402
 from pyflink.common.time import Instant as FlinkInstant  # noqa: E402
 from pyflink.datastream import StreamExecutionEnvironment  # noqa: E402
@@ -86,7 +90,29 @@ def through_sql() -> None:
     print(json.dumps(seen))
 
 
-def flink_format(tables: StreamTableEnvironment) -> Any:
+def failing() -> None:
+    """Read records, write how the format fails where whoever takes its rows does."""
+    env = StreamExecutionEnvironment.get_execution_environment()
+    tables = StreamTableEnvironment.create(env)
+    tables.execute_sql(sql_text(SQL / "schemas" / "events.sql"))
+    formats = [flink_format(tables), flink_format(tables, without="ignore-parse-errors")]
+    java = get_gateway().jvm
+    collector = java.org.apache.flink.api.common.functions.util.ListCollector
+    for line in sys.stdin:
+        data = base64.b64decode(line)
+        failures: list[str | None] = []
+        for format_ in formats:
+            # A list that takes nothing.
+            takes_none = collector(java.java.util.Collections.emptyList())
+            try:
+                format_.deserialize(data, takes_none)
+                failures.append(None)
+            except Py4JJavaError as error:
+                failures.append(error.java_exception.getClass().getSimpleName())
+        print(json.dumps(failures), flush=True)
+
+
+def flink_format(tables: StreamTableEnvironment, *, without: str = "") -> Any:
     """Make the deserializer of the declared table, by the factory, with the connector's options."""
     java = get_gateway().jvm
     environment = tables._j_tenv
@@ -97,7 +123,8 @@ def flink_format(tables: StreamTableEnvironment) -> Any:
     options = java.org.apache.flink.configuration.Configuration()
     declared = (SQL / "connectors" / "kinesis" / "events.sql").read_text()
     for name, value in re.findall(r"'json\.([\w.-]+)' = '([^']+)'", declared):
-        options.setString(name, value)
+        if name != without:
+            options.setString(name, value)
     format_ = (
         java.org.apache.flink.formats.json.JsonFormatFactory()
         .createDecodingFormat(None, options)
@@ -133,4 +160,4 @@ def lists_of(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    through_sql() if sys.argv[1:] == ["through-sql"] else main()
+    {"through-sql": through_sql, "failing": failing}.get("".join(sys.argv[1:]), main)()

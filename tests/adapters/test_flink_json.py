@@ -377,3 +377,19 @@ def test_sql_sees_the_local_edges_rows_as_it_sees_those_of_a_file() -> None:
     from_file, from_edge = json.loads(done.stdout)
     assert len(from_file) > 20
     assert from_edge == from_file
+
+
+@pytest.mark.flink
+def test_the_format_hides_a_failure_over_a_good_record_like_a_record_that_cannot_be_read() -> None:
+    """What the source's own task computes of a record must not fail: nobody would hear of it."""
+    good, bad, empty = b'{"type":"HEARTBEAT"}', b'{"type', b"[]"
+    done = subprocess.run(
+        [PYTHON, ROWS, "failing"],
+        input=b"".join(base64.b64encode(record) + b"\n" for record in (good, bad, empty)),
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
+    as_declared, without_the_option = zip(*map(json.loads, done.stdout.splitlines()), strict=True)
+    assert as_declared == (None, None, None)
+    assert without_the_option == ("IOException", "IOException", None)
