@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 import boto3
@@ -388,7 +389,7 @@ def _may_pass(error: ClientError | BotoCoreError) -> bool:
     if not isinstance(error, ClientError):
         return True
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return _code(error) in _TRANSIENT or int(status) >= 500  # noqa: PLR2004  server's own failure
+    return _code(error) in _TRANSIENT or int(status) >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _what(error: ClientError | BotoCoreError) -> str:

@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Final, Literal, Protocol, cast
 
 from cardwatch.backoff import Backoff
@@ -125,7 +126,10 @@ def put_answer(address: str, body: bytes) -> None:
                 return
         except (OSError, http.client.HTTPException) as error:
             lost = type(error).__name__
-            if isinstance(error, urllib.error.HTTPError) and error.code < 500:  # noqa: PLR2004
+            if (
+                isinstance(error, urllib.error.HTTPError)
+                and error.code < HTTPStatus.INTERNAL_SERVER_ERROR
+            ):
                 break
     msg = f"CloudFormation was not answered: {lost}"
     raise OSError(msg)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import yaml
 
@@ -15,6 +15,9 @@ _SHORT_WITHOUT_PREFIX: Final = ("Ref", "Condition")
 _VARIABLE: Final = re.compile(r"\$\{([^!${}][^${}]*)\}")
 _LITERAL: Final = re.compile(r"\$\{!([^}]*)\}")
 _NO_VALUE: Final = object()
+
+Node: TypeAlias = Any
+"""Any part of a template."""
 
 
 class TemplateError(Exception):
@@ -66,7 +69,7 @@ def unresolved(logical_id: str, attribute: str | None) -> str:
     return f"${{{logical_id}.{attribute}}}" if attribute else f"${{{logical_id}}}"
 
 
-def as_text(value: Any) -> str:  # noqa: ANN401  any scalar
+def as_text(value: Node) -> str:
     """Give a value as CloudFormation turns it into a text: true, not True."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -98,7 +101,7 @@ class Evaluation:
             raise TemplateError(msg) from None
         return bool(self.value(node))
 
-    def value(self, node: Any) -> Any:  # noqa: ANN401  any part of a template
+    def value(self, node: Node) -> Node:
         """Give a node with its intrinsic functions evaluated; an unknown function stays."""
         if isinstance(node, list):
             parts = [self.value(part) for part in node]
@@ -112,7 +115,7 @@ class Evaluation:
         values = {key: self.value(part) for key, part in node.items()}
         return {key: part for key, part in values.items() if part is not _NO_VALUE}
 
-    def ref(self, name: str) -> Any:  # noqa: ANN401  a parameter may be a list
+    def ref(self, name: str) -> Node:
         if name == "AWS::NoValue":
             return _NO_VALUE
         if name in self.given:
@@ -126,11 +129,11 @@ class Evaluation:
             return [part.strip() for part in str(default).split(",")] if listed else default
         return self.reference(name, None)
 
-    def get_att(self, argument: Any) -> Any:  # noqa: ANN401  a list or a text
+    def get_att(self, argument: Node) -> Node:
         parts = argument.split(".", 1) if isinstance(argument, str) else argument
         return self.reference(str(parts[0]), str(self.value(parts[1])))
 
-    def sub(self, argument: Any) -> Any:  # noqa: ANN401  a text, or a text and a mapping
+    def sub(self, argument: Node) -> Node:
         """Give the text with its variables put in."""
         text, names = (argument, {}) if isinstance(argument, str) else argument
 
@@ -143,7 +146,7 @@ class Evaluation:
 
         return _LITERAL.sub(r"${\1}", _VARIABLE.sub(put_in, text))
 
-    def find_in_map(self, argument: list[Any]) -> Any:  # noqa: ANN401  a map holds anything
+    def find_in_map(self, argument: list[Node]) -> Node:
         """Give a map's value; one whose key only the deployed stack knows stays."""
         name, first, second = (as_text(self.value(part)) for part in argument[:3])
         try:
@@ -151,21 +154,21 @@ class Evaluation:
         except KeyError:
             return {"Fn::FindInMap": argument}
 
-    def select(self, argument: list[Any]) -> Any:  # noqa: ANN401  a list holds anything
+    def select(self, argument: list[Node]) -> Node:
         index, items = (self.value(part) for part in argument)
         return items[int(index)] if isinstance(items, list) else {"Fn::Select": [index, items]}
 
-    def split(self, argument: list[Any]) -> Any:  # noqa: ANN401  a list, or what stays
+    def split(self, argument: list[Node]) -> Node:
         delimiter, text = (self.value(part) for part in argument)
         return text.split(delimiter) if isinstance(text, str) else {"Fn::Split": [delimiter, text]}
 
-    def join(self, argument: list[Any]) -> Any:  # noqa: ANN401  a text, or what stays
+    def join(self, argument: list[Node]) -> Node:
         delimiter, items = (self.value(part) for part in argument)
         if isinstance(items, list) and all(not isinstance(item, Mapping) for item in items):
             return delimiter.join(as_text(item) for item in items)
         return {"Fn::Join": [delimiter, items]}
 
-    def either(self, argument: list[Any]) -> Any:  # noqa: ANN401  any part of a template
+    def either(self, argument: list[Node]) -> Node:
         condition, yes, no = argument
         return self.value(yes if self.condition(condition) else no)
 
