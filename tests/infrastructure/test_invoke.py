@@ -1,22 +1,14 @@
 """`cardwatch invoke` against the running stack."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TextIO
 
 import pytest
 from tests.infrastructure.conftest import ROOT, Stack
 
 from cardwatch.local.invoke import invoke
+from cardwatch.local.services import ministack
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[TextIO]:
-    with (tmp_path / "invoke.log").open("w") as sink:
-        yield sink
 
 
 def test_the_running_stack_s_variables_have_the_form_that_sam_takes(stack: Stack) -> None:
@@ -40,17 +32,17 @@ def test_what_is_deployed_is_invoked_there_and_its_log_is_shown(
     deployed = invoke.deployed_name(function, stack.settings)
     assert deployed == stack.outputs.notifier_function
     asked = invoke.read_event(ROOT / f"events/invocations/{event}.json")
-    done, log = invoke.invoke_deployed(function, deployed, asked, stack.settings)
+    done = invoke.invoke(function, deployed, asked, stack.settings)
     assert json.loads(done.answer) == expected
     assert not done.failed
-    assert log
+    assert done.log
 
 
 def test_what_the_function_raises_is_a_failed_invocation(stack: Stack) -> None:
     function = invoke.find(invoke.functions(stack.root, stack.settings), "StagerFunction")
     deployed = invoke.deployed_name(function, stack.settings)
     assert deployed is not None
-    done, _ = invoke.invoke_deployed(function, deployed, {"records": 1}, stack.settings)
+    done = invoke.invoke(function, deployed, {"records": 1}, stack.settings)
     assert done.failed
     assert "errorType" in json.loads(done.answer)
 
@@ -61,21 +53,27 @@ def test_a_custom_resource_s_function_is_not_deployed_on_one_machine(stack: Stac
     assert invoke.deployed_name(function, stack.settings) is None
 
 
-def test_a_custom_resource_s_function_runs_as_well_and_answers_cloudformation(
-    stack: Stack, log: TextIO
+def test_a_custom_resource_s_function_is_held_for_an_invocation_and_answers_cloudformation(
+    stack: Stack,
 ) -> None:
     function = invoke.functions(stack.root, stack.settings)["DetectionStack/FlinkCodeFunction"]
     event = invoke.read_event(ROOT / "events/invocations/flink-code-create.json")
-    with invoke.answered_here(event) as (asked, answers):
-        done = invoke.invoke(
-            function,
-            asked,
-            {},
-            settings=stack.settings,
-            root=stack.root,
-            log=log,
-        )
+    with (
+        invoke.held(function, {}, stack.settings, stack.root) as name,
+        invoke.answered_here(event) as (asked, answers),
+    ):
+        done = invoke.invoke(function, name, asked, stack.settings)
     assert not done.failed
     # One machine builds no Flink application, so there is none to copy.
     assert "no Flink application" in json.loads(answers[0])["Reason"]
     assert invoke.refused(answers)
+    client = ministack.clients(stack.settings).lambda_()
+    assert name not in {each["FunctionName"] for each in client.list_functions()["Functions"]}
+
+
+def test_a_held_function_has_its_layer_and_the_variables_that_it_is_given(stack: Stack) -> None:
+    function = invoke.find(invoke.functions(stack.root, stack.settings), "StagerFunction")
+    variables = invoke.environment(function, {"CARD_REGISTRY_TABLE": "nowhere"})
+    with invoke.held(function, variables, stack.settings, stack.root) as name:
+        done = invoke.invoke(function, name, {"records": []}, stack.settings)
+    assert json.loads(done.answer) == {"records": []}

@@ -2,6 +2,7 @@
 # ruff: noqa: PLC0415  commands import what they need when they run
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -36,13 +37,13 @@ def invoke(
         typer.Option("--env-vars", help="Variables, in the form of `sam local invoke`."),
     ] = None,
 ) -> None:
-    """Run one function once.
+    """Run one function once, on the running local stack.
 
-    A function that the running local stack has (`cardwatch up`) is invoked there, as it is
-    deployed. Another one, or one with --env-vars, runs in a plain process: what `sam build
-    --config-env local` builds, with the variables of the template. AWS calls go to the local stack
-    and never to AWS. Logs go to standard error, the answer to standard output. The exit status is
-    1 when the function failed, or answered CloudFormation that the resource did.
+    What the stack has is invoked as it is deployed. Another function, or one with --env-vars, is
+    held there for one invocation: what `sam build --config-env local` builds, with the variables of
+    the template. AWS calls go to the local stack and never to AWS. Logs go to standard error, the
+    answer to standard output. The exit status is 1 when the function failed, or answered
+    CloudFormation that the resource did.
     """
     from cardwatch.local.invoke import invoke as invoking
     from cardwatch.local.services import deploy
@@ -51,18 +52,17 @@ def invoke(
     found = invoking.find(invoking.functions(root, settings), function)
     event = invoking.read_event(event_file)
     name = None if env_vars else invoking.deployed_name(found, settings)
-    answers: list[str] = []
-    if name is not None:
-        done, log = invoking.invoke_deployed(found, name, event, settings)
-        typer.echo(log.rstrip(), err=True)
-    else:
-        given = invoking.read_variables(env_vars, found) if env_vars else {}
-        variables = invoking.environment(found, given)
-        deploy.build(settings, root, progress=lambda text: typer.echo(text, err=True))
-        with invoking.answered_here(event) as (asked, answers):
-            done = invoking.invoke(found, asked, variables, settings=settings, root=root)
-        for line in invoking.report(found, done, answers):
-            typer.echo(line, err=True)
+    with ExitStack() as meanwhile:
+        if name is None:
+            given = invoking.read_variables(env_vars, found) if env_vars else {}
+            variables = invoking.environment(found, given)
+            deploy.build(settings, root, progress=lambda text: typer.echo(text, err=True))
+            name = meanwhile.enter_context(invoking.held(found, variables, settings, root))
+        asked, answers = meanwhile.enter_context(invoking.answered_here(event))
+        done = invoking.invoke(found, name, asked, settings)
+    typer.echo(done.log.rstrip(), err=True)
+    for answer in answers:
+        typer.echo(f"CloudFormation is answered: {answer}", err=True)
     typer.echo(done.answer)
     if done.failed or invoking.refused(answers):
         raise typer.Exit(1)

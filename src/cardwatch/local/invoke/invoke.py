@@ -1,33 +1,29 @@
-"""Invoke one function of the template.
+"""Invoke one function of the template on the running local stack.
 
-What the running local stack has is invoked there, as it is deployed. What it has not (the custom
-resources' functions, Slack's) runs in a plain process: the code that `sam build --config-env local`
-built, on the interpreter its wheels were made for, with the template's environment. Either talks to
-the emulator and never to AWS.
+What the stack has is invoked as it is deployed. What it has not (the custom resources' functions,
+Slack's) is held there for one invocation: the code that `sam build --config-env local` built, with
+the template's variables. Either talks to the emulator and never to AWS.
 """
 
 import base64
 import http.server
+import io
 import json
-import subprocess
-import sys
 import threading
-import time
 import uuid
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from botocore.config import Config
 
 from cardwatch.aws.failures import FAILURES, reason
 from cardwatch.deployment.template import Evaluation, as_text, read_template
-from cardwatch.local.invoke import function_process
 from cardwatch.local.services import deploy, ministack
-from cardwatch.settings import LocalSettings, program_environment
+from cardwatch.settings import LocalSettings
 
 LOAD_SECONDS: Final = 10.0
 """What Lambda gives a function's code to load, beside its timeout."""
@@ -65,8 +61,7 @@ class Invoked:
     answer: str
     """JSON: the answer, or Lambda's description of the error."""
     failed: bool
-    milliseconds: float
-    request_id: str
+    log: str
 
 
 def functions(root: Path, settings: LocalSettings) -> dict[str, TemplateFunction]:
@@ -261,19 +256,69 @@ def deployed_name(function: TemplateFunction, settings: LocalSettings) -> str | 
     return name
 
 
-def invoke_deployed(
+@contextmanager
+def held(
+    function: TemplateFunction, variables: Mapping[str, str], settings: LocalSettings, root: Path
+) -> Iterator[str]:
+    """Have the emulator hold a built function meanwhile; gives its name there.
+
+    Raises InvokeError when the function is not built, or no emulator runs.
+    """
+    folders = [root / deploy.BUILT / path for path in (*function.layers, function.path)]
+    if not folders[-1].is_dir():
+        msg = f"{function.path} is not built ({folders[-1]} is missing); run `sam build` first"
+        raise InvokeError(msg)
+    client = ministack.clients(settings).impatient_lambda(patience_seconds=60)
+    name = f"{function.logical_id}-{uuid.uuid4().hex[:8]}"
+    known = function.properties
+    try:
+        client.create_function(
+            FunctionName=name,
+            Runtime="python3.13",  # the emulator has one, its own
+            Role=f"arn:aws:iam::{_ACCOUNT}:role/invoke",
+            Handler=known["Handler"],
+            Timeout=int(known["Timeout"]),
+            MemorySize=int(known["MemorySize"]),
+            Environment={"Variables": dict(variables)},
+            Code={"ZipFile": _archive(folders)},
+        )
+    except FAILURES as error:
+        msg = (
+            f"{ministack.endpoint(settings)} does not take {function.path}: {reason(error)}; "
+            "start the local stack with `cardwatch up --detach`"
+        )
+        raise InvokeError(msg) from None
+    try:
+        yield name
+    finally:
+        client.delete_function(FunctionName=name)
+
+
+def _archive(folders: list[Path]) -> bytes:
+    """Pack layers and code into one archive; what comes later goes over what was before."""
+    files: dict[str, Path] = {}
+    for folder in folders:
+        top = folder / "python" if (folder / "python").is_dir() else folder
+        files |= {str(f.relative_to(top)): f for f in top.rglob("*") if f.is_file()}
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, file in files.items():
+            archive.write(file, name)
+    return packed.getvalue()
+
+
+def invoke(
     function: TemplateFunction,
     name: str,
     event: Any,  # noqa: ANN401  an event is any JSON
     settings: LocalSettings,
-) -> tuple[Invoked, str]:
-    """Have the emulator invoke the deployed function once; gives also its log.
+) -> Invoked:
+    """Have the emulator invoke the function that it has under a name, once.
 
     Raises InvokeError when it cannot be invoked.
     """
     patience = float(function.properties["Timeout"]) + LOAD_SECONDS
     client = ministack.clients(settings).impatient_lambda(patience_seconds=patience)
-    began = time.monotonic()
     try:
         answer = client.invoke(
             FunctionName=name, Payload=json.dumps(event).encode(), LogType="Tail"
@@ -284,87 +329,8 @@ def invoke_deployed(
             f"{function.path} cannot be invoked on {ministack.endpoint(settings)}: {reason(error)}"
         )
         raise InvokeError(msg) from None
-    took = (time.monotonic() - began) * 1000
-    request_id = answer["ResponseMetadata"].get("RequestId", "")
     log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
-    return Invoked(payload, "FunctionError" in answer, took, request_id), log
-
-
-def invoke(
-    function: TemplateFunction,
-    event: Any,  # noqa: ANN401  an event is any JSON
-    variables: Mapping[str, str],
-    *,
-    settings: LocalSettings,
-    root: Path,
-    log: TextIO | None = None,
-) -> Invoked:
-    """Run the built function once; its log goes to `log` (default: standard error).
-
-    Raises InvokeError when it is not built. A function that outlasts its Timeout is ended, as
-    Lambda does, which is an answer and no exception here.
-    """
-    artifact = (root / deploy.BUILT / function.path).resolve()
-    python = root.resolve() / ministack.PYTHON
-    if not artifact.is_dir():
-        msg = f"{function.path} is not built ({artifact} is missing); run `sam build` first"
-        raise InvokeError(msg)
-    built = root / deploy.BUILT
-    layers = [(built / layer / "python").resolve() for layer in reversed(function.layers)]
-    known = function.properties
-    name, timeout = function.logical_id, float(known["Timeout"])
-    request_id = str(uuid.uuid4())
-    invocation = function_process.Invocation(
-        handler=known["Handler"],
-        timeout_seconds=timeout,
-        aws_request_id=request_id,
-        function_name=name,
-        invoked_function_arn=f"arn:aws:lambda:{settings.region}:{_ACCOUNT}:function:{name}",
-        memory_limit_in_mb=str(known["MemorySize"]),
-        log_group_name=f"/aws/lambda/{name}",
-        log_stream_name=f"{datetime.now(UTC):%Y/%m/%d}/[$LATEST]{request_id.replace('-', '')}",
-    )
-    runtime = {
-        **ministack.credentials(settings),
-        "AWS_REGION": settings.region,
-        "AWS_LAMBDA_FUNCTION_NAME": name,
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": invocation.memory_limit_in_mb,
-        "AWS_LAMBDA_LOG_GROUP_NAME": invocation.log_group_name,
-        "AWS_LAMBDA_LOG_STREAM_NAME": invocation.log_stream_name,
-        "LAMBDA_TASK_ROOT": str(artifact),
-        "PYTHONPATH": ":".join(map(str, (artifact, *layers))),
-        "PYTHONDONTWRITEBYTECODE": "1",  # the artifact stays as it was built
-    }
-    sink = log or sys.stderr
-    print(f"START RequestId: {request_id} Version: $LATEST", file=sink, flush=True)
-    began = time.monotonic()
-    try:
-        ended = subprocess.run(
-            [str(python), "-W", "ignore", function_process.__file__],
-            input=json.dumps({"invocation": asdict(invocation), "event": event}).encode(),
-            stdout=subprocess.PIPE,
-            stderr=sink,
-            env=program_environment({**runtime, **variables}),
-            cwd=artifact,
-            check=False,
-            timeout=LOAD_SECONDS + timeout,
-        )
-    except FileNotFoundError:
-        msg = f"the functions' interpreter is not installed ({python} is missing); run `make setup`"
-        raise InvokeError(msg) from None
-    except subprocess.TimeoutExpired:
-        answer, failed = _failure("Sandbox.Timedout", f"Task timed out after {timeout:.2f} seconds")
-    else:
-        answer, failed = ended.stdout.decode(), ended.returncode != 0
-        if not answer:
-            answer, failed = _failure(
-                "Runtime.ExitError", f"the function ended with status {ended.returncode}"
-            )
-    return Invoked(answer, failed, (time.monotonic() - began) * 1000, request_id)
-
-
-def _failure(kind: str, message: str) -> tuple[str, bool]:
-    return json.dumps({"errorType": kind, "errorMessage": message}), True
+    return Invoked(payload, "FunctionError" in answer, log)
 
 
 @contextmanager
@@ -405,14 +371,3 @@ def answered_here(event: Any) -> Iterator[tuple[Any, list[str]]]:  # noqa: ANN40
 def refused(answers: list[str]) -> bool:
     """Say whether CloudFormation was answered that the custom resource failed."""
     return any(json.loads(answer).get("Status") == "FAILED" for answer in answers)
-
-
-def report(function: TemplateFunction, done: Invoked, answers: list[str]) -> Iterator[str]:
-    """Give the lines that follow a function's log, as Lambda and SAM write them."""
-    for answer in answers:
-        yield f"CloudFormation is answered: {answer}"
-    yield f"END RequestId: {done.request_id}"
-    yield (
-        f"REPORT RequestId: {done.request_id}\tDuration: {done.milliseconds:.2f} ms\t"
-        f"Memory Size: {function.properties['MemorySize']} MB"
-    )

@@ -1,7 +1,6 @@
-"""`cardwatch invoke` runs a built function in a process of its own."""
+"""`cardwatch invoke` without a stack: what it knows of functions, what it says is missing."""
 
-import json
-import sys
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 
 from cardwatch.local.invoke import invoke
-from cardwatch.local.services import deploy, ministack
+from cardwatch.local.services import deploy
 from cardwatch.settings import LocalSettings
 
 TEMPLATE = """
@@ -63,24 +62,7 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "samconfig.toml").write_text(
         'local.deploy.parameters.parameter_overrides = ["Platform=local"]'
     )
-    python = tmp_path / ministack.PYTHON
-    python.parent.mkdir(parents=True)
-    python.symlink_to(sys.executable)
     return tmp_path
-
-
-def run(
-    root: Path, name: str, code: str, event: object = None, **variables: str
-) -> tuple[invoke.Invoked, Any, str]:
-    """Invoke a function with this handler; gives also the answer and the log."""
-    function = invoke.find(invoke.functions(root, SETTINGS), name)
-    artifact = root / deploy.BUILT / function.path
-    artifact.mkdir(parents=True, exist_ok=True)
-    (artifact / "handler.py").write_text(code)
-    log = root / "log"
-    with log.open("w") as sink:
-        done = invoke.invoke(function, event, variables, settings=SETTINGS, root=root, log=sink)
-    return done, json.loads(done.answer), log.read_text()
 
 
 def test_functions_of_nested_stacks_are_found_by_path_and_by_name(root: Path) -> None:
@@ -149,82 +131,33 @@ def test_an_event_file_that_cannot_be_read_is_named(tmp_path: Path, content: str
         invoke.read_event(path)
 
 
-def test_a_handler_gets_its_event_its_variables_and_a_context_like_lambda_s(root: Path) -> None:
-    code = """
-import os
-def handler(event, context):
-    print("said")
-    return [event, os.environ["TABLE"], os.environ["AWS_ENDPOINT_URL"], context.function_name,
-            context.memory_limit_in_mb, context.aws_request_id,
-            0 < context.get_remaining_time_in_millis() <= 5000]
-"""
-    done, answer, log = run(root, "WorkerFunction", code, {"a": 1}, TABLE="t")
-    assert answer == [
-        {"a": 1},
-        "t",
-        "http://127.0.0.1:1024",
-        "WorkerFunction",
-        "256",
-        done.request_id,
-        True,
-    ]
-    assert not done.failed
-    assert log.splitlines() == [f"START RequestId: {done.request_id} Version: $LATEST", "said"]
-
-
-def test_an_artifact_finds_its_layer_and_not_the_caller_s_packages(root: Path) -> None:
-    layer = root / deploy.BUILT / "Layer" / "python"
-    layer.mkdir(parents=True)
-    (layer / "shared.py").write_text("NAME = 'layer'")
-    code = "import shared\ndef handler(event, context):\n    return shared.NAME"
-    _, answer, _ = run(root, "WorkerFunction", code)
-    assert answer == "layer"
-
-
-def test_an_exception_is_an_answer_in_lambda_s_form(root: Path) -> None:
-    done, answer, _ = run(root, "maker", "def handler(event, context):\n    raise ValueError('no')")
-    assert done.failed
-    assert (answer["errorType"], answer["errorMessage"]) == ("ValueError", "no")
-
-
-def test_a_function_that_cannot_be_loaded_fails_likewise(root: Path) -> None:
-    done, answer, _ = run(root, "maker", "import missing_package")
-    assert done.failed
-    assert answer["errorType"] == "ModuleNotFoundError"
-
-
-def test_a_function_that_ends_its_process_has_failed(root: Path) -> None:
-    done, answer, _ = run(root, "maker", "import os\nos._exit(3)")
-    assert done.failed
-    assert answer["errorType"] == "Runtime.ExitError"
-
-
-def test_a_function_that_outlasts_its_timeout_is_ended(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(invoke, "LOAD_SECONDS", 0.0)
-    code = "import time\ndef handler(event, context):\n    time.sleep(30)"
-    done, answer, _ = run(root, "maker", code)
-    assert done.failed
-    assert answer["errorMessage"] == "Task timed out after 1.00 seconds"
-
-
 def test_a_function_that_is_not_built_is_told(root: Path) -> None:
     function = invoke.functions(root, SETTINGS)["WorkerFunction"]
-    with pytest.raises(invoke.InvokeError, match=r"WorkerFunction is not built .*sam build"):
-        invoke.invoke(function, {}, {}, settings=SETTINGS, root=root)
+    with (
+        pytest.raises(invoke.InvokeError, match=r"WorkerFunction is not built .*sam build"),
+        invoke.held(function, {}, SETTINGS, root),
+    ):
+        pass
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
-def test_a_custom_resource_s_answer_is_received_and_shown(root: Path) -> None:
-    code = """
-import urllib.request
-def handler(event, context):
-    request = urllib.request.Request(event["ResponseURL"], b'{"Status": "SUCCESS"}', method="PUT")
-    urllib.request.urlopen(request).close()
-"""
+def test_without_an_emulator_a_built_function_is_not_held(root: Path) -> None:
+    function = invoke.functions(root, SETTINGS)["WorkerFunction"]
+    (root / deploy.BUILT / function.path).mkdir(parents=True)
+    with (
+        pytest.raises(invoke.InvokeError, match=r"WorkerFunction: .*cardwatch up --detach"),
+        invoke.held(function, {}, SETTINGS, root),
+    ):
+        pass
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_a_custom_resource_s_answer_is_received() -> None:
     with invoke.answered_here({"ResponseURL": "https://example.invalid/"}) as (event, answers):
-        run(root, "maker", code, event)
+        request = urllib.request.Request(  # noqa: S310  our own address
+            event["ResponseURL"], b'{"Status": "SUCCESS"}', method="PUT"
+        )
+        urllib.request.urlopen(request).close()  # noqa: S310  the same
         assert answers == ['{"Status": "SUCCESS"}']
     assert not invoke.refused(answers)
     assert invoke.refused(['{"Status": "FAILED"}'])
