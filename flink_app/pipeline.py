@@ -52,7 +52,7 @@ def flink_options(edge: Edge, properties: Properties, *, managed: bool) -> dict[
     function to the list.
     """
     idle_ms = properties.whole_number(
-        DETECTION_GROUP, "idle_timeout_ms", 2_000, least=0, most=600_000
+        DETECTION_GROUP, "idle_timeout_ms", 30_000, least=0, most=600_000
     )
     options = {**_OPTIONS, "table.exec.source.idle-timeout": f"{idle_ms} ms"}
     extra = dict(properties.groups.get(FLINK_GROUP, {}))

@@ -62,8 +62,7 @@ def groups(emulator: AwsClients, detection: str) -> dict[str, dict[str, str]]:
             "aws.credentials.basic.secretkey": "test",
             "aws.http.protocol.version": "HTTP1_1",
         },
-        # One shard has nobody to wait for: it is never taken for idle, however slow the machine.
-        "cardwatch.detection": {"detections": detection, "idle_timeout_ms": "600000"},
+        "cardwatch.detection": {"detections": detection},
         "cardwatch.flink": {"parallelism.default": "1"},
     }
 

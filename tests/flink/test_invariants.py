@@ -92,7 +92,7 @@ def three_shards() -> list[list[str]]:
     return shards
 
 
-@pytest.mark.parametrize("idle_timeout_ms", [2_000, 1])
+@pytest.mark.parametrize("idle_timeout_ms", [30_000, 1])
 def test_a_slow_shard_or_one_taken_for_idle_changes_late_and_never_an_id(
     flink: Flink, idle_timeout_ms: int
 ) -> None:
