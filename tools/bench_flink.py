@@ -1,19 +1,23 @@
-"""Runs one job over one file in an embedded Flink and prints what it cost, as a JSON line.
+"""Runs one job over recorded events in an embedded Flink and prints what it cost, as a JSON line.
 
-    .venvs/flink/bin/python tools/bench_flink.py decode|detect EVENTS.jsonl.gz
+    .venvs/flink/bin/python tools/bench_flink.py decode|detect EVENTS [--state rocksdb]
 
 decode: read and decode every record, throw it away. detect: the two detections of stolen cards,
-their outputs thrown away. Both read with the files edge, parallelism 1. CPU and wall seconds are
-those of the Java process from the submission of the planned job to the end of its source; nothing
-of either job runs outside it. What comes after, the drain, is given apart.
+their outputs thrown away. Both read with the files edge: EVENTS is a file, or a folder whose files
+are read side by side as far as the parallelism allows. Seconds are those of the Java process from
+the submission of the planned job to the end of its source; nothing of either job runs outside it.
+CPU is given with the just-in-time compiler's apart, and the drain, what comes after, apart.
 """
 
+import argparse
 import json
 import os
 import sys
+import tempfile
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,23 +62,32 @@ def decode_job(edge: SqlEdge, properties: Properties) -> Job:
     return job
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What the Java process has used so far, in seconds."""
+
+    cpu: float
+    compiler: float
+    """Of it the just-in-time compiler's."""
+    wall: float
+
+
 class Meter(threading.Thread):
-    """Reads this program's Java process (Linux): its CPU, and when its source has read the file.
+    """Reads this program's Java process (Linux): its CPU, and when its source has read the files.
 
     What the job does after its source has ended is the drain: the windows that close at the end
     of input.
     """
 
-    def __init__(self, file: str) -> None:
-        """Watch over a job that reads this file."""
+    def __init__(self, events: Path) -> None:
+        """Watch over a job that reads this file or folder."""
         super().__init__(daemon=True)
-        self._file = str(Path(file).resolve())
+        self._events = str(events.resolve())
         self._java = next(
             stat.parent for stat in Path("/proc").glob("[0-9]*/stat") if self._is_ours(stat)
         )
-        self._seen = False
-        self.at_source_end: tuple[float, float] | None = None
-        """CPU seconds and monotonic time."""
+        self._ended = threading.Event()
+        self._source_end: Cost | None = None
 
     @staticmethod
     def _is_ours(stat: Path) -> bool:
@@ -83,32 +96,35 @@ class Meter(threading.Thread):
             return name.endswith("(java") and int(rest.split()[1]) == os.getpid()
         return False
 
-    def cpu_seconds(self) -> float:
-        """Give the CPU seconds of the Java process so far."""
-        fields = (self._java / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    def cost(self) -> Cost:
+        """Read what has been used so far."""
+        compiler = 0.0
+        for thread in (self._java / "task").iterdir():
+            with suppress(OSError):  # it ended meanwhile
+                if (thread / "comm").read_text().startswith(("C1 Comp", "C2 Comp")):
+                    compiler += _cpu_seconds(thread)
+        return Cost(_cpu_seconds(self._java), compiler, time.monotonic())
 
     def run(self) -> None:
-        """Watch for the file, first to be opened and then to be closed: its end has been read."""
-        while self.at_source_end is None:
-            is_open = any(self._points_to(link) == self._file for link in self._links())
-            if self._seen and not is_open:
-                self.at_source_end = (self.cpu_seconds(), time.monotonic())
-            self._seen = self._seen or is_open
-            time.sleep(POLL_SECONDS)
+        """Watch for the files to be opened; when the last is closed, all has been read."""
+        was_open = False
+        while not self._ended.wait(POLL_SECONDS):
+            is_open = any(self._points_to(link).startswith(self._events) for link in self._links())
+            if was_open and not is_open:
+                self._source_end = self.cost()
+            was_open = is_open
 
-    def source_end(self, cpu_end: float, wall_end: float) -> tuple[float, float]:
-        """Give CPU seconds and time at the source's end, of a job that ended at those given.
+    def source_end(self) -> Cost:
+        """Give the cost at the source's end, of a job that has ended.
 
         Exits where the source was not seen: the whole job would pass for it, with no drain.
         """
-        self.join(SEEN_WITHIN_SECONDS)
-        if self.at_source_end is None:
-            seen = "never seen to close" if self._seen else "never seen open"
-            sys.exit(f"bench: {self._file} was {seen}, so its source cannot be told from its drain")
-        # The end of a job without a drain is the end of its source, whenever that was noticed.
-        cpu, wall = self.at_source_end
-        return min(cpu, cpu_end), min(wall, wall_end)
+        self._ended.wait(SEEN_WITHIN_SECONDS)
+        self._ended.set()
+        self.join()
+        if self._source_end is None:
+            sys.exit(f"bench: {self._events} was never seen to be read to its end")
+        return self._source_end
 
     def _links(self) -> list[Path]:
         return list((self._java / "fd").iterdir())
@@ -120,29 +136,55 @@ class Meter(threading.Thread):
         return ""
 
 
+def _cpu_seconds(of: Path) -> float:
+    fields = (of / "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def main() -> None:
     """Run the job that the arguments name."""
-    which, path = sys.argv[1:]
-    properties = Properties(
-        {
-            "cardwatch.edge": {"events_path": path},
-            "cardwatch.detection": {"detections": "payment_alert,payment_alert_summary"},
-            "cardwatch.flink": {"parallelism.default": "1"},
-        },
-        "tools/bench_flink.py",
-    )
-    edge = BlackholeEdge("files")
-    job = build(edge, properties) if which == "detect" else decode_job(edge, properties)
-    meter = Meter(path)
-    cpu, wall = meter.cpu_seconds(), time.monotonic()
-    meter.start()
-    job.env.execute(which)
-    cpu_end, wall_end = meter.cpu_seconds(), time.monotonic()
-    cpu_source, wall_source = meter.source_end(cpu_end, wall_end)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("job", choices=["decode", "detect"])
+    parser.add_argument("events", type=Path)
+    parser.add_argument("--state", choices=["hashmap", "rocksdb"], default="hashmap")
+    parser.add_argument("--parallelism", default="1")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="cardwatch-state-") as folder:
+        options = {
+            "parallelism.default": asked.parallelism,
+            "state.backend.type": asked.state,
+            "pipeline.object-reuse": "true",
+        }
+        if asked.state == "rocksdb":
+            options |= {
+                "execution.checkpointing.interval": "5 s",
+                "execution.checkpointing.incremental": "true",
+                "execution.checkpointing.storage": "filesystem",
+                "execution.checkpointing.dir": Path(folder).as_uri(),
+            }
+        properties = Properties(
+            {
+                "cardwatch.edge": {"events_path": str(asked.events)},
+                "cardwatch.detection": {"detections": "payment_alert,payment_alert_summary"},
+                "cardwatch.flink": options,
+            },
+            "tools/bench_flink.py",
+        )
+        edge = BlackholeEdge("files")
+        of = {"detect": build, "decode": decode_job}
+        job = of[asked.job](edge, properties)
+        meter = Meter(asked.events)
+        begin = meter.cost()
+        meter.start()
+        job.env.execute(asked.job)
+        end = meter.cost()
+    source = meter.source_end()
     cost = {
-        "cpu_s": cpu_source - cpu,
-        "wall_s": wall_source - wall,
-        "drain_cpu_s": cpu_end - cpu_source,
+        "work_s": (source.cpu - source.compiler) - (begin.cpu - begin.compiler),
+        "cpu_s": source.cpu - begin.cpu,
+        "wall_s": source.wall - begin.wall,
+        "drain_cpu_s": max(0.0, end.cpu - source.cpu),
+        "drain_work_s": max(0.0, (end.cpu - end.compiler) - (source.cpu - source.compiler)),
     }
     print(json.dumps(cost))
 

@@ -20,6 +20,7 @@ WATERMARK_STEP = 100
 ALERT_WINDOW = 5_000
 SUMMARY_WINDOW = 3_600_000
 SUMMARY_SLIDE = 10_000
+MINUTE = 60_000
 FOREVER = 2**62
 COPIED = ("account_id", "user_id", "card_bin", "card_last4", "currency", "merchant_id", "country")
 
@@ -145,26 +146,40 @@ def _alerts(stolen: Iterable[Stolen]) -> list[dict[str, Any]]:
 
 def _summaries(stolen: Iterable[Stolen]) -> list[dict[str, Any]]:
     windows: defaultdict[int, list[Stolen]] = defaultdict(list)
+    digits: defaultdict[int, list[Stolen]] = defaultdict(list)
     for s in stolen:
         first = s.time // SUMMARY_SLIDE * SUMMARY_SLIDE + SUMMARY_SLIDE
-        for end in range(first, first + SUMMARY_WINDOW, SUMMARY_SLIDE):
+        after = first + SUMMARY_WINDOW
+        for end in range(first, _digits_end(s, after), SUMMARY_SLIDE):
             if end - 1 > s.watermark:  # the window had not fired when the payment came
-                windows[end].append(s)
-    return [_summary(end, rows) for end, rows in sorted(windows.items())]
+                digits[end].append(s)
+                if end < after:
+                    windows[end].append(s)
+    return [_summary(end, rows, digits[end]) for end, rows in sorted(windows.items())]
 
 
-def _summary(end: int, rows: list[Stolen]) -> dict[str, Any]:
+def _digits_end(s: Stolen, after: int) -> int:
+    """The first fire that does not show a payment's digits any more.
+
+    A card is shown with those of its payments since the minute in which the hour began: to the end
+    of the minute that counts a payment last, or begins an hour after the payment's, unless it came
+    late.
+    """
+    was_late = s.time // SUMMARY_SLIDE * SUMMARY_SLIDE + SUMMARY_SLIDE - 1 <= s.watermark
+    last = after - SUMMARY_SLIDE - (SUMMARY_SLIDE if was_late else 0)
+    return max(after, last // MINUTE * MINUTE + MINUTE + SUMMARY_SLIDE)
+
+
+def _summary(end: int, rows: list[Stolen], digits: list[Stolen]) -> dict[str, Any]:
     cards = Counter(s.data["card_token"] for s in rows)
     last4: dict[str, str] = {}
     amounts: defaultdict[str, list[Decimal]] = defaultdict(list)
-    for s in rows:
-        token, number, currency = (
-            s.data["card_token"],
-            s.data.get("card_last4"),
-            s.data.get("currency"),
-        )
+    for s in digits:
+        token, number = s.data["card_token"], s.data.get("card_last4")
         if number is not None:
             last4[token] = max(last4.get(token, ""), number)
+    for s in rows:
+        currency = s.data.get("currency")
         if not s.cost or s.amount is None or currency is None:
             continue
         if _money(s.amount, currency) is not None:

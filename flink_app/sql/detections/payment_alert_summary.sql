@@ -6,6 +6,8 @@
 -- those two, the five cards with the most payments. A payment is counted by its record that was
 -- judged first.
 -- A late payment counts from the next fire as long as its last window is open.
+-- A card is shown with the greatest digits of its payments since the minute in which the hour
+-- began.
 -- Constants: window 60 min, slide 10 s, five cards. Totals are sorted by currency; they leave out
 -- unreadable amounts and sums of more than the contract's 15 digits.
 SELECT
@@ -49,7 +51,7 @@ FROM (
             ARRAY_SLICE(ARRAY_SORT(ranked_cards), 1, 5) AS cards
         FROM (
             SELECT
-                window_start AS hour_start,
+                window_end - INTERVAL '60' MINUTE AS hour_start,
                 window_end AS hour_end,
                 SUM(payment_count) AS payment_count,
                 SUM(declined) AS declined,

@@ -1,6 +1,5 @@
--- The parts of each summary: one row per card, and one per currency, of the hour that ends at
--- window_end. Two windows with few keys are cheaper than one with a key per card and currency.
--- reads: stolen
+-- The parts of each summary, at the end of its hour: one row per card, and one per currency.
+-- reads: hour_changes
 --
 -- ranked_card and total are texts that sort in the order the summary asks for: ranked_card starts
 -- with ten digits that fall as the count grows, then the card's JSON, token first; total is a
@@ -24,16 +23,20 @@ FROM (
         window_start,
         window_end,
         card_token,
-        MAX(SUBSTRING(card_last4, 1, 128)) AS card_last4,
-        COUNT(*) AS payment_count,
-        COUNT(*) FILTER (WHERE status = 'DECLINED') AS declined,
-        COUNT(*) FILTER (WHERE status = 'REFUNDED') AS refunded
+        MAX(card_last4) AS card_last4,
+        SUM(payment_count) AS payment_count,
+        SUM(declined) AS declined,
+        SUM(refunded) AS refunded
     FROM
         TABLE(
-            HOP(TABLE stolen, DESCRIPTOR (rt), INTERVAL '10' SECOND, INTERVAL '60' MINUTE)
+            CUMULATE(
+                TABLE hour_changes, DESCRIPTOR (rt), INTERVAL '10' SECOND, INTERVAL '1' MINUTE
+            )
         )
+    WHERE card_token IS NOT NULL
     GROUP BY window_start, window_end, card_token
 )
+WHERE payment_count > 0
 UNION ALL
 SELECT
     window_start,
@@ -49,17 +52,17 @@ FROM (
     SELECT
         window_start,
         window_end,
-        SUBSTRING(currency, 1, 128) AS currency,
+        currency,
         minor_unit,
-        COUNT(*) AS payment_count,
+        SUM(payment_count) AS payment_count,
         SUM(amount) AS amount
     FROM
         TABLE(
-            HOP(TABLE stolen, DESCRIPTOR (rt), INTERVAL '10' SECOND, INTERVAL '60' MINUTE)
+            CUMULATE(
+                TABLE hour_changes, DESCRIPTOR (rt), INTERVAL '10' SECOND, INTERVAL '1' MINUTE
+            )
         )
-    WHERE
-        amount_text IS NOT NULL
-        AND currency IS NOT NULL
-        AND COALESCE(status NOT IN ('DECLINED', 'REFUNDED'), TRUE)
-    GROUP BY window_start, window_end, SUBSTRING(currency, 1, 128), minor_unit
+    WHERE card_token IS NULL
+    GROUP BY window_start, window_end, currency, minor_unit
 )
+WHERE payment_count > 0
