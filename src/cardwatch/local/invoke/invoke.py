@@ -103,21 +103,19 @@ def _functions(
     for name, resource in content["Resources"].items():
         own = resource.get("Properties", {})
         if resource["Type"] in {"AWS::Serverless::Function", "AWS::Lambda::Function"}:
+            nodes = [level.get("Environment", {}).get("Variables", {}) for level in (shared, own)]
             variables: dict[str, str] = {}
             references: dict[str, str] = {}
-            for level in (shared, own):
-                given_variables = level.get("Environment", {}).get("Variables", {})
-                for variable, node in given_variables.items():
-                    used.clear()
-                    variables[variable] = as_text(evaluation.value(node))
-                    references.pop(variable, None)
-                    if used:
-                        references[variable] = ", ".join(sorted(used))
-                        del variables[variable]
+            for variable, node in {**nodes[0], **nodes[1]}.items():
+                used.clear()
+                text = as_text(evaluation.value(node))
+                if used:
+                    references[variable] = ", ".join(sorted(used))
+                else:
+                    variables[variable] = text
             layers = [
                 known_layers[layer["Ref"]]
-                for level in (shared, own)
-                for layer in level.get("Layers", [])
+                for layer in (*shared.get("Layers", ()), *own.get("Layers", ()))
                 if isinstance(layer, Mapping) and layer.get("Ref") in known_layers
             ]
             scalars = {
