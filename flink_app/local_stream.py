@@ -361,6 +361,7 @@ class StreamWriter:
 
 def wait_seconds(failures: int) -> float:
     """Say how long to wait after that many failures in a row."""
+    # cardwatch.backoff would say it, but the application is a package of its own.
     return float(min(LONGEST_WAIT_SECONDS, 0.1 * 2 ** min(failures, 10)))
 
 
