@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.examples import NOW, VALID
 
 from cardwatch.contract.fields import Contract, format_time, parse_time
 from cardwatch.contract.streams import (
@@ -84,6 +85,25 @@ def test_any_data_under_a_right_envelope_is_read_or_rejected_never_an_error(
 def test_a_time_that_is_written_reads_back_cut_to_milliseconds(value: datetime) -> None:
     read_back = parse_time(format_time(value))
     assert timedelta(0) <= value - read_back < timedelta(milliseconds=1)
+
+
+@given(st.text(max_size=64), st.sampled_from(VALID))
+def test_data_as_the_contract_writes_it_is_no_longer_than_the_record_it_came_in(
+    text: str, path: Path
+) -> None:
+    """So only a record that is too long need be written out to see whether its data is."""
+    event = json.loads(path.read_bytes())
+    for name, value in event["event_json_data"].items():
+        if isinstance(value, str) and not value[:1].isdigit():
+            event["event_json_data"][name] = text
+    compact = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    try:
+        raw = compact.encode()
+        read = read_event(raw, now=NOW)
+    except (UnicodeEncodeError, RejectedRecord):
+        raw = path.read_bytes()
+        read = read_event(raw, now=NOW)
+    assert len(read.data_text().encode()) <= len(raw)
 
 
 def test_models_are_frozen_described_and_closed() -> None:

@@ -47,8 +47,8 @@ def format_time(value: datetime) -> str:
     if value.tzinfo is None:
         msg = "a time without a zone cannot be an instant"
         raise ValueError(msg)
-    utc = value.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    utc = value.astimezone(UTC).replace(tzinfo=None)
+    return f"{utc.isoformat(timespec='milliseconds')}Z"
 
 
 def parse_time(value: object) -> datetime:
@@ -107,8 +107,8 @@ def _identifier(value: str) -> str:
 
 
 def _readable(value: str) -> str:
-    unreadable = next((each for each in value if not each.isprintable()), None)
-    if unreadable is not None:
+    if not value.isprintable():
+        unreadable = next(each for each in value if not each.isprintable())
         name = unicodedata.name(unreadable, "a control character")
         msg = f"must not hold U+{ord(unreadable):04X} ({name})"
         raise ValueError(msg)
