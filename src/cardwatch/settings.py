@@ -234,11 +234,16 @@ class LocalSettings(Settings):
 def program_environment(added: Mapping[str, str]) -> dict[str, str]:
     """Give the environment for a program of the one-machine stack.
 
-    What points at a real AWS account, or at another Python environment, is left out.
+    What points at a real AWS account, or at another Python environment, is left out. A proxy is for
+    the outside: what runs on this machine is asked directly.
     """
     inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("AWS_") and name not in {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"}
     }
+    names = ("no_proxy", "NO_PROXY")
+    given = next((inherited[name] for name in names if inherited.get(name)), None)
+    direct = ",".join(filter(None, (given, "127.0.0.1,localhost")))
+    inherited |= dict.fromkeys(names, direct)
     return {**inherited, **added}

@@ -10,6 +10,7 @@ from typing import Final
 
 import boto3
 import botocore.session
+from botocore.config import Config
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.local.errors import LocalStackError
@@ -40,14 +41,16 @@ def credentials(settings: LocalSettings) -> dict[str, str]:
 def session(settings: LocalSettings) -> boto3.Session:
     """Give a session for the emulator; clients need `endpoint_url=endpoint(settings)` as well.
 
-    A profile or certificate bundle that the environment names for real AWS is not looked at.
+    A profile, certificate bundle or proxy that the environment names for real AWS is not looked at.
     """
     unset = (None, None, None, None)
+    direct = botocore.session.Session({"profile": unset, "ca_bundle": unset})
+    direct.set_default_client_config(Config(proxies={}))
     return boto3.Session(
         aws_access_key_id="test",
         aws_secret_access_key="test",  # noqa: S106  the emulator takes any
         region_name=settings.region,
-        botocore_session=botocore.session.Session({"profile": unset, "ca_bundle": unset}),
+        botocore_session=direct,
     )
 
 

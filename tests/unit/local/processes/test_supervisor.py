@@ -150,6 +150,22 @@ def test_programs_do_not_inherit_what_points_at_a_real_account(
     assert "'GIVEN': 'yes'" in log
 
 
+def test_a_proxy_is_for_the_outside_and_programs_ask_this_machine_directly(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", "intranet.example")
+    asked = (
+        "from urllib.request import getproxies, proxy_bypass as direct; print('here', "
+        "getproxies()['http'], *map(direct, ('127.0.0.1', 'intranet.example', 'aws.example')))"
+    )
+    with Supervisor(run) as supervisor:
+        supervisor.start(Program("env", (sys.executable, "-c", asked)))
+        assert until(says_here(run, "env"))
+    log = (run.var / "log" / "env.log").read_text()
+    assert "here http://proxy.example:3128 True True False" in log
+
+
 def test_a_program_whose_log_grew_too_long_goes_on_in_a_short_one(run: RunFolder) -> None:
     logs = run.var / "log"
     logs.mkdir(parents=True)
