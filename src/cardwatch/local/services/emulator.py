@@ -5,6 +5,7 @@ functions of MiniStack's Kinesis are replaced before it serves, because they
 
 - look at every retained record at each call, reading and writing alike: here the oldest are looked
   at and a place is found by halving, so that a call costs the same on a long stream;
+- look at every iterator of the last five minutes at each call, thousands: here now and then;
 - keep iterators as places in a list that retention shortens from the front, so that a reader which
   goes from one to the next skips what it has not read: here they move along;
 - keep every record for 24 hours, whatever the rate: here the oldest go as well when there are
@@ -26,6 +27,7 @@ from typing import Any, Final
 
 MAX_RECORDS: Final = 500_000
 """Of one stream: about 0.6 GB, and 5 hours at the default rate."""
+EXPIRE_SECONDS: Final = 5.0
 DROPPED: Final = "CARDWATCH_STREAM_DROPPED"
 """Environment variable: the file that says how many records were dropped before their time."""
 _OPEN_ENDED: Final = "ending_sequence_number"
@@ -46,6 +48,8 @@ class Shards:
         self.dropped = 0
         """Records that went before their time."""
         self._replace("_expire_records", self.trim)
+        self._expire: Callable[[], None] = self._replace("_expire_iterators", self.expire)
+        self._expired_at = float("-inf")
         self._replace("_start_position", start_position)
         self._replace("_route_to_shard", route)
         self._replace("_update_shard_count", self.update_shard_count)
@@ -76,6 +80,13 @@ class Shards:
                 del shards[shard_id]
         if sum(len(shard["records"]) for shard in shards.values()) > self._most:
             self._drop_oldest(stream)
+
+    def expire(self) -> None:
+        """Forget expired iterators, now and then: what uses one looks at its age itself."""
+        now = self._kinesis.time.time()
+        if abs(now - self._expired_at) >= EXPIRE_SECONDS:
+            self._expired_at = now
+            self._expire()
 
     def _drop_oldest(self, stream: dict[str, Any]) -> None:
         """Drop the oldest twentieth, by arrival over all shards, so that it is seldom needed."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from tests.emulated_kinesis import STREAM, EmulatedKinesis
 from tests.fakes import FakeClock
 
@@ -362,3 +363,25 @@ def test_a_count_of_shards_goes_to_half_or_twice_as_many_at_once(target: int) ->
         kinesis.client.update_shard_count(
             StreamName=STREAM, TargetShardCount=target, ScalingType="UNIFORM_SCALING"
         )
+
+
+def iterator(kinesis: EmulatedKinesis) -> str:
+    shard = kinesis.client.list_shards(StreamName=STREAM)["Shards"][0]["ShardId"]
+    answer = kinesis.client.get_shard_iterator(
+        StreamName=STREAM, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
+    )
+    return answer["ShardIterator"]
+
+
+def test_iterators_expire_after_five_minutes_and_are_forgotten() -> None:
+    kinesis = EmulatedKinesis()
+    old = iterator(kinesis)
+    kinesis.clock.seconds += 299
+    young = iterator(kinesis)
+    kinesis.clock.seconds += 2
+    with pytest.raises(ClientError, match="ExpiredIterator"):
+        kinesis.client.get_records(ShardIterator=old)
+    kinesis.client.get_records(ShardIterator=young)
+    kinesis.clock.seconds += 301
+    last = iterator(kinesis)
+    assert set(kinesis.module._shard_iterators) == {last}  # noqa: SLF001  no call lists them
