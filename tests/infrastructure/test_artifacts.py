@@ -69,7 +69,29 @@ def test_the_layer_leaves_out_the_command_line_and_the_one_machine_stack(artifac
     assert (package / "bootstrap" / "notifier.py").exists()
     assert not (package / "local").exists()
     assert not (package / "cli").exists()
-    assert not list(artifacts.rglob("__pycache__"))
+    cached = {folder.parent for folder in artifacts.rglob("__pycache__")}
+    assert not [folder for folder in cached if artifacts / "CardwatchLayer" not in folder.parents]
+
+
+def test_a_worker_of_the_emulator_finds_byte_code_whenever_the_layer_was_unpacked(
+    artifacts: Path, tmp_path: Path
+) -> None:
+    layer = tmp_path / "layer"
+    # Unpacking gives every file a time of its own.
+    shutil.copytree(artifacts / "CardwatchLayer" / "python", layer, copy_function=shutil.copyfile)
+    loaded = subprocess.run(
+        [
+            *(str(ROOT / ministack.PYTHON), "-I", "-B", "-v", "-c"),
+            f"import sys; sys.path.insert(0, {str(layer)!r}); import cardwatch.bootstrap.notifier",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    ours = [line for line in loaded.splitlines() if f"{layer}/" in line]
+    compiled_anew = [line for line in ours if "# code object from" in line and ".pyc" not in line]
+    assert compiled_anew == []
+    assert sum(f"matches {layer}/" in line for line in ours) > 100
 
 
 MAKEFILES = sorted([ROOT / "src/Makefile", *ROOT.glob("functions/*/Makefile")])

@@ -1,4 +1,6 @@
 import json
+import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from tools.setup import (
     no_interpreter,
     pick,
     probe,
+    set_up,
     stamp_of,
     up_to_date,
 )
@@ -137,3 +140,47 @@ def test_every_environment_has_a_lock_in_the_repository(only: str) -> None:
         assert each.lock.is_file()
         assert "--hash=sha256:" in each.lock.read_text()
         assert "://" not in each.lock.read_text()
+
+
+@pytest.mark.parametrize("only", ["run", "dev"])
+def test_where_everything_is_set_up_it_starts_no_program_and_asks_no_network(
+    only: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*command: object, **_: object) -> None:
+        raise AssertionError(command)
+
+    # Sockets are blocked in unit tests; what would ask for set-up is another program.
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    set_up(only)
+
+
+@pytest.mark.parametrize("name", ["cardwatch", "flink", "ministack"])
+def test_an_environment_holds_the_byte_code_of_all_its_packages(name: str) -> None:
+    """What a start would have to compile, and not even keep where Python may write none."""
+    root = Path(__file__).parents[2]
+    (made,) = (e for e in environments(root, "run") if e.name == name)
+    (packages,) = made.folder.glob("lib/python*/site-packages")
+    minor = packages.parent.name.removeprefix("python").replace(".", "")
+    without = []
+    for source in packages.rglob("*.py"):
+        cached = source.parent / "__pycache__" / f"{source.stem}.cpython-{minor}.pyc"
+        facts = source.stat()
+        wanted = struct.pack("<4xLL", int(facts.st_mtime), facts.st_size)
+        if not cached.exists() or head(cached)[4:] != wanted:
+            without.append(source)
+    # Some packages bring files that are Python 2's, or templates.
+    assert [source for source in without if compiles(source)] == []
+    assert len(list(packages.rglob("*.pyc"))) > 100
+
+
+def compiles(source: Path) -> bool:
+    try:
+        compile(source.read_bytes(), source, "exec")
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def head(cached: Path) -> bytes:
+    with cached.open("rb") as file:
+        return file.read(16)
