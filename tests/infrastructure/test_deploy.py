@@ -1,6 +1,7 @@
 """Building and deploying to the emulator."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from tests.slack_server import slack_server
 from cardwatch.deployment.template import read_template
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.eventsource.ends import read_parameters
+from cardwatch.local.processes.ports import free_port
+from cardwatch.local.processes.run_folder import RunFolder
+from cardwatch.local.processes.supervisor import Supervisor
 from cardwatch.local.services import deploy, ministack
 from cardwatch.settings import LocalSettings
 
@@ -26,6 +30,77 @@ def test_a_second_deploy_with_nothing_changed_does_nothing(stack: Stack) -> None
     outputs = deploy.deploy(stack.settings, stack.root, progress=said.append, parameters=PARAMETERS)
     assert said == ["functions are up to date", "the stack is up to date"]
     assert outputs == stack.outputs
+
+
+@pytest.fixture
+def without_sam(stack: Stack, tmp_path: Path) -> Path:
+    """The stack's project, as it was deployed, where nothing can be built or deployed anew."""
+    root = tmp_path / "project"
+    root.mkdir()
+    for name in (*deploy.SOURCES, str(stack.settings.cards)):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        if not (root / name).exists() and not name.startswith(".venvs"):
+            source = stack.root / name
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, root / name)
+    (root / ".venvs").mkdir(exist_ok=True)
+    shutil.rmtree(root / ".venvs" / "ministack", ignore_errors=True)
+    (root / ".venvs" / "ministack").symlink_to(ROOT / ".venvs" / "ministack")
+    shutil.copytree(stack.root / deploy.BUILT, root / deploy.BUILT)
+    return root
+
+
+def on_a_new_emulator(root: Path, var: Path, **parameters: str) -> tuple[list[str], Any]:
+    """Deploy to an emulator that was just started; give what was said, and the templates."""
+    settings = LocalSettings(var=var, aws_port=free_port())
+    run = RunFolder(var)
+    run.acquire()
+    said: list[str] = []
+    try:
+        with Supervisor(run) as supervisor:
+            supervisor.start(ministack.program(settings, ROOT))
+            supervisor.wait_ready("ministack", timeout_seconds=60)
+            wanted = {**PARAMETERS, **parameters}
+            deploy.deploy(settings, root, progress=said.append, parameters=wanted)
+            return said, deployed_of(settings)
+    finally:
+        run.release()
+
+
+def deployed_of(settings: LocalSettings) -> Any:  # noqa: ANN401  boto3's own types
+    """Give what a stack is: its template, parameters and tags, and the code of its functions."""
+    session, endpoint = ministack.session(settings), ministack.endpoint(settings)
+    cloudformation = session.client("cloudformation", endpoint_url=endpoint)
+    [found] = cloudformation.describe_stacks(StackName=settings.stack_name)["Stacks"]
+    template = cloudformation.get_template(StackName=settings.stack_name, TemplateStage="Original")[
+        "TemplateBody"
+    ]
+    functions = session.client("lambda", endpoint_url=endpoint).list_functions()["Functions"]
+    parameters = {p["ParameterKey"]: p["ParameterValue"] for p in found["Parameters"]}
+    return template, parameters, found["Tags"], sorted(f["CodeSha256"] for f in functions)
+
+
+def test_an_empty_emulator_gets_the_same_stack_again_without_sam(
+    stack: Stack, without_sam: Path, tmp_path: Path
+) -> None:
+    said, deployed = on_a_new_emulator(without_sam, tmp_path / "var")
+    assert said == ["functions are up to date", "deploying the stack, as SAM did before"]
+    assert deployed == deployed_of(stack.settings)
+
+
+@pytest.mark.parametrize("change", ["template", "code", "parameter"])
+def test_what_changed_is_deployed_anew(without_sam: Path, tmp_path: Path, change: str) -> None:
+    parameters = {}
+    match change:
+        case "template":
+            with (without_sam / "template.yaml").open("a") as file:
+                file.write("# changed\n")
+        case "code":
+            (without_sam / "src" / "cardwatch" / "new.py").touch()
+        case _:
+            parameters["PaymentsPerSecond"] = "21"
+    with pytest.raises(LocalStackError, match="SAM command line is not installed"):
+        on_a_new_emulator(without_sam, tmp_path / "var", **parameters)
 
 
 def change_set(stack: Stack, **parameters: str) -> Any:  # noqa: ANN401  boto3's own type

@@ -2,7 +2,8 @@
 
 What waits for nothing starts at once and side by side (emulator, Flink, PostgreSQL, building the
 functions); then the stack is deployed, the job is submitted and the simulator is started. Payments
-begin only when all of it runs, so that latencies are the system's and not the start's.
+begin only when the job's tasks run, so that latencies are the system's and not the start's; what
+only alerts and rows need starts then, because the first window takes seconds to close.
 
 A run starts empty. The stream lives in the emulator's memory, so Flink's checkpoints, the
 positions of readers, the rows of the warehouse and the receipts of an earlier run would speak of a
@@ -35,6 +36,7 @@ from cardwatch.local.processes.supervisor import Program, Supervisor
 from cardwatch.local.refresher import Refresher
 from cardwatch.local.run.gauges import Gauges
 from cardwatch.local.run.status import State, Status, Tally
+from cardwatch.local.run.steps import Step, Steps
 from cardwatch.local.services import deploy, flink, ministack
 from cardwatch.local.stream.shard import Stream
 from cardwatch.local.warehouse import Warehouse, WarehouseServer
@@ -90,8 +92,7 @@ class LocalStack:
         self.started_at = datetime.fromtimestamp(psutil.Process().create_time(), UTC)
         """When the command was given."""
         self.tally = Tally()
-        self.steps: dict[str, float] = {}
-        """When each step of the start was done, in seconds from its beginning."""
+        self.steps = Steps(self.started_at)
         self.supervisor = Supervisor(RunFolder(settings.var))
         self.server = WarehouseServer(settings.var / "postgres")
         self.refresher = Refresher(
@@ -116,6 +117,7 @@ class LocalStack:
         self._postgres_restarts = 0
         self._postgres_wanted = False
         self._log_bytes_dropped = 0
+        self._payments_since = 0.0
         self._receipts: Receipts | None = None
         self._observers: list[StreamObserver | PageObserver] = []
         self._pool = ThreadPoolExecutor(6, thread_name_prefix="start")
@@ -137,50 +139,62 @@ class LocalStack:
 
     def start(self) -> None:
         """Bring everything up and begin with payments; raises LocalStackError."""
+        self.steps.add("load the command", self.started_at.timestamp(), time.time())
         self._clear()
         self.doing = "starting the AWS emulator, Flink and PostgreSQL; building the functions"
         self.supervisor.__enter__()
-        self.supervisor.start(ministack.program(self.settings, self._root))
-        self.cluster.prepare()
-        self._submission = self.cluster.begin_submission(self._options.edge)
-        for program in self.cluster.programs():
-            self.supervisor.start(program)
-        warehouse = self._pool.submit(self._start_warehouse)
-        built = self._pool.submit(deploy.build, self.settings, self._root, progress=self._say)
-        self.supervisor.wait_ready("ministack", timeout_seconds=EMULATOR_SECONDS)
-        self._done("emulator")
+        with self.steps.step("AWS emulator"):
+            self.supervisor.start(ministack.program(self.settings, self._root))
+            self.cluster.prepare()
+            self._submission = self.cluster.begin_submission(self._options.edge)
+            for program in self.cluster.programs():
+                self.supervisor.start(program)
+            warehouse = self._pool.submit(self._start_warehouse)
+            built = self._pool.submit(self._build)
+            self.supervisor.wait_ready("ministack", timeout_seconds=EMULATOR_SECONDS)
         self._result(built)
-        self._done("functions built")
-        self._outputs = self._result(self._pool.submit(self._deploy))
-        self._done("stack deployed")
+        with self.steps.step("deploy the stack"):
+            self._outputs = self._result(self._pool.submit(self._deploy))
+        self.doing = "submitting the Flink job"
+        submitted = self._pool.submit(self._submit)
         self.set_payments(on=False)
         self._start_simulator()
         self._observe()
         self._result(warehouse)
-        self._done("warehouse")
-        warm = [self._pool.submit(self._warm_notifier) for _ in range(NOTIFIER_WORKERS)]
-        self.supervisor.start(event_source.program(self.settings))
-        self.supervisor.start(self._delivery())
-        self.doing = "submitting the Flink job"
-        self.job_id = self._result(self._pool.submit(self._submit))
-        self._done("job submitted")
-        for worker in warm:
-            self._result(worker)
+        self.job_id = self._result(submitted)
         self.doing = "waiting for the Flink job to read the stream"
-        self._wait_for(self._job_reads, self._why_no_job, FLINK_SECONDS)
-        self._done("job reads")
+        with self.steps.step("start the job's tasks"):
+            self._wait_for(self._tasks_run, self._why_no_job, FLINK_SECONDS)
         self.set_payments(on=True)
+        self._payments_since = time.time()
+        with self.steps.step("event source, delivery, notifier"):
+            self.supervisor.start(event_source.program(self.settings))
+            self.supervisor.start(self._delivery())
+            warm = [self._pool.submit(self._warm_notifier) for _ in range(NOTIFIER_WORKERS)]
+            for worker in warm:
+                self._result(worker)
+        self._wait_for(self._job_reads, self._why_no_job, FLINK_SECONDS)
         self.state, self.doing = "running", ""
 
     def _clear(self) -> None:
+        # Thousands of files: out of the way at once, and removed while other things start.
+        stale = self.settings.var / "stale"
+        shutil.rmtree(stale, ignore_errors=True)
+        stale.mkdir(parents=True)
         for name in STALE_STATE:
-            shutil.rmtree(self.settings.var / name, ignore_errors=True)
+            with suppress(FileNotFoundError):
+                (self.settings.var / name).rename(stale / name)
+        self._pool.submit(shutil.rmtree, stale, ignore_errors=True)
         (self.settings.var / "run.json").unlink(missing_ok=True)
         for status in (self.settings.var / "run").glob("*-status.json"):
             status.unlink()
         logs = self.settings.var / "log"
         for log in (*logs.glob("*.log"), *logs.glob(f"*{OLDER}")):
             log.unlink()
+
+    def _build(self) -> None:
+        with self.steps.step("build the functions"):
+            deploy.build(self.settings, self._root, progress=self._say)
 
     def _deploy(self) -> deploy.StackOutputs:
         parameters = {
@@ -190,12 +204,13 @@ class LocalStack:
         return deploy.deploy(self.settings, self._root, progress=self._say, parameters=parameters)
 
     def _start_warehouse(self) -> None:
-        self.server.start()
-        self._postgres_wanted = True
-        warehouse = Warehouse(self.server)
-        warehouse.define()
-        warehouse.empty()
-        warehouse.close()
+        with self.steps.step("PostgreSQL"):
+            self.server.start()
+            self._postgres_wanted = True
+            warehouse = Warehouse(self.server)
+            warehouse.define()
+            warehouse.empty()
+            warehouse.close()
         self.refresher.start()
 
     def _start_simulator(self) -> None:
@@ -241,11 +256,15 @@ class LocalStack:
             msg = "the Flink job's submission was not begun"
             raise LocalStackError(msg)
         groups = flink.edge_properties(self._options.edge, self.outputs, self.settings)
-        return self._submission.finish(groups)
+        with self.steps.step("plan and submit the Flink job"):
+            return self._submission.finish(groups)
 
     def job_health(self) -> flink.FlinkHealth | None:
         """Say how the job is; None while nobody answers."""
         return self.cluster.health(self.job_id) if self.job_id else None
+
+    def _tasks_run(self) -> bool:
+        return self.job_id is not None and self.cluster.tasks_run(self.job_id)
 
     def _job_reads(self) -> bool:
         """Say whether the job has caught up with the heartbeats."""
@@ -269,9 +288,6 @@ class LocalStack:
 
     def _say(self, text: str) -> None:
         self.doing = text
-
-    def _done(self, step: str) -> None:
-        self.steps[step] = round(time.monotonic() - self._began, 1)
 
     def _result(self, future: Future[T]) -> T:
         """Wait for a step, and give up when a program that must live has died meanwhile."""
@@ -309,6 +325,8 @@ class LocalStack:
         """Look after PostgreSQL and its log, because it is no child of the supervisor."""
         with suppress(OSError):
             self._log_bytes_dropped += cap_log(self.server.folder / "log")
+            if self.tally.first_page is not None:
+                self.cluster.classes.keep_archive(self.cluster.class_lists)
         if self._postgres_wanted and self.server.pid() is None:
             self._postgres_restarts += 1
             with suppress(WarehouseUnavailableError):
@@ -379,7 +397,23 @@ class LocalStack:
             dropped=self._dropped(),
             given_up={what: count for what, count in gauges.given_up.items() if count},
             troubles=troubles,
+            start=self.start_steps(),
         )
+
+    def start_steps(self) -> tuple[Step, ...]:
+        """Give the steps of the start so far, the first page's way to a person included."""
+        steps = Steps(self.started_at, self.steps.done())
+        began = self._payments_since
+        for name, instant in [
+            ("first stolen payment", self.tally.first_stolen),
+            ("its window closes, and it is alerted", self.tally.first_alert),
+            ("it is paged", self.tally.first_page),
+        ]:
+            if instant is None:
+                break
+            steps.add(name, began, instant.timestamp())
+            began = instant.timestamp()
+        return steps.done()
 
     def _no_pages(self) -> int:
         return sum(o.no_pages for o in self._observers if isinstance(o, PageObserver))
@@ -408,6 +442,7 @@ class LocalStack:
     def stop(self) -> None:
         """Take everything down, whatever state it is in; leaves no process behind."""
         self.gauges.stop()
+        self.cluster.classes.finish_archive(wait_seconds=0.0)
         for observer in self._observers:
             observer.stop()
         self._postgres_wanted = False

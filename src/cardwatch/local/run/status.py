@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from cardwatch.contract.fields import format_time
 from cardwatch.local import files
+from cardwatch.local.run.steps import Step
 from cardwatch.local.witness.judgement import Payment, Registry
 from cardwatch.local.witness.receipts import (
     AlertSeen,
@@ -92,6 +93,8 @@ class Status:
     """What the stand-ins gave up, in words, and how often."""
     troubles: tuple[str, ...] = ()
     """What cannot be seen or reached at the moment."""
+    start: tuple[Step, ...] = ()
+    """The steps of the start that are done."""
 
 
 class Tally:
@@ -114,6 +117,10 @@ class Tally:
         self._minutes: Counter[datetime] = Counter()
         self.last_payment: datetime | None = None
         """The newest event time of a payment."""
+        self.first_stolen: datetime | None = None
+        """When the first payment on a stolen card arrived on the stream."""
+        self.first_alert: datetime | None = None
+        """When the first alert arrived there."""
         self.first_page: datetime | None = None
         """When the first page was received."""
 
@@ -138,10 +145,12 @@ class Tally:
                 self.last_payment = max(self.last_payment or fact.origin, fact.origin)
                 if self._registry.is_stolen(fact):
                     self._stolen.add((fact.payment_id, fact.card_token))
+                    self.first_stolen = self.first_stolen or fact.arrived
             case StatusSeen():
                 self._registry.learn(fact)
             case AlertSeen():
                 self._origins.setdefault(fact.alert_id, fact.origin)
+                self.first_alert = self.first_alert or fact.arrived
             case SummarySeen():
                 self._summaries.add(fact.event_id)
                 if self._last_summary is None or fact.window_end >= self._last_summary.window_end:

@@ -1,6 +1,6 @@
-"""The run in a terminal: a live view, or plain lines where the output is no terminal."""
+"""The run in a terminal: pages as they come, above a live view; plain lines without a terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rich.console import Console, Group, RenderableType
@@ -9,16 +9,19 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from cardwatch.local.run.status import LatestPage, Status
+from cardwatch.local.run.status import LatestPage, RunCounts, Status
 from cardwatch.local.witness.verdict import Percentiles, Verdict
 
 PLAIN_EVERY_SECONDS: Final = 5.0
 STARTING_EVERY_SECONDS: Final = 15.0
-GOOD, BAD, QUIET = "green", "bold red", "dim"
+NARROW: Final = 80
+"""Columns below which the figures stand in one column instead of two."""
+GOOD, BAD, QUIET, PAGE = "green", "bold red", "dim", "bold yellow"
+REPEAT: Final = " (may be a repeat)"
 
 
 class RunView:
-    """Shows a run's status again and again."""
+    """Shows a run's status again and again, and every page once, when it has come."""
 
     def __init__(self, console: Console) -> None:
         """Show on a console."""
@@ -26,6 +29,7 @@ class RunView:
         self._live: Live | None = None
         self._last_line_at = float("-inf")
         self._last_doing = ""
+        self._pages_shown = 0
 
     def show(self, status: Status) -> None:
         """Show a status: redraw in a terminal, else a line when something new is being done."""
@@ -33,13 +37,26 @@ class RunView:
             if self._live is None:
                 self._live = Live(console=self._console, auto_refresh=False, transient=True)
                 self._live.start()
-            self._live.update(render(status), refresh=True)
+            self._show_new_pages(status.counts)
+            self._live.update(render(status, width=self._console.width), refresh=True)
             return
+        self._show_new_pages(status.counts)
         pause = STARTING_EVERY_SECONDS if status.state == "starting" else PLAIN_EVERY_SECONDS
         due = status.uptime_seconds - self._last_line_at >= pause
         if status.doing != self._last_doing or due:
             self._last_line_at, self._last_doing = status.uptime_seconds, status.doing
             self._console.print(line(status), highlight=False, soft_wrap=True, markup=False)
+
+    def _show_new_pages(self, counts: RunCounts) -> None:
+        new = counts.pages - self._pages_shown
+        self._pages_shown = counts.pages
+        if (unseen := new - len(counts.latest_pages)) > 0:
+            self._console.print(Text(f"{unseen} pages more", style=QUIET))
+        for page in counts.latest_pages[-new:] if new > 0 else ():
+            if self._console.is_terminal:
+                self._console.print(page_row(page))
+            else:
+                self._console.print(page_line(page), highlight=False, soft_wrap=True, markup=False)
 
     def end(self, status: Status | None = None) -> None:
         """Stop redrawing and leave the last status on the screen."""
@@ -47,7 +64,25 @@ class RunView:
             self._live.stop()
             self._live = None
             if status is not None:
-                self._console.print(render(status))
+                self._console.print(render(status, width=self._console.width))
+
+
+def page_row(page: LatestPage) -> Table:
+    """Draw a page; a subject that is too long for the terminal goes on in its own column."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    subject = page.subject + (REPEAT if page.repeat else "")
+    took = "" if page.seconds is None else f"  {page.seconds:.1f} s"
+    said = Text.assemble((subject, PAGE), (took, QUIET))
+    table.add_row(Text(page.received[11:19], style=QUIET), said)
+    return table
+
+
+def page_line(page: LatestPage) -> str:
+    """Give a page as one line."""
+    took = "" if page.seconds is None else f", {page.seconds:.1f} s after the payment"
+    return f"{page.received[11:19]}  PAGE  {page.subject}{REPEAT if page.repeat else ''}{took}"
 
 
 def line(status: Status) -> str:
@@ -68,12 +103,14 @@ def line(status: Status) -> str:
     return "  ".join(parts)
 
 
-def render(status: Status) -> RenderableType:
-    """Draw a status."""
+def render(status: Status, *, width: int = NARROW) -> RenderableType:
+    """Draw a status for a terminal of that width."""
     seen = status.counts
+    columns = 1 if width < NARROW else 2
     figures = Table.grid(padding=(0, 3))
-    for _ in range(4):
-        figures.add_column()
+    for _ in range(columns):
+        figures.add_column(no_wrap=True)
+        figures.add_column(overflow="fold")
     pairs = [
         ("payments", f"{seen.payments}  ({seen.payments_per_second:g}/s)"),
         ("stolen seen", str(seen.stolen_payments)),
@@ -91,13 +128,16 @@ def render(status: Status) -> RenderableType:
         ("memory", "-" if status.memory_mb is None else f"{status.memory_mb / 1000:.1f} GB"),
         ("programs", str(len(status.programs))),
     ]
-    for left, right in zip(pairs[::2], pairs[1::2], strict=True):
-        figures.add_row(Text(left[0], style=QUIET), left[1], Text(right[0], style=QUIET), right[1])
+    cells = [
+        Text(text, style) for pair in pairs for text, style in zip(pair, (QUIET, ""), strict=True)
+    ]
+    for at in range(0, len(cells), 2 * columns):
+        figures.add_row(*cells[at : at + 2 * columns])
     blocks: list[RenderableType] = [figures]
-    if seen.latest_pages:
-        blocks += [Text(), _pages(seen.latest_pages)]
     if status.addresses:
         addresses = Table.grid(padding=(0, 3))
+        addresses.add_column(no_wrap=True)
+        addresses.add_column(overflow="fold")
         for name, address in status.addresses.items():
             addresses.add_row(Text(name, style=QUIET), Text(address))
         blocks += [Text(), addresses]
@@ -138,22 +178,15 @@ def final_table(verdict: Verdict, *, quarantined_on_stolen_cards: int = 0) -> Ta
     return table
 
 
-def _pages(pages: Sequence[LatestPage]) -> Table:
-    table = Table.grid(padding=(0, 3))
-    for page in reversed(pages):
-        table.add_row(
-            Text(page.received[11:19], style=QUIET),
-            Text(page.subject + (" (may be a repeat)" if page.repeat else "")),
-            Text("" if page.seconds is None else f"{page.seconds:.1f} s after the payment"),
-        )
-    return table
-
-
 def _summary(summary: Mapping[str, str | int] | None) -> str:
     if summary is None:
         return "none yet"
     at = str(summary["window_end"])[11:19]
     return f"{at}: {summary['payment_count']} payments, {summary['card_count']} cards in 60 min"
+
+
+def _step(step: Mapping[str, Any]) -> str:
+    return f"{step['name']} {step['began_s']:.1f}-{step['ended_s']:.1f} s"
 
 
 def _by_name(counts: Mapping[str, int]) -> str:
@@ -204,6 +237,7 @@ def render_plain(facts: Mapping[str, Any]) -> str:
         ("Flink job", facts.get("job", "-")),
         ("programs", _by_name(facts.get("programs") or {}) or "none"),
         ("restarts", _by_name({k: v for k, v in facts.get("restarts", {}).items() if v}) or "none"),
+        ("start", ", ".join(_step(step) for step in facts.get("start", ())) or "-"),
         ("given up", _by_name(facts.get("given_up") or {}) or "nothing"),
         ("dropped", _by_name(facts.get("dropped") or {}) or "nothing"),
         *facts.get("addresses", {}).items(),

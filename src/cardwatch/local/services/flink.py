@@ -14,6 +14,8 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +30,7 @@ from cardwatch.local.processes.ports import free_port
 from cardwatch.local.processes.supervisor import Program
 from cardwatch.local.services import ministack
 from cardwatch.local.services.deploy import StackOutputs
+from cardwatch.local.services.flink_classes import FlinkClasses
 from cardwatch.local.services.java import java_home
 from cardwatch.settings import LocalSettings, program_environment
 
@@ -38,6 +41,7 @@ HOST: Final = "127.0.0.1"
 JOB_MANAGER: Final = "flink-jobmanager"
 TASK_MANAGER: Final = "flink-taskmanager"
 CHECKPOINT_SECONDS: Final = 10
+POLL_SECONDS: Final = 0.1
 SUBMIT: Final = Path(__file__).with_name("submit_job.py").resolve()
 CONNECTORS: Final = APPLICATION / "lib"
 """Where connector jars lie, from the project's folder."""
@@ -58,6 +62,7 @@ _TASK_MANAGER_JVM: Final = (
     "-XX:MaxDirectMemorySize=160m",
     "-XX:MaxMetaspaceSize=224m",
     "-XX:ReservedCodeCacheSize=96m",
+    "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
 )
 # A short life: not worth the optimizing compiler.
@@ -108,7 +113,13 @@ class FlinkCluster:
         self._home = homes[0]
         self._folder = (settings.var / "flink").resolve()
         self._conf = self._folder / "conf"
-        self._java = java_home() / "bin" / "java"
+        java = java_home()
+        self._java = java / "bin" / "java"
+        self.classes = FlinkClasses(
+            self._home, java, self._root / ENVIRONMENT / "cardwatch-classes"
+        )
+        self.class_lists = self._folder / "classes"
+        """Where this run's JVMs note the classes they load, as long as there is no archive."""
 
     @property
     def address(self) -> str:
@@ -120,6 +131,7 @@ class FlinkCluster:
         shutil.rmtree(self._folder, ignore_errors=True)
         for folder in (self._conf, self._folder / "tmp", self._folder / "checkpoints"):
             folder.mkdir(parents=True)
+        self.classes.prepare()
         (self._conf / "log4j.properties").write_text(_LOGGING)
         (self._conf / "config.yaml").write_text(yaml.safe_dump(self._configuration()))
 
@@ -182,6 +194,11 @@ class FlinkCluster:
         ]
         log = self.settings.var.resolve() / "log" / "flink-submit.log"
         return Submission(command, self._environment(), self._folder, properties, log)
+
+    def tasks_run(self, job_id: str) -> bool:
+        """Say whether every task of a job runs, its Python functions included."""
+        job = self._get(f"/jobs/{job_id}")
+        return job is not None and all(v["status"] == "RUNNING" for v in job["vertices"])
 
     def health(self, job_id: str, *, now: datetime | None = None) -> FlinkHealth | None:
         """Say how a job is; None while the JobManager does not answer or does not know it."""
@@ -248,6 +265,8 @@ class FlinkCluster:
             # Half a dozen hops, each of which would wait up to 100 ms for its buffer to fill.
             "execution.buffer-timeout.interval": "10 ms",
             "pipeline.object-reuse": True,
+            # What a job brings along is on the class path, whose classes alone are archived.
+            "classloader.resolve-order": "parent-first",
             # As on Managed Flink.
             "state.backend.type": "rocksdb",
             "execution.checkpointing.incremental": True,
@@ -273,13 +292,14 @@ class FlinkCluster:
         command = [
             str(self._java),
             *jvm,
+            *self.classes.options(name, self.class_lists),
             *configuration["env.java.opts.all"].split(),
             # Flink guards against System.exit in user code; Java 21 wants to be told.
             "-Djava.security.manager=allow",
             f"-Dlog.file={self.settings.var.resolve() / 'log' / name}.log",
             f"-Dlog4j.configurationFile={(self._conf / 'log4j.properties').as_uri()}",
             "-classpath",
-            os.pathsep.join(str(jar) for jar in sorted((self._home / "lib").glob("*.jar"))),
+            os.pathsep.join(map(str, self.classes.jars)),
             main,
         ]
         return (
@@ -291,7 +311,7 @@ class FlinkCluster:
             "FLINK_HOME": str(self._home),
             "FLINK_CONF_DIR": str(self._conf),
             "FLINK_LIB_DIR": str(self._home / "lib"),
-            "FLINK_OPT_DIR": str(self._home / "opt"),
+            "FLINK_OPT_DIR": str(self.classes.opt),
             "FLINK_PLUGINS_DIR": str(self._home / "plugins"),
             "FLINK_LOG_DIR": str(self.settings.var.resolve() / "log"),
             "TMPDIR": str(self._folder / "tmp"),
@@ -352,18 +372,23 @@ class Submission:
         """
         listed = [{"PropertyGroupId": name, "PropertyMap": dict(g)} for name, g in groups.items()]
         files.replace(self._properties, json.dumps(listed, indent=1) + "\n")
-        try:
-            status = self._process.wait(timeout_seconds)
-        except subprocess.TimeoutExpired:
-            self.stop()
-            msg = f"the Flink job was not submitted within {timeout_seconds:.0f} s; see {self._log}"
-            raise LocalStackError(msg) from None
-        said = self._log.read_text(errors="replace")
-        found = re.search(r"JobID ([0-9a-f]{32})", said)
-        if status or found is None:
-            msg = f"the Flink job was not submitted: {reason_of(said)} ({self._log})"
-            raise LocalStackError(msg)
-        return found[1]
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            ended = self._process.poll() is not None
+            said = self._log.read_text(errors="replace")
+            # Said once the cluster has taken the job; the program takes a while to end then.
+            found = re.search(r"JobID ([0-9a-f]{32})\b", said)
+            if found is not None:
+                threading.Thread(target=self._process.wait, daemon=True).start()
+                return found[1]
+            if ended:
+                msg = f"the Flink job was not submitted: {reason_of(said)} ({self._log})"
+                raise LocalStackError(msg)
+            if time.monotonic() > deadline:
+                self.stop()
+                msg = f"the Flink job was not submitted in {timeout_seconds:.0f} s; see {self._log}"
+                raise LocalStackError(msg)
+            time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
         """End it and what it started, wherever it is."""

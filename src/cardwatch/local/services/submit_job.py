@@ -1,8 +1,7 @@
 """What `flink run` runs on one machine: the Flink application, as soon as its properties are there.
 
-Loading Flink's planner and PyFlink takes most of a submission and needs nothing of the stack, so
-that is done while the stack is deployed: the same SQL is planned once between the ends of files,
-and thrown away. Then the application's own program runs, with the arguments as they are.
+Starting Java and loading PyFlink needs nothing of the stack, so that is done while the stack is
+deployed. Then the application's own program runs, with the arguments as they are.
 
 It runs in Flink's environment, where cardwatch is not installed; the application is on its path.
 """
@@ -12,21 +11,18 @@ import sys
 import time
 from pathlib import Path
 
+import pyflink.table  # noqa: F401  what the application loads anyway
 from pyflink.fn_execution import flink_fn_execution_pb2  # noqa: F401  what Python functions load
 
 import main as application
-import pipeline
-from properties import Properties
 
 POLL_SECONDS = 0.05
-NOWHERE = {"cardwatch.edge": {"events_path": "events.jsonl", "outputs_path": "outputs"}}
 
 
 def main(arguments: list[str]) -> None:
-    """Get ready, wait for the file that `--properties` names, and submit the job."""
+    """Wait for the file that `--properties` names, and submit the job."""
     properties = Path(arguments[arguments.index("--properties") + 1])
     parent = os.getppid()
-    pipeline.build(pipeline.EDGES["files"](), Properties(NOWHERE, "nowhere"))
     while not properties.exists():
         if os.getppid() != parent:  # the stack was stopped meanwhile
             sys.exit(1)

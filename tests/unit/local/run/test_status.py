@@ -1,13 +1,19 @@
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import pytest
+from rich.cells import cell_len
 from rich.console import Console
+from rich.text import Text
 
 from cardwatch.local.run.status import (
+    LATEST_PAGES,
     LatestPage,
     RunCounts,
     Status,
@@ -16,7 +22,8 @@ from cardwatch.local.run.status import (
     read_status,
     write_status,
 )
-from cardwatch.local.run.view import RunView, final_table, line, render, render_plain
+from cardwatch.local.run.steps import Step
+from cardwatch.local.run.view import RunView, final_table, line, render_plain
 from cardwatch.local.witness.receipts import (
     AlertSeen,
     PageReceived,
@@ -131,6 +138,7 @@ OTHER = Status(
     given_up={"objects": 1},
     addresses={"Flink": "http://127.0.0.1:8082"},
     troubles=("Flink: gone",),
+    start=(Step("AWS emulator", 1.0, 2.5),),
 )
 """Differs from `status()` in everything that a run can change."""
 
@@ -147,15 +155,76 @@ def variants() -> Iterator[tuple[str, Status]]:
             yield field.name, replace(status(), **{field.name: getattr(OTHER, field.name)})
 
 
-def drawn(shown: Status) -> str:
+def shown_on(console_options: dict[str, Any], *statuses: Status) -> str:
     out = io.StringIO()
-    Console(file=out, width=140, force_terminal=True).print(render(shown))
+    view = RunView(Console(file=out, **console_options))
+    for each in statuses:
+        view.show(each)
+    view.end(statuses[-1])
     return out.getvalue()
 
 
+def on_a_terminal(*statuses: Status, width: int = 140) -> str:
+    return shown_on({"width": width, "force_terminal": True}, *statuses)
+
+
 def test_the_live_view_shows_whatever_changes() -> None:
-    unseen = {name for name, changed in variants() if drawn(changed) == drawn(status())}
-    assert unseen == {"updated_at", "summaries", "rejected"}
+    unseen = {name for name, other in variants() if on_a_terminal(other) == on_a_terminal(status())}
+    assert unseen == {"updated_at", "summaries", "rejected", "start"}
+
+
+def with_pages(*subjects: str, seconds: float | None = 4.5) -> Status:
+    latest = tuple(
+        LatestPage(NOW.isoformat(), subject, 1, seconds, repeat=False)
+        for subject in subjects[-LATEST_PAGES:]
+    )
+    counts = replace(status().counts, pages=len(subjects), latest_pages=latest)
+    return replace(status(), counts=counts)
+
+
+LONG = "3 payments on 3 stolen cards: 19.30 AUD + 57.70 EUR + 4,501.00 INR in Mumbai and Perth"
+TERMINAL = {"force_terminal": True, "width": 100}
+PIPE = {"force_terminal": False, "width": 100}
+
+
+@pytest.mark.parametrize("console", [TERMINAL, PIPE], ids=["terminal", "pipe"])
+def test_each_page_is_shown_once_when_it_has_come(console: dict[str, Any]) -> None:
+    begun, one, two = with_pages(), with_pages("First"), with_pages("First", "Second")
+    out = shown_on(console, begun, one, one, two, two)
+    assert (out.count("First"), out.count("Second")) == (1, 1)
+    assert out.index("First") < out.index("Second")
+    assert "First" in shown_on(console, begun, one)
+
+
+@pytest.mark.parametrize("console", [TERMINAL, PIPE], ids=["terminal", "pipe"])
+def test_of_more_pages_than_are_kept_the_rest_is_counted(console: dict[str, Any]) -> None:
+    subjects = [f"Subject {n}." for n in range(LATEST_PAGES + 3)]
+    out = shown_on(console, with_pages(), with_pages(*subjects))
+    assert [s for s in subjects if s in out] == subjects[3:]
+    assert "3 pages more" in out
+
+
+@pytest.mark.parametrize("width", [40, 60, 79, 80, 200])
+def test_nothing_is_wider_than_the_terminal_and_nothing_is_cut_off(width: int) -> None:
+    address = "psql 'postgresql://postgres:@/postgres?host=/home/somebody/cardwatch/var/postgres'"
+    long = replace(with_pages(LONG), addresses={"warehouse": address})
+    lines = Text.from_ansi(on_a_terminal(long, width=width)).plain.splitlines()
+    assert max(cell_len(each) for each in lines) <= width
+    left = "".join("".join(lines).replace("│", "").split())
+    for whole in (LONG, address, "Ctrl-C stops everything", "rows staged", "7 payments"):
+        assert "".join(whole.split()) in left
+    assert "…" not in left
+
+
+def test_without_colours_the_terminal_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    colour = re.compile(r"\x1b\[(\d+;)*(3[0-8]|4[0-8]|9[0-7]|10[0-7])(;\d+)*m")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert colour.search(on_a_terminal(with_pages("Subject")))
+    monkeypatch.setenv("NO_COLOR", "1")
+    out = on_a_terminal(with_pages("Subject"))
+    assert "Subject" in out
+    assert not colour.search(out)
 
 
 def test_the_status_command_shows_whatever_changes(tmp_path: Path) -> None:
@@ -175,10 +244,11 @@ def test_without_a_terminal_there_are_plain_lines_and_no_flood() -> None:
     for _ in range(10):
         view.show(status())
     view.end(status())
-    (only,) = out.getvalue().splitlines()
+    page, only = out.getvalue().splitlines()
     assert only == line(status())
     assert "alerts 1" in only
-    assert "\x1b" not in only
+    assert "Stolen card" in page
+    assert "\x1b" not in out.getvalue()
 
 
 def test_the_final_table_holds_when_nothing_happened() -> None:
