@@ -170,6 +170,7 @@ class LocalStack:
         with self.steps.step("event source, delivery, notifier"):
             self.supervisor.start(event_source.program(self.settings))
             self.supervisor.start(self._delivery())
+            self.refresher.start()
             warm = [self._pool.submit(self._warm_notifier) for _ in range(NOTIFIER_WORKERS)]
             for worker in warm:
                 self._result(worker)
@@ -211,7 +212,6 @@ class LocalStack:
             warehouse.define()
             warehouse.empty()
             warehouse.close()
-        self.refresher.start()
 
     def _start_simulator(self) -> None:
         # Its schedule fires for the first time a minute after it was made.
