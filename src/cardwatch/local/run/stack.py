@@ -3,7 +3,7 @@
 What waits for nothing starts at once and side by side (emulator, Flink, PostgreSQL, building the
 functions); then the stack is deployed, the job is submitted and the simulator is started. Payments
 begin only when the job's tasks run, so that latencies are the system's and not the start's; what
-only alerts and rows need starts then, because the first window takes seconds to close.
+only pages need starts beside those tasks, and what only rows need after them.
 
 A run starts empty. The stream lives in the emulator's memory, so Flink's checkpoints, the
 positions of readers, the rows of the warehouse and the receipts of an earlier run would speak of a
@@ -163,17 +163,16 @@ class LocalStack:
         self._result(warehouse)
         self.job_id = self._result(submitted)
         self.doing = "waiting for the Flink job to read the stream"
+        self.supervisor.start(event_source.program(self.settings))
+        warm = [self._pool.submit(self._warm_notifier) for _ in range(NOTIFIER_WORKERS)]
         with self.steps.step("start the job's tasks"):
             self._wait_for(self._tasks_run, self._why_no_job, FLINK_SECONDS)
         self.set_payments(on=True)
         self._payments_since = time.time()
-        with self.steps.step("event source, delivery, notifier"):
-            self.supervisor.start(event_source.program(self.settings))
-            self.supervisor.start(self._delivery())
-            self.refresher.start()
-            warm = [self._pool.submit(self._warm_notifier) for _ in range(NOTIFIER_WORKERS)]
-            for worker in warm:
-                self._result(worker)
+        self.supervisor.start(self._delivery())
+        self.refresher.start()
+        for worker in warm:
+            self._result(worker)
         self._wait_for(self._job_reads, self._why_no_job, FLINK_SECONDS)
         self.state, self.doing = "running", ""
 
@@ -224,9 +223,10 @@ class LocalStack:
 
     def _warm_notifier(self) -> None:
         """Have a notifier's worker started, as its schedule does every minute."""
-        answer = self.clients.lambda_().invoke(
-            FunctionName=self.outputs.notifier_function, Payload=b"{}"
-        )
+        with self.steps.step("start a worker of the notifier"):
+            answer = self.clients.lambda_().invoke(
+                FunctionName=self.outputs.notifier_function, Payload=b"{}"
+            )
         if "FunctionError" in answer:
             log = self.settings.var / "log" / "ministack.log"
             msg = f"the notifier fails on its schedule's event; see {log}"
