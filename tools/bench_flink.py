@@ -157,6 +157,7 @@ def main() -> None:
     parser.add_argument("events", type=Path)
     parser.add_argument("--state", choices=["hashmap", "rocksdb"], default="hashmap")
     parser.add_argument("--parallelism", default="1")
+    parser.add_argument("--detections", default="payment_alert,payment_alert_summary")
     parser.add_argument("--drain", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cardwatch-state-") as folder:
@@ -175,7 +176,7 @@ def main() -> None:
         properties = Properties(
             {
                 "cardwatch.edge": {"events_path": str(asked.events)},
-                "cardwatch.detection": {"detections": "payment_alert,payment_alert_summary"},
+                "cardwatch.detection": {"detections": asked.detections},
                 "cardwatch.flink": options,
             },
             "tools/bench_flink.py",
