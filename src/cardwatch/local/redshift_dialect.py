@@ -47,7 +47,7 @@ INDEXES: Final = (
     "refresh.loads (loaded_at)",
     "refresh.loads (batch)",
 )
-_BY_EVENT_ID: Final = "USING hash (event_id)"
+_BY_EVENT_ID: Final = "(event_id)"
 """Every typed table has this one: what is known is found by it."""
 
 
