@@ -146,12 +146,15 @@ def test_a_stopped_replay_leaves_no_process_and_no_folder_behind(
     source = tmp_path / "input.jsonl"
     source.write_text(heartbeat(0) + "\n", encoding="utf-8")
     cardwatch = Path(sys.executable).with_name("cardwatch")
+    # What ignores a signal hands that on, and a shell's background ignores SIGINT.
+    before = signal.signal(number, signal.SIG_DFL)
     stopped = subprocess.Popen(
         [cardwatch, "replay", source, "--out", tmp_path],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    signal.signal(number, before)
     replaying = psutil.Process(stopped.pid)
     until = time.monotonic() + 60
     while not (started := replaying.children(recursive=True)):
