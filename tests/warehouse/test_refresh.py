@@ -338,3 +338,19 @@ def test_parameters_become_literals_and_nothing_else_does() -> None:
     )
     with pytest.raises(KeyError, match="since"):
         bind(statement, from_batch=7)
+
+
+def test_what_many_rows_came_into_is_planned_for_as_many_at_once(
+    warehouse: Warehouse, connection: psycopg.Connection[Any]
+) -> None:
+    """Planned for an empty table, what joins it would go through all of it for each row."""
+    events = [stolen(card) for card in range(10)] + [payment(number) for number in range(2_000)]
+    load(connection, *events)
+    connection.execute("ANALYZE typed.payment_event, facts.stolen_payments")
+    warehouse.refresh().run()
+    for table in ("typed.payment_event", "facts.stolen_payments"):
+        query = SQL_TEXT("EXPLAIN SELECT * FROM {}").format(Identifier(*table.split(".")))
+        (plan,) = connection.execute(query).fetchall()
+        expected = re.search(r"rows=(\d+)", plan[0])
+        assert expected is not None
+        assert int(expected[1]) == 2_000

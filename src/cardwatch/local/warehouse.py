@@ -57,6 +57,8 @@ SESSION_OPTIONS: Final = "-c log_min_messages=fatal -c jit=off -c work_mem=64MB"
 
 _LOCK = 7_310_221
 """Advisory lock of everything that writes: the definitions and the loads."""
+_MADE_ROWS = re.compile(r"(?:INSERT INTO|CREATE TEMPORARY TABLE) ([\w.]+)")
+_ROWS_WORTH_STATISTICS: Final = 1_000
 _COPY_PLACE = re.compile(r"COPY \w+, line (\d+)(?:, column (\w+))?")
 
 
@@ -335,6 +337,7 @@ class Warehouse:
             with self._transaction() as connection:
                 for statement in statements:
                     cursor = connection.execute(statement.encode())
+                    _know_size(connection, statement, cursor.rowcount)
                 return cursor.fetchall() if cursor.description else []
         except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
             # PostgreSQL's own text may quote a row.
@@ -358,6 +361,17 @@ class Warehouse:
                 connection.close()
             msg = f"PostgreSQL on {self._server.folder} went away ({type(error).__name__})"
             raise WarehouseUnavailableError(msg) from error
+
+
+def _know_size(connection: psycopg.Connection[Any], statement: str, rows: int) -> None:
+    """Gather statistics of a table that many rows came into, as Redshift does by itself.
+
+    Otherwise what follows is planned for an empty table, with a loop in a loop. PostgreSQL's own
+    look at it comes a minute later, and never for a temporary table.
+    """
+    made = _MADE_ROWS.match(statement)
+    if made and rows >= _ROWS_WORTH_STATISTICS:
+        connection.execute(SQL("ANALYZE {}").format(Identifier(*made[1].split("."))))
 
 
 def _known(connection: psycopg.Connection[Any], key: str, etag: str) -> LoadOutcome | None:

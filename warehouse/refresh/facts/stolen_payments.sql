@@ -38,6 +38,23 @@ INNER JOIN typed.card_status
     ON payment_event.card_token = card_status.card_token
 WHERE card_status.batch > :from_batch AND card_status.batch <= :to_batch;
 
+CREATE TEMPORARY TABLE touched_records AS
+SELECT
+    payment_event.event_id,
+    payment_event.payment_id,
+    payment_event.card_token,
+    payment_event.card_last4,
+    payment_event.amount,
+    payment_event.currency,
+    payment_event.status,
+    payment_event.event_date_origin,
+    payment_event.event_dw_regdate
+FROM typed.payment_event
+INNER JOIN touched_payments
+    ON
+        payment_event.payment_id = touched_payments.payment_id
+        AND payment_event.card_token = touched_payments.card_token;
+
 DELETE FROM facts.stolen_payments
 USING touched_payments
 WHERE
@@ -58,24 +75,6 @@ INSERT INTO facts.stolen_payments (
 )
 WITH
 
-records AS (
-    SELECT
-        payment_event.event_id,
-        payment_event.payment_id,
-        payment_event.card_token,
-        payment_event.card_last4,
-        payment_event.amount,
-        payment_event.currency,
-        payment_event.status,
-        payment_event.event_date_origin,
-        payment_event.event_dw_regdate
-    FROM typed.payment_event
-    INNER JOIN touched_payments
-        ON
-            payment_event.payment_id = touched_payments.payment_id
-            AND payment_event.card_token = touched_payments.card_token
-),
-
 held_against_statuses AS (
     SELECT
         records.event_id,
@@ -95,7 +94,7 @@ held_against_statuses AS (
                 AND card_status.event_date_origin <= records.event_date_origin
             )
         ) AS came_before
-    FROM records
+    FROM touched_records AS records
     INNER JOIN typed.card_status
         ON records.card_token = card_status.card_token
 ),
@@ -185,7 +184,7 @@ newest AS (
         MAX(CASE WHEN status = 'REFUNDED' THEN amount END)
             OVER (PARTITION BY payment_id, card_token)
             AS refunded
-    FROM records
+    FROM touched_records
 )
 
 SELECT
@@ -208,5 +207,7 @@ FROM judged
 INNER JOIN newest
     ON judged.payment_id = newest.payment_id AND judged.card_token = newest.card_token
 WHERE judged.record_number = 1 AND newest.record_number = 1;
+
+DROP TABLE touched_records;
 
 DROP TABLE touched_payments;
