@@ -53,7 +53,9 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-REAL = ["moto", pytest.param("emulator", marks=pytest.mark.stack)]
+EMULATOR = [pytest.param("emulator", marks=pytest.mark.stack)]
+"""Of threads: moto takes a refused transaction back with what others wrote meanwhile."""
+REAL = ["moto", *EMULATOR]
 real_ones = pytest.mark.parametrize("ledger", REAL, indirect=True)
 """The fake serves one thread and forgets nothing."""
 
@@ -135,7 +137,7 @@ def test_unfinished_items_are_found_by_kind_oldest_first_and_no_longer_when_done
     assert list(ledger.waiting("event", limit=10)) == []
 
 
-@real_ones
+@pytest.mark.parametrize("ledger", EMULATOR, indirect=True)
 def test_of_concurrent_writers_of_one_item_one_wins(ledger: PageLedger) -> None:
     barrier = threading.Barrier(6)
     won: list[int] = []
