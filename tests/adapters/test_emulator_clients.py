@@ -15,9 +15,11 @@ def test_a_proxy_for_the_outside_is_not_asked_for_what_runs_here(
 ) -> None:
     port = urlsplit(emulator.kinesis().meta.endpoint_url).port
     assert port is not None
+    streams = emulator.kinesis().list_streams()["StreamNames"]
+    tables = emulator.dynamodb().list_tables()["TableNames"]
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
         monkeypatch.setenv(name.lower(), "http://127.0.0.1:9")
     clients = ministack.clients(LocalSettings(aws_port=port))
-    assert clients.kinesis().list_streams()["StreamNames"] == []
-    assert clients.impatient_dynamodb().list_tables()["TableNames"] is not None
+    assert clients.kinesis().list_streams()["StreamNames"] == streams
+    assert clients.impatient_dynamodb().list_tables()["TableNames"] == tables

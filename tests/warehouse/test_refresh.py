@@ -354,3 +354,38 @@ def test_what_many_rows_came_into_is_planned_for_as_many_at_once(
         expected = re.search(r"rows=(\d+)", plan[0])
         assert expected is not None
         assert int(expected[1]) == 2_000
+
+
+@pytest.mark.parametrize(("card", "touched"), [(1, 20), (2, 0)], ids=["stolen", "never stolen"])
+def test_a_new_status_touches_the_payments_of_a_card_that_was_ever_stolen_and_no_others(
+    warehouse: Warehouse, connection: psycopg.Connection[Any], card: int, touched: int
+) -> None:
+    load(connection, stolen(1), *(payment(number) for number in range(200)))
+    warehouse.refresh().run()
+    cleared = json.loads(stolen(card)[3]) | {
+        "status": "ACTIVE",
+        "effective_from": "2026-11-21T00:00:01.000Z",
+    }
+    load(connection, ("cleared", "CARD_STATUS", "2026-11-21 00:00:01", json.dumps(cleared)))
+    before = connection.execute("SELECT COUNT(*) FROM facts.stolen_payments").fetchone()
+    counts: list[int] = []
+
+    class Counting:
+        """Counts what the step takes in hand, before it drops the list of it."""
+
+        def query(self, statement: str) -> Sequence[tuple[Any, ...]]:
+            return warehouse.query(statement)
+
+        def run(self, statements: Sequence[str]) -> None:
+            with connection.transaction():
+                for statement in statements:
+                    if statement.startswith("DROP TABLE touched_payments"):
+                        (found,) = connection.execute("SELECT COUNT(*) FROM touched_payments")
+                        counts.append(found[0])
+                    connection.execute(statement.encode())
+
+    Refresh(Counting(), SQL, translate=to_postgres).run()
+    assert before == (20,)
+    assert counts == [touched]
+    after = connection.execute("SELECT COUNT(*) FROM facts.stolen_payments").fetchone()
+    assert after == (20 - touched,)

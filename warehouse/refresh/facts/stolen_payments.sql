@@ -36,7 +36,14 @@ SELECT
 FROM typed.payment_event
 INNER JOIN typed.card_status
     ON payment_event.card_token = card_status.card_token
-WHERE card_status.batch > :from_batch AND card_status.batch <= :to_batch;
+WHERE
+    card_status.batch > :from_batch
+    AND card_status.batch <= :to_batch
+    AND payment_event.card_token IN (
+        SELECT stolen.card_token
+        FROM typed.card_status AS stolen
+        WHERE stolen.status = 'STOLEN'
+    );
 
 CREATE TEMPORARY TABLE touched_records AS
 SELECT

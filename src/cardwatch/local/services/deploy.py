@@ -117,7 +117,8 @@ def deploy(
         return read_outputs(settings)
     clients = _Clients(settings)
     clients.s3().create_bucket(Bucket=ARTIFACT_BUCKET)
-    kept = KeptStack(root / BUILT / "deployed", clients, settings.stack_name, ARTIFACT_BUCKET)
+    folder = root / BUILT / "deployed" / settings.stack_name
+    kept = KeptStack(folder, clients, settings.stack_name, ARTIFACT_BUCKET)
     key = f"{wanted} {settings.stack_name} {settings.region}"
     if there is None and kept.create(key, progress):
         return read_outputs(settings)
