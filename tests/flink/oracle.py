@@ -86,11 +86,10 @@ class Stolen:
     @cached_property
     def cost(self) -> tuple[str, Decimal] | None:
         """What it cost, if anything that a total counts: currency and amount."""
-        currency = self.data.get("currency")
+        currency, amount = self.data.get("currency"), self.amount
         if self.data.get("status") in {"DECLINED", "REFUNDED"} or currency is None:
             return None
-        readable = self.amount is not None and _money(self.amount, currency) is not None
-        return (currency, self.amount) if self.amount is not None and readable else None
+        return None if amount is None or _money(amount, currency) is None else (currency, amount)
 
 
 def detect(lines: Iterable[str], *, delay_ms: int = 1_000) -> list[dict[str, Any]]:
@@ -181,7 +180,7 @@ def _digits_end(s: Stolen, after: int) -> int:
     of the minute that counts a payment last, or begins an hour after the payment's, unless it came
     late.
     """
-    was_late = s.time // SUMMARY_SLIDE * SUMMARY_SLIDE + SUMMARY_SLIDE - 1 <= s.watermark
+    was_late = after - SUMMARY_WINDOW - 1 <= s.watermark
     last = after - SUMMARY_SLIDE - (SUMMARY_SLIDE if was_late else 0)
     return max(after, last // MINUTE * MINUTE + MINUTE + SUMMARY_SLIDE)
 

@@ -2,6 +2,8 @@
 
 import random
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -46,11 +48,12 @@ def find_alerts(flink: Flink, *shards: list[str], **settings: int) -> list[dict[
     return flink.detect(*shards, detections="payment_alert", **settings)
 
 
-def assert_same_at_any_parallelism(flink: Flink, lines: list[str]) -> list[dict[str, Any]]:
-    expected = sorted(detect(lines), key=in_a_replays_order)
+def assert_same_at_any_parallelism(
+    find: Callable[..., list[dict[str, Any]]], expected: list[dict[str, Any]]
+) -> None:
     for parallelism in (1, 2, 4):
-        assert flink.detect(lines, parallelism=parallelism) == expected, parallelism
-    return expected
+        found = find(parallelism=parallelism)
+        assert found == sorted(expected, key=in_a_replays_order), parallelism
 
 
 def test_statuses_that_are_learned_mid_stream_judge_by_order_of_arrival_at_any_parallelism(
@@ -64,10 +67,9 @@ def test_statuses_that_are_learned_mid_stream_judge_by_order_of_arrival_at_any_p
         for at in [rng.randrange(6_000)]
     ]
     lines = in_order([*payments(30_000, 0.2, cards=1_500), *learned])
-    expected = sorted(detect_alerts(lines), key=in_a_replays_order)
+    expected = detect_alerts(lines)
     assert 6_000 < len(expected) < 9_000, "cards are stolen from the middle of it on"
-    for parallelism in (1, 2, 4):
-        assert find_alerts(flink, lines, parallelism=parallelism) == expected, parallelism
+    assert_same_at_any_parallelism(partial(find_alerts, flink, lines), expected)
 
 
 def test_a_card_with_half_of_all_traffic_is_judged_alike_at_any_parallelism(flink: Flink) -> None:
@@ -77,9 +79,9 @@ def test_a_card_with_half_of_all_traffic_is_judged_alike_at_any_parallelism(flin
         Arrival(at, status(0, "ACTIVE" if at % 2_000 else "STOLEN", at, at))
         for at in range(1_000, 8_000, 1_000)
     ]
-    expected = assert_same_at_any_parallelism(
-        flink, in_order([*registry(-1), *changes, *rows, *busy])
-    )
+    lines = in_order([*registry(-1), *changes, *rows, *busy])
+    expected = detect(lines)
+    assert_same_at_any_parallelism(partial(flink.detect, lines), expected)
     on_it = sum(r["event_json_data"]["account_id"] == "acc_0" for r in alerts(expected))
     assert 3_000 < on_it < 6_000
 
