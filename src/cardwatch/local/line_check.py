@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from cardwatch.contract.streams import RejectedRecord, read_event
+from cardwatch.local.processes.stopping import stop_held
 
 BLOCK_BYTES: Final = 1 << 20
 """About 2,700 lines, a tenth of a second of work: little of a file, much beside the hand-over."""
@@ -83,7 +84,8 @@ def check_lines(
     try:
         try:
             for block in _blocks(path, block_bytes):
-                waiting.append(pool.submit(_check, block, now))
+                with stop_held():  # the first of them starts the processes
+                    waiting.append(pool.submit(_check, block, now))
                 # As many again are ready for whoever is done first; more would only use memory.
                 while len(waiting) > 2 * count:
                     yield first_answer()

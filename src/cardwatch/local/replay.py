@@ -14,12 +14,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Self
 
 from cardwatch.local.line_check import UnreadableError, check_lines
+from cardwatch.local.processes.stopping import stop_held
 from cardwatch.local.replay_input import InputError, one_event_per_line
 from cardwatch.local.services.java import java_home
 from cardwatch.settings import program_environment
@@ -74,13 +75,17 @@ def replay(
     if not _python(root).exists():
         msg = f"the Flink environment {_python(root)} is missing: run `make setup`"
         raise ReplayError(msg)
-    work = _work_folder(out_dir)
-    try:
+    with ExitStack() as ending:
+        with stop_held():
+            work = _work_folder(out_dir)
+            ending.callback(shutil.rmtree, work, ignore_errors=True)
         try:
             events = one_event_per_line(input_path, work)
         except InputError as error:
             raise ReplayError(str(error)) from None
-        with _Detection(events, work, root) as detection:
+        with ExitStack() as running:
+            with stop_held():
+                detection = running.enter_context(_Detection(events, work, root))
 
             def checked(text: str) -> None:
                 detection.check()
@@ -99,8 +104,6 @@ def replay(
             summaries = _write(store, "PAYMENT_ALERT_SUMMARY", work / "summaries.jsonl")
         for name in ("alerts.jsonl", "rule_alerts.jsonl", "summaries.jsonl", "rejected.jsonl"):
             (work / name).replace(out_dir / name)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     seconds = time.monotonic() - started
     return ReplayReport(
         lines,

@@ -1,12 +1,20 @@
 """How a command that started programs is stopped: it ends them before it ends itself."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class StopRequested(KeyboardInterrupt):
     """Somebody asked to stop: Ctrl-C, SIGTERM, or the terminal was closed."""
+
+
+class _Stop:
+    """What the main thread, which alone runs handlers of signals, was asked and puts off."""
+
+    asked = False
+    held = 0
 
 
 @contextmanager
@@ -17,11 +25,34 @@ def stop_on_signals() -> Iterator[None]:
     def request(*_: object) -> None:
         for number in numbers:
             signal.signal(number, signal.SIG_IGN)
-        raise StopRequested
+        _Stop.asked = True
+        if not _Stop.held:
+            raise StopRequested
 
+    _Stop.asked = False
     before = {number: signal.signal(number, request) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def stop_held() -> Iterator[None]:
+    """Put a stop off to the end of what must be done whole, and raise StopRequested there.
+
+    What starts a process needs it: a stop in its middle leaves a process that nobody knows of, or
+    is lost, because Python drops what is raised in a hook around a fork.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked_before = _Stop.asked
+    _Stop.held += 1
+    try:
+        yield
+    finally:
+        _Stop.held -= 1
+    if _Stop.asked and not asked_before and not _Stop.held:
+        raise StopRequested

@@ -23,6 +23,7 @@ from cardwatch.backoff import Backoff
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.processes.logs import cap_logs
 from cardwatch.local.processes.run_folder import KILL_SECONDS, RunFolder, sweep
+from cardwatch.local.processes.stopping import stop_held
 from cardwatch.settings import program_environment
 
 POLL_SECONDS: Final = 0.1
@@ -108,7 +109,7 @@ class Supervisor:
 
     def start(self, program: Program) -> None:
         """Start a program and watch it from now on; raises LocalStackError when it cannot run."""
-        with self._lock:
+        with self._lock, stop_held():
             self._children[program.name] = _Child(program, self._spawn(program), time.monotonic())
 
     def wait_ready(self, name: str, *, timeout_seconds: float) -> None:

@@ -21,7 +21,7 @@ from cardwatch.contract.fields import format_time
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.processes.ports import check_port
 from cardwatch.local.processes.run_folder import RunFolder
-from cardwatch.local.processes.stopping import StopRequested, stop_on_signals
+from cardwatch.local.processes.stopping import StopRequested, stop_held, stop_on_signals
 from cardwatch.local.run.stack import LocalStack, StackOptions
 from cardwatch.local.run.status import status_path, write_status
 from cardwatch.local.run.view import RunView, final_table
@@ -126,9 +126,11 @@ def _run(stack: LocalStack, options: RunOptions, console: Console) -> int:
         failed = stack.state == "failed"
         stack.state = stack.state if failed else "stopping"
         stack.doing = "stopping everything"
-        stack.stop()
-        stack.state, stack.doing = ("failed" if failed else "stopped"), ""
-        reporter.stop()
+        # Asked to stop while it stops, it does.
+        with suppress(StopRequested), stop_held():
+            stack.stop()
+            stack.state, stack.doing = ("failed" if failed else "stopped"), ""
+            reporter.stop()
     if verdict is None:
         console.print("cardwatch: stopped; nothing is left running", highlight=False)
         return 0

@@ -32,6 +32,7 @@ from cardwatch.local.eventsource import program as event_source
 from cardwatch.local.firehose import status as delivery_status
 from cardwatch.local.processes.logs import OLDER, cap_log
 from cardwatch.local.processes.run_folder import RunFolder
+from cardwatch.local.processes.stopping import stop_held
 from cardwatch.local.processes.supervisor import Program, Supervisor
 from cardwatch.local.refresher import Refresher
 from cardwatch.local.run.gauges import Gauges
@@ -146,7 +147,8 @@ class LocalStack:
         with self.steps.step("AWS emulator"):
             self.supervisor.start(ministack.program(self.settings, self._root))
             self.cluster.prepare()
-            self._submission = self.cluster.begin_submission(self._options.edge)
+            with stop_held():
+                self._submission = self.cluster.begin_submission(self._options.edge)
             for program in self.cluster.programs():
                 self.supervisor.start(program)
             warehouse = self._pool.submit(self._start_warehouse)

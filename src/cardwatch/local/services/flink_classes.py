@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from cardwatch.local import files
+from cardwatch.local.processes.stopping import stop_held
 from cardwatch.settings import program_environment
 
 _LOADER: Final = "flink-table-planner-loader-*.jar"
@@ -108,7 +109,7 @@ class FlinkClasses:
         names = (line for text in noted for line in text.splitlines() if line[:1] != "#")
         classes = lists / "all.txt"
         files.replace(classes, "\n".join(dict.fromkeys(names)) + "\n")
-        with (lists / "archive.log").open("wb") as log:
+        with stop_held(), (lists / "archive.log").open("wb") as log:
             self._making = subprocess.Popen(
                 [
                     *("nice", "-n", "19", str(self._java / "bin" / "java")),
