@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,14 +86,15 @@ def measure(folder: Path, payments: int) -> Figures:
         warehouse.define()
         with server.connect() as connection:
             connection.autocommit = True
-            copied = [_load(connection, _statuses())]
-            copied += [
-                _load(connection, _payments(first, min(LOAD_ROWS, payments - first)))
-                for first in range(0, payments, LOAD_ROWS)
-            ]
-            copied.append(_load(connection, _alerts(payments)))
-            figures.copy_seconds = sum(copied)
+            figures.copy_seconds += _load(connection, _statuses())
+            for first in range(0, payments, LOAD_ROWS):
+                say(f"copying payments, {first:,} of {payments:,}")
+                rows = min(LOAD_ROWS, payments - first)
+                figures.copy_seconds += _load(connection, _payments(first, rows))
+            figures.copy_seconds += _load(connection, _alerts(payments))
+            say(f"copied in {figures.copy_seconds:.0f} s; filling the tables")
             figures.fill_seconds = _refresh(warehouse)
+            say(f"filled in {figures.fill_seconds:.0f} s; loading and refreshing")
             connection.execute("VACUUM ANALYZE")
             figures.load_copy_seconds = _load(connection, _payments(payments, LOAD_ROWS))
             figures.load_refresh_seconds = _refresh(warehouse)
@@ -100,6 +102,7 @@ def measure(folder: Path, payments: int) -> Figures:
             figures.small_refresh_seconds = _refresh(warehouse)
             figures.idle_refresh_seconds = _refresh(warehouse)
             for path in sorted((SQL_FOLDER / "marts").glob("*.sql")):
+                say(f"reading {path.stem}")
                 name = f"marts.{path.stem}"
                 figures.marts[name] = min(
                     (_answer(connection, name) for _ in range(3)), key=lambda answer: answer[1]
@@ -112,9 +115,20 @@ def measure(folder: Path, payments: int) -> Figures:
     return figures
 
 
+def say(text: str) -> None:
+    """Show progress."""
+    print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr, flush=True)
+
+
 def _refresh(warehouse: Warehouse) -> float:
     began = time.monotonic()
-    warehouse.refresh().run()
+    transactions = count(1)
+
+    def begins_another() -> bool:
+        say(f"refresh: transaction {next(transactions)} after {time.monotonic() - began:.0f} s")
+        return True
+
+    warehouse.refresh().run(in_time=begins_another)
     return time.monotonic() - began
 
 

@@ -21,7 +21,7 @@ WATERMARK_STEP = 100
 ALERT_WINDOW = 5_000
 SUMMARY_WINDOW = 3_600_000
 SUMMARY_SLIDE = 10_000
-MINUTE = 60_000
+TEN_MINUTES = 600_000
 FOREVER = 2**62
 COPIED = ("account_id", "user_id", "card_bin", "card_last4", "currency", "merchant_id", "country")
 
@@ -176,13 +176,12 @@ def _summaries(stolen: Iterable[Stolen]) -> list[dict[str, Any]]:
 def _digits_end(s: Stolen, after: int) -> int:
     """The first fire that does not show a payment's digits any more.
 
-    A card is shown with those of its payments since the minute in which the hour began: to the end
-    of the minute that counts a payment last, or begins an hour after the payment's, unless it came
-    late.
+    A card is shown with those of its payments since the ten minutes in which the hour began: to the
+    end of those that count a payment last, or begin an hour after it, unless it came late.
     """
     was_late = after - SUMMARY_WINDOW - 1 <= s.watermark
     last = after - SUMMARY_SLIDE - (SUMMARY_SLIDE if was_late else 0)
-    return max(after, last // MINUTE * MINUTE + MINUTE + SUMMARY_SLIDE)
+    return max(after, last // TEN_MINUTES * TEN_MINUTES + TEN_MINUTES + SUMMARY_SLIDE)
 
 
 def _summary(end: int, rows: list[Stolen], digits: list[Stolen]) -> dict[str, Any]:

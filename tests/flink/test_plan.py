@@ -1,5 +1,7 @@
 """What the plan of the job must look like, and which options it sets where."""
 
+from typing import Any
+
 import pytest
 from tests.flink.running import Flink
 from tests.managed_flink import ALLOWED_OPTIONS
@@ -23,13 +25,28 @@ def test_the_detections_share_one_judgement_of_the_payments(flink: Flink) -> Non
 def test_no_task_gathers_the_rows_but_what_windows_made_of_them(flink: Flink) -> None:
     nodes = {node["id"]: node for node in flink.plan()}
     ways = [
-        (way["ship_strategy"], nodes[way["id"]]["contents"])
+        (way["ship_strategy"], nodes[way["id"]])
         for node in nodes.values()
         for way in node.get("predecessors", ())
     ]
     assert {strategy for strategy, _ in ways} <= {"FORWARD", "HASH", "GLOBAL"}
     for strategy, producer in ways:
-        assert strategy != "GLOBAL" or "LocalWindowAggregate" in producer
+        assert strategy != "GLOBAL" or "WindowAggregate" in _maker(producer, nodes)
+
+
+def _maker(node: dict[str, Any], nodes: dict[int, dict[str, Any]]) -> str:
+    """Give the operator that made the rows which this one only computes with."""
+    while "Calc" in node["contents"]:
+        (way,) = node["predecessors"]
+        node = nodes[way["id"]]
+    contents: str = node["contents"]
+    return contents
+
+
+def test_one_window_counts_the_cards_and_finds_the_first_five(flink: Flink) -> None:
+    assert (
+        len(operators(flink, "GlobalWindowAggregate(groupBy=[card_token], window=[CUMULATE")) == 1
+    )
 
 
 def test_no_python_runs_between_the_edges(flink: Flink) -> None:

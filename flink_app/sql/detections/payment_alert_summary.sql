@@ -6,8 +6,8 @@
 -- those two, the five cards with the most payments. A payment is counted by its record that was
 -- judged first.
 -- A late payment counts from the next fire as long as its last window is open.
--- A card is shown with the greatest digits of its payments since the minute in which the hour
--- began.
+-- A card is shown with the greatest digits of its payments since the ten minutes in which the
+-- hour began.
 -- Constants: window 60 min, slide 10 s, five cards. Totals are sorted by currency; they leave out
 -- unreadable amounts and sums of more than the contract's 15 digits.
 SELECT
@@ -29,11 +29,11 @@ SELECT
             KEY 'top_cards' VALUE JSON(
                 '[' || CONCAT_WS(
                     ',',
-                    SUBSTRING(cards[1], 11),
-                    SUBSTRING(cards[2], 11),
-                    SUBSTRING(cards[3], 11),
-                    SUBSTRING(cards[4], 11),
-                    SUBSTRING(cards[5], 11)
+                    SUBSTRING(cards[1], 2),
+                    SUBSTRING(cards[2], 2),
+                    SUBSTRING(cards[3], 2),
+                    SUBSTRING(cards[4], 2),
+                    SUBSTRING(cards[5], 2)
                 ) || ']'
             )
         )
@@ -48,7 +48,7 @@ FROM (
             *,
             ${instant_text(hour_start)} AS window_start,
             ${instant_text(hour_end)} AS window_end,
-            ARRAY_SLICE(ARRAY_SORT(ranked_cards), 1, 5) AS cards
+            ARRAY_SORT(top_cards) AS cards
         FROM (
             SELECT
                 window_end - INTERVAL '60' MINUTE AS hour_start,
@@ -58,7 +58,7 @@ FROM (
                 SUM(refunded) AS refunded,
                 SUM(card_count) AS card_count,
                 ARRAY_AGG(total) FILTER (WHERE total IS NOT NULL) AS totals,
-                ARRAY_AGG(ranked_card) FILTER (WHERE ranked_card IS NOT NULL) AS ranked_cards
+                ARRAY_AGG(top_card) FILTER (WHERE top_card IS NOT NULL) AS top_cards
             FROM summary_parts
             GROUP BY window_start, window_end
         )

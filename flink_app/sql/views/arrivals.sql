@@ -1,7 +1,6 @@
 -- What the detections look at: card statuses, and payments that can be told apart (without a
 -- payment_id there is no alert_id).
 -- reads: timed_events
--- boundary: rt
 --
 -- card_status: null for a payment. A card token that is not the tokenizer's is no card: its
 -- payments cannot alert, whatever a status says of it.

@@ -1,42 +1,21 @@
--- The parts of each summary, at the end of its hour: one row per card, and one per currency.
--- reads: hour_changes
+-- The parts of each summary, at the end of its hour: how many cards, the five with the most
+-- payments, and a row per currency, the one of no currency for what cost nothing.
+-- reads: card_counts, hour_changes
 --
--- ranked_card and total are texts that sort in the order the summary asks for: ranked_card starts
--- with ten digits that fall as the count grows, then the card's JSON, token first; total is a
--- currency's JSON, currency first.
+-- top_card and total are texts that sort in the order the summary asks for: top_card starts with
+-- its rank, then the card's JSON; total is a currency's JSON, currency first.
 SELECT
     window_start,
     window_end,
-    payment_count,
-    declined,
-    refunded,
-    1 AS card_count,
-    LPAD(CAST(9999999999 - payment_count AS STRING), 10, '0')
-    || '{"card_token":"'
-    || card_token
-    || '","card_last4":'
-    || COALESCE(JSON_STRING(card_last4), 'null')
-    || ',"payment_count":' || CAST(payment_count AS STRING) || '}' AS ranked_card,
+    0 AS payment_count,
+    0 AS declined,
+    0 AS refunded,
+    -- Counted by a column that the five cards have too: so Flink makes one window for both.
+    COUNT(card_last4) + COUNT(*) FILTER (WHERE card_last4 IS NULL) AS card_count,
+    CAST(NULL AS STRING) AS top_card,
     CAST(NULL AS STRING) AS total
-FROM (
-    SELECT
-        window_start,
-        window_end,
-        card_token,
-        MAX(card_last4) AS card_last4,
-        SUM(payment_count) AS payment_count,
-        SUM(declined) AS declined,
-        SUM(refunded) AS refunded
-    FROM
-        TABLE(
-            CUMULATE(
-                TABLE hour_changes, DESCRIPTOR (rt), INTERVAL '10' SECOND, INTERVAL '1' MINUTE
-            )
-        )
-    WHERE card_token IS NOT NULL
-    GROUP BY window_start, window_end, card_token
-)
-WHERE payment_count > 0
+FROM card_counts
+GROUP BY window_start, window_end
 UNION ALL
 SELECT
     window_start,
@@ -45,7 +24,35 @@ SELECT
     0 AS declined,
     0 AS refunded,
     0 AS card_count,
-    CAST(NULL AS STRING) AS ranked_card,
+    CAST(card_rank AS STRING)
+    || '{"card_token":"'
+    || card_token
+    || '","card_last4":'
+    || COALESCE(JSON_STRING(card_last4), 'null')
+    || ',"payment_count":' || CAST(payment_count AS STRING) || '}' AS top_card,
+    CAST(NULL AS STRING) AS total
+FROM (
+    SELECT
+        window_start,
+        window_end,
+        card_token,
+        card_last4,
+        payment_count,
+        ROW_NUMBER() OVER (
+            PARTITION BY window_start, window_end ORDER BY payment_count DESC, card_token ASC
+        ) AS card_rank
+    FROM card_counts
+)
+WHERE card_rank <= 5
+UNION ALL
+SELECT
+    window_start,
+    window_end,
+    payment_count,
+    declined,
+    refunded,
+    0 AS card_count,
+    CAST(NULL AS STRING) AS top_card,
     '{"currency":' || JSON_STRING(currency) || ',"count":' || CAST(payment_count AS STRING)
     || ',"amount":"' || ${amount_text} || '"}' AS total
 FROM (
@@ -55,11 +62,13 @@ FROM (
         currency,
         minor_unit,
         SUM(payment_count) AS payment_count,
+        SUM(declined) AS declined,
+        SUM(refunded) AS refunded,
         SUM(amount) AS amount
     FROM
         TABLE(
             CUMULATE(
-                TABLE hour_changes, DESCRIPTOR (rt), INTERVAL '10' SECOND, INTERVAL '1' MINUTE
+                TABLE hour_changes, DESCRIPTOR (rt), INTERVAL '10' SECOND, INTERVAL '10' MINUTE
             )
         )
     WHERE card_token IS NULL

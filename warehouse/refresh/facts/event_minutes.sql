@@ -36,6 +36,11 @@ INNER JOIN staging.events
         touched_minutes.event_type = events.event_type
         AND touched_minutes.minute <= events.event_date_origin
         AND DATEADD(MINUTE, 1, touched_minutes.minute) > events.event_date_origin
+WHERE
+    -- The span of all of them: an index or a sort key reads that and no more of the table.
+    events.event_date_origin >= (SELECT MIN(span.minute) FROM touched_minutes AS span)
+    AND events.event_date_origin
+    < (SELECT DATEADD(MINUTE, 1, MAX(span.minute)) FROM touched_minutes AS span)
 GROUP BY touched_minutes.minute, touched_minutes.event_type;
 
 DROP TABLE touched_minutes;
