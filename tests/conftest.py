@@ -12,12 +12,25 @@ settings.load_profile("cardwatch")
 LOOPBACK = ["127.0.0.1", "localhost"]
 WITHOUT_SERVERS = {"contract", "handlers", "unit"}
 """Folders whose tests talk to nobody; one that must says so by `allow_hosts`."""
+LONG = (
+    "flink/test_replay.py",
+    "infrastructure/test_detection_stack.py",
+    "infrastructure/test_deploy.py",
+    "flink/test_invariants.py",
+    "adapters/test_flink_cluster.py",
+    "adapters/test_connector_edge.py",
+)
+"""Files of minutes: begun first, so that no worker is left alone with one at the end."""
 
 
+@pytest.hookimpl(trylast=True)  # after the files were shuffled
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the tests that start servers reach this machine, and no test any other."""
+    here = Path(__file__).parent
+    files = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: files.get(item.path.relative_to(here).as_posix(), len(LONG)))
     for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        folder = item.path.relative_to(here).parts[0]
         if folder not in WITHOUT_SERVERS and item.get_closest_marker("allow_hosts") is None:
             item.add_marker(pytest.mark.allow_hosts(LOOPBACK))
 

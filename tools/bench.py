@@ -26,6 +26,7 @@ from cardwatch.cards.generator import generate_cards
 from cardwatch.cards.tokenizer import Tokenizer, read_tokenized_cards
 from cardwatch.clock import SystemClock
 from cardwatch.local.processes.ports import free_port
+from cardwatch.local.replay import JVM_OPTIONS
 from cardwatch.local.services import ministack
 from cardwatch.local.services.java import java_home
 from cardwatch.ports import StreamEntry
@@ -93,7 +94,7 @@ def flink_cost(name: str, events: Path, folder: Path) -> dict[str, float]:
             {
                 "JAVA_HOME": str(java_home()),
                 # A compiler thread that ends takes its CPU seconds with it.
-                "JVM_ARGS": "-Xmx1536m -XX:+UseSerialGC -XX:-UseDynamicNumberOfCompilerThreads",
+                "JVM_ARGS": f"{JVM_OPTIONS} -XX:-UseDynamicNumberOfCompilerThreads",
                 "FLINK_LOG_DIR": str(folder),
             }
         ),

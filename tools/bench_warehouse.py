@@ -24,6 +24,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from cardwatch.local.processes.stopping import stop_on_signals
 from cardwatch.local.redshift_dialect import SQL_FOLDER
 from cardwatch.local.warehouse import Warehouse, WarehouseServer
 
@@ -246,7 +247,8 @@ def main() -> int:
     parser.add_argument("--payments", type=int, default=10_000_000)
     parser.add_argument("--folder", type=Path, help="where the database goes; default: temporary")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="cardwatch-", dir=options.folder) as folder:
+    place = tempfile.TemporaryDirectory(prefix="cardwatch-", dir=options.folder)
+    with stop_on_signals(), place as folder:
         figures = measure(Path(folder), options.payments)
     print(figures.markdown())
     slow = [name for name, (_, ms) in figures.marts.items() if ms > BOUND_MS]

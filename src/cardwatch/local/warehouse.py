@@ -55,6 +55,14 @@ DELIVERED_COLUMNS: Final = ("event_id", "event_type", "event_date_origin", "even
 SESSION_OPTIONS: Final = "-c log_min_messages=fatal -c jit=off -c work_mem=64MB"
 """The server's log would quote the row that a load refuses, and rows are nobody's to log."""
 
+SERVER_OPTIONS: Final = """\
+shared_buffers = 512MB
+max_wal_size = 4GB
+full_page_writes = off
+"""
+"""For tables of millions of rows, whose indexes are written all over. Whole pages in the log would
+mend what a power failure tore; a process that is killed tears none, and a run starts empty."""
+
 _LOCK = 7_310_221
 """Advisory lock of everything that writes: the definitions and the loads."""
 _MADE_ROWS = re.compile(r"(?:INSERT INTO|CREATE TEMPORARY TABLE) ([\w.]+)")
@@ -108,6 +116,7 @@ class WarehouseServer:
                 server = PostgresServer(self.folder, cleanup_mode=None)
                 self._forget_a_dead_server()
                 server.ensure_pgdata_inited()
+                (self.folder / "postgresql.auto.conf").write_text(SERVER_OPTIONS)
                 server.ensure_postgres_running()
                 self.connect().close()
             # The library asserts and its commands fail while a server starts or recovers.
