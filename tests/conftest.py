@@ -25,7 +25,7 @@ LONG = (
 
 @pytest.hookimpl(trylast=True)  # after the files were shuffled
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the tests that start servers reach this machine, and no test any other."""
+    """Put long files first; let tests that start servers reach this machine, and none any other."""
     here = Path(__file__).parent
     files = {name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: files.get(item.path.relative_to(here).as_posix(), len(LONG)))

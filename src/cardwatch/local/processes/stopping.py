@@ -25,9 +25,9 @@ def stop_on_signals() -> Iterator[None]:
     def request(*_: object) -> None:
         for number in numbers:
             signal.signal(number, signal.SIG_IGN)
-        _Stop.asked = True
         if not _Stop.held:
             raise StopRequested
+        _Stop.asked = True
 
     _Stop.asked = False
     before = {number: signal.signal(number, request) for number in numbers}
@@ -48,11 +48,11 @@ def stop_held() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    asked_before = _Stop.asked
     _Stop.held += 1
     try:
         yield
     finally:
         _Stop.held -= 1
-    if _Stop.asked and not asked_before and not _Stop.held:
+    if _Stop.asked and not _Stop.held:
+        _Stop.asked = False
         raise StopRequested
