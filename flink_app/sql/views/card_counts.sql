@@ -1,5 +1,5 @@
 -- How many payments each stolen card has in the hour that ends with each fire.
--- reads: hour_changes
+-- reads: card_changes
 SELECT
     window_start,
     window_end,
@@ -9,9 +9,8 @@ SELECT
 FROM
     TABLE(
         CUMULATE(
-            TABLE hour_changes, DESCRIPTOR (rt), INTERVAL '10' SECOND, INTERVAL '10' MINUTE
+            TABLE card_changes, DESCRIPTOR (rt), INTERVAL '10' SECOND, INTERVAL '10' MINUTE
         )
     )
-WHERE card_token IS NOT NULL
 GROUP BY window_start, window_end, card_token
 HAVING SUM(payment_count) > 0

@@ -1,6 +1,6 @@
 -- The parts of each summary, at the end of its hour: how many cards, the five with the most
 -- payments, and a row per currency, the one of no currency for what cost nothing.
--- reads: card_counts, hour_changes
+-- reads: card_counts, total_changes
 --
 -- top_card and total are texts that sort in the order the summary asks for: top_card starts with
 -- its rank, then the card's JSON; total is a currency's JSON, currency first.
@@ -68,10 +68,9 @@ FROM (
     FROM
         TABLE(
             CUMULATE(
-                TABLE hour_changes, DESCRIPTOR (rt), INTERVAL '10' SECOND, INTERVAL '10' MINUTE
+                TABLE total_changes, DESCRIPTOR (rt), INTERVAL '10' SECOND, INTERVAL '10' MINUTE
             )
         )
-    WHERE card_token IS NULL
     GROUP BY window_start, window_end, currency, minor_unit
 )
 WHERE payment_count > 0
