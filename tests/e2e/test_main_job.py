@@ -5,14 +5,18 @@ Each run has a folder and ports of its own, so that it does not meet one a perso
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -30,6 +34,9 @@ ROOT = Path(__file__).parents[2]
 CARDWATCH = Path(sys.executable).with_name("cardwatch")
 START_SECONDS = 240
 FINISH_SECONDS = 240
+OUTPUT = "output.txt"
+WIDE = {"TERM": "xterm-256color", "COLUMNS": "200"}
+"""A terminal in which no page's subject is folded."""
 
 
 @dataclass(frozen=True)
@@ -63,22 +70,62 @@ def of_its_own(var: Path) -> dict[str, str]:
     }
 
 
+def without_the_network() -> dict[str, str]:
+    """Give settings with which only this machine answers: nothing listens on the proxy's port."""
+    nobody = f"http://127.0.0.1:{free_port()}"
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), nobody)
+    here = {"no_proxy": "127.0.0.1,localhost"}
+    settings = proxies | here
+    return settings | {name.upper(): value for name, value in settings.items()}
+
+
+@contextmanager
+def a_file(path: Path) -> Iterator[int]:
+    """Give a file to write to."""
+    with path.open("w") as out:
+        yield out.fileno()
+
+
+@contextmanager
+def a_terminal(path: Path) -> Iterator[int]:
+    """Give a terminal to write to; what it is told goes into a file as it comes."""
+    ours, theirs = pty.openpty()
+
+    def keep() -> None:
+        with path.open("wb") as out, suppress(OSError):  # the terminal's end is an error on Linux
+            while told := os.read(ours, 65_536):
+                out.write(told)
+                out.flush()
+
+    reader = threading.Thread(target=keep)
+    reader.start()
+    try:
+        yield theirs
+    finally:
+        os.close(theirs)
+        reader.join(30)
+        os.close(ours)
+
+
 def measured_run(
     var: Path,
-    *options: str,
+    command: Sequence[str | Path],
+    *,
+    shown_in: Callable[[Path], AbstractContextManager[int]] = a_file,
+    environment: Mapping[str, str] = MappingProxyType({}),
     disturb: Callable[[Path, subprocess.Popen[str]], None] | None = None,
 ) -> FinishedRun:
-    """Run `cardwatch run` to its end, with a disturbance while payments flow."""
-    environment = of_its_own(var)
-    output = var / "output.txt"
+    """Run a command that runs the stack to its end, with a disturbance while payments flow."""
+    output = var / OUTPUT
     var.mkdir(parents=True, exist_ok=True)
-    with output.open("w") as out:
+    with shown_in(output) as out:
         process = subprocess.Popen(
-            [CARDWATCH, "run", *options],
+            command,
             cwd=ROOT,
-            env=environment,
+            env={**of_its_own(var), **environment},
+            stdin=subprocess.DEVNULL,
             stdout=out,
-            stderr=subprocess.STDOUT,
+            stderr=out,
             text=True,
         )
         try:
@@ -161,7 +208,7 @@ def assert_nothing_is_left_running(var: Path) -> None:
 def test_with_every_fault_on_each_stolen_payment_is_alerted_paged_and_staged_once(
     tmp_path: Path,
 ) -> None:
-    run = measured_run(tmp_path / "var", "--seconds", "30", "--faults", "all")
+    run = measured_run(tmp_path / "var", [CARDWATCH, "run", "--seconds", "30", "--faults", "all"])
 
     assert_every_promise_was_kept(run)
     assert run.figures["quarantined"] > 0
@@ -178,12 +225,13 @@ VICTIMS = {
 }
 
 
-def test_killed_programs_and_a_killed_notifier_lose_nothing_and_mark_every_repeat(
+def test_without_the_network_and_with_programs_killed_a_terminal_shows_each_page_as_it_comes(
     tmp_path: Path,
 ) -> None:
     killed: set[str] = set()
 
     def kill(var: Path, process: subprocess.Popen[str]) -> None:
+        wait_until(lambda: "stolen card" in (var / OUTPUT).read_text().lower(), 60)
         for name, words in VICTIMS.items():
             time.sleep(7)
             for victim in processes(var, *words):
@@ -191,12 +239,20 @@ def test_killed_programs_and_a_killed_notifier_lose_nothing_and_mark_every_repea
                 killed.add(name)
         assert process.poll() is None
 
-    run = measured_run(tmp_path / "var", "--seconds", "45", disturb=kill)
+    run = measured_run(
+        tmp_path / "var",
+        ["make", f"PYTHON={sys.executable}", "run", "SECONDS=45"],
+        shown_in=a_terminal,
+        environment=without_the_network() | WIDE,
+        disturb=kill,
+    )
 
     assert killed == set(VICTIMS)
     restarts = json.loads(status_path(run.var).read_text())["restarts"]
     assert {name for name in VICTIMS if restarts.get(name)} == set(VICTIMS) - {"notifier"}
     assert_every_promise_was_kept(run)
+    subjects = [page.subject for page in read_receipts(run.var / "receipts", PageReceived)]
+    assert [subject for subject in subjects if subject not in run.output] == []
     assert_nothing_is_left_running(run.var)
 
 
