@@ -33,8 +33,9 @@ GB: Final = 1e9
 MILLION: Final = 1e6
 
 # Measured: tests/unit/test_cost.py measures again and fails when they are off.
-PAYMENT_BYTES: Final = 450
+PAYMENT_BYTES: Final = 533
 STATUS_BYTES: Final = 337
+ACCOUNT_BYTES: Final = 475
 HEARTBEAT_BYTES: Final = 173
 ALERT_BYTES: Final = 793
 SUMMARY_BYTES: Final = 602
@@ -177,6 +178,7 @@ def bill(scenario: Scenario, deployed: Deployed, hours: float) -> Iterator[Line]
     records = {
         PAYMENT_BYTES: rate,
         STATUS_BYTES: CARDS / REGISTRY_PERIOD_SECONDS,
+        ACCOUNT_BYTES: CARDS / REGISTRY_PERIOD_SECONDS,
         HEARTBEAT_BYTES: float(scenario.shards),
         ALERT_BYTES: alerts,
         SUMMARY_BYTES: summaries,
@@ -352,6 +354,7 @@ def _grounds(prices: Prices) -> list[str]:
     measured = (
         ("a payment", PAYMENT_BYTES),
         ("a card status", STATUS_BYTES),
+        ("an account", ACCOUNT_BYTES),
         ("a heartbeat", HEARTBEAT_BYTES),
         ("an alert", ALERT_BYTES),
         ("a summary", SUMMARY_BYTES),

@@ -48,7 +48,7 @@ NARROWER: list[tuple[str, Change]] = [
     ("event_json_data.amount", lambda s: fields(s).pop("amount")),
     ("event_json_data.terminal", lambda s: require_new(s, "terminal")),
     ("event_json_data.currency", lambda s: fields(s)["currency"].update(enum=["EUR", "USD"])),
-    ("event_json_data.city", lambda s: fields(s)["city"].update(maxLength=63)),
+    ("event_json_data.merchant_id", lambda s: fields(s)["merchant_id"].update(maxLength=63)),
     ("event_json_data.status", lambda s: fields(s)["status"]["enum"].pop()),
     ("event_json_data.country", lambda s: fields(s)["country"].update(pattern="^[A-Y]{2}$")),
     ("event_json_data.user_id", lambda s: fields(s)["user_id"].update(type="integer")),
@@ -57,7 +57,7 @@ NARROWER: list[tuple[str, Change]] = [
 WIDER: list[tuple[str, Change]] = [
     ("event_json_data.status", lambda s: fields(s)["status"]["enum"].append("PENDING")),
     ("event_json_data.country", lambda s: fields(s)["country"].update(pattern="^[A-Za-z]{2}$")),
-    ("event_json_data.city", lambda s: fields(s)["city"].update(maxLength=65)),
+    ("event_json_data.merchant_id", lambda s: fields(s)["merchant_id"].update(maxLength=129)),
     ("event_json_data.merchant_id", lambda s: data(s)["required"].remove("merchant_id")),
     ("event_json_data.amount", lambda s: nullable(s, "amount")),
 ]

@@ -173,7 +173,7 @@ def test_a_second_delivery_of_a_schedule_sends_nothing(deploy: Deploy) -> None:
 def test_payments_that_are_off_leave_heartbeats_and_registry(deploy: Deploy) -> None:
     stack = deploy(PAYMENTS="off")
     stack.invoke(time=now())
-    assert {event.type for event in stack.events()} == {"CARD_STATUS", "HEARTBEAT"}
+    assert {event.type for event in stack.events()} == {"CARD_STATUS", "ACCOUNT", "HEARTBEAT"}
 
 
 def test_the_switch_in_the_table_wins_over_the_settings(deploy: Deploy) -> None:
@@ -181,7 +181,7 @@ def test_the_switch_in_the_table_wins_over_the_settings(deploy: Deploy) -> None:
     off = {"pk": {"S": "control"}, "payments": {"S": "off"}}
     stack.clients.dynamodb().put_item(TableName="control", Item=off)
     stack.invoke(time=now())
-    assert {event.type for event in stack.events()} == {"CARD_STATUS", "HEARTBEAT"}
+    assert {event.type for event in stack.events()} == {"CARD_STATUS", "ACCOUNT", "HEARTBEAT"}
 
 
 def test_what_the_stream_does_not_take_is_kept_whole(deploy: Deploy) -> None:

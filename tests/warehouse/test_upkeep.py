@@ -81,6 +81,11 @@ def status(connection: psycopg.Connection[Any], age: timedelta, *, card: str = "
     )
 
 
+def account(connection: psycopg.Connection[Any], name: str, age: timedelta) -> None:
+    since = (now(connection) - age).isoformat(timespec="milliseconds") + "Z"
+    stage(connection, "ACCOUNT", f"{name}-{since}", age, account_id=name, valid_from=since)
+
+
 def upkeep(
     warehouse: Warehouse, *, days: int = 30, staged: Mapping[datetime, int] | None = None
 ) -> UpkeepReport:
@@ -113,6 +118,20 @@ def test_what_is_older_than_the_retention_leaves_every_table_and_the_registry_st
     assert rows(connection, "staging.events") == 2
     assert rows(connection, "typed.card_status") == 1
     assert {r["payment_id"] for r in warehouse.rows("marts.stolen_payments")} == {"of-1", "of-29"}
+
+
+def test_of_an_account_the_version_that_held_when_the_retention_begins_stays(
+    connection: psycopg.Connection[Any], warehouse: Warehouse
+) -> None:
+    for days in (1, 29, 31, 32, 400):
+        account(connection, "often", timedelta(days=days))
+    account(connection, "once", timedelta(days=500))
+    upkeep(warehouse)
+    left = connection.execute(
+        "SELECT account_id, EXTRACT(DAY FROM now() AT TIME ZONE 'UTC' - valid_from)::int"
+        " FROM typed.account ORDER BY 1, 2"
+    ).fetchall()
+    assert left == [("often", 1), ("often", 29), ("often", 31), ("once", 500)]
 
 
 def test_every_table_that_grows_has_a_retention_but_for_reference_data(

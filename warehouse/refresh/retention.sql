@@ -1,13 +1,14 @@
 -- Question: which rows are of a time that is kept no longer?
 -- Reads: what it writes
 -- Writes: staging.events, staging.staged_minutes
--- Writes: typed.payment_event, typed.heartbeat
+-- Writes: typed.payment_event, typed.account, typed.heartbeat
 -- Writes: typed.payment_alert, typed.payment_alert_summary, typed.rule_alert, typed.page_event
 -- Writes: facts.page_alerts, facts.stolen_payments, facts.spend_minutes, facts.event_minutes
 -- Writes: refresh.loads
 --
 -- By event time, up to a full minute. Typed reference data (typed.card_status) stays: a card that
--- was reported years ago is stolen today. What goes from here is in the bucket still, and its
+-- was reported years ago is stolen today. Of each account the version that held at that time stays,
+-- because it tells of what came after. What goes from here is in the bucket still, and its
 -- objects stay in the ledger of loads; `cardwatch backfill --again` loads them once more.
 
 DELETE FROM facts.page_alerts
@@ -24,6 +25,24 @@ WHERE minute < :before;
 
 DELETE FROM typed.payment_event
 WHERE event_date_origin < :before;
+
+DELETE FROM typed.account
+WHERE
+    valid_from < :before
+    AND event_id NOT IN (
+        SELECT versions.event_id
+        FROM (
+            SELECT
+                event_id,
+                ROW_NUMBER() OVER (
+                    PARTITION BY account_id
+                    ORDER BY valid_from DESC, event_date_origin DESC, event_id ASC
+                ) AS version_number
+            FROM typed.account
+            WHERE valid_from < :before
+        ) AS versions
+        WHERE versions.version_number = 1
+    );
 
 DELETE FROM typed.heartbeat
 WHERE event_date_origin < :before;

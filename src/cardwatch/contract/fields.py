@@ -140,6 +140,16 @@ CardBin = Annotated[str, Field(pattern=r"^[0-9]{6}([0-9]{2})?$", max_length=8)]
 CardLast4 = Annotated[str, Field(pattern=r"^[0-9]{4}$", max_length=4)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", max_length=3)]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", max_length=2)]
+MerchantCategory = Annotated[str, Field(pattern=r"^[0-9]{4}$", max_length=4)]
+Latitude = Annotated[
+    str,
+    Field(pattern=r"^-?(90(\.0{1,6})?|[1-8]?[0-9](\.[0-9]{1,6})?)$", max_length=10),
+]
+Longitude = Annotated[
+    str,
+    Field(pattern=r"^-?(180(\.0{1,6})?|(1[0-7][0-9]|[1-9]?[0-9])(\.[0-9]{1,6})?)$", max_length=11),
+]
+"""Degrees as decimal texts, like amounts; six decimals are a tenth of a metre."""
 City = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_readable)]
 Reason = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_readable)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]

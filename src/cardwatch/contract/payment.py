@@ -1,8 +1,8 @@
 """PAYMENT_EVENT: a card payment, as the payment gateway (here the simulator) saw it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cardwatch.contract.fields import (
     CardBin,
@@ -13,10 +13,18 @@ from cardwatch.contract.fields import (
     Country,
     Currency,
     Identifier,
+    Latitude,
+    Longitude,
+    MerchantCategory,
     PaymentAmount,
 )
 
 PaymentStatus = Literal["AUTHORIZED", "DECLINED", "CAPTURED", "REFUNDED"]
+CardPresent = Literal["CHIP", "CONTACTLESS", "MAGSTRIPE", "KEYED"]
+CardNotPresent = Literal["ECOMMERCE", "MAIL_OR_TELEPHONE", "RECURRING"]
+EntryMode = Literal[CardPresent, CardNotPresent]
+
+CARD_NOT_PRESENT: Final[frozenset[EntryMode]] = frozenset(get_args(CardNotPresent))
 
 
 class Payment(Contract):
@@ -52,7 +60,32 @@ class Payment(Contract):
     country: Annotated[
         Country, Field(description="ISO 3166-1 alpha-2 code of the merchant's country.")
     ]
-    city: Annotated[City, Field(description="The merchant's city.")]
+    city: Annotated[
+        City | None,
+        Field(description="The merchant's city; needed unless entry_mode says: card not present."),
+    ] = None
     status: Annotated[
         PaymentStatus, Field(description="Where the payment stands at its event time.")
     ]
+    entry_mode: Annotated[
+        EntryMode | None,
+        Field(description="How the card was read: present by the first four, not by the others."),
+    ] = None
+    merchant_category: Annotated[
+        MerchantCategory | None, Field(description="Merchant category code, ISO 18245.")
+    ] = None
+    latitude: Annotated[
+        Latitude | None,
+        Field(description="Where the terminal stands, WGS 84 degrees north; with longitude only."),
+    ] = None
+    longitude: Annotated[Longitude | None, Field(description="The same, degrees east.")] = None
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        if self.city is None and self.entry_mode not in CARD_NOT_PRESENT:
+            msg = "city is needed unless entry_mode says that the card was not present"
+            raise ValueError(msg)
+        if (self.latitude is None) != (self.longitude is None):
+            msg = "latitude and longitude must be both there or both left out"
+            raise ValueError(msg)
+        return self

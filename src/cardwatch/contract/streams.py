@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from cardwatch.contract.account import Account
 from cardwatch.contract.alert import PaymentAlert
 from cardwatch.contract.card_numbers import holds_card_number, mask_card_numbers
 from cardwatch.contract.card_status import CardStatus
@@ -30,13 +31,16 @@ from cardwatch.contract.summary import AlertSummary
 EventType = Literal[
     "PAYMENT_EVENT",
     "CARD_STATUS",
+    "ACCOUNT",
     "HEARTBEAT",
     "PAYMENT_ALERT",
     "PAYMENT_ALERT_SUMMARY",
     "RULE_ALERT",
     "PAGE_EVENT",
 ]
-EventData = Payment | CardStatus | Heartbeat | PaymentAlert | AlertSummary | RuleAlert | PageEvent
+EventData = (
+    Payment | CardStatus | Account | Heartbeat | PaymentAlert | AlertSummary | RuleAlert | PageEvent
+)
 
 MAX_CLOCK_SKEW: Final = timedelta(seconds=10)
 """How far ahead of its arrival on the stream an event's time may be."""
@@ -63,6 +67,8 @@ EVENT_TYPES: Final[dict[EventType, EventStreamType]] = {
     for t in (
         EventStreamType("PAYMENT_EVENT", Payment, "card_token", "event_date_origin", "producers"),
         EventStreamType("CARD_STATUS", CardStatus, "card_token", "effective_from", "producers"),
+        # No job reads it yet.
+        EventStreamType("ACCOUNT", Account, "account_id", "none", "producers"),
         EventStreamType(
             "HEARTBEAT", Heartbeat, "explicit hash key", "event_date_origin", "producers"
         ),
@@ -115,6 +121,7 @@ class RejectionReason(StrEnum):
     TOO_OLD = "too_old"
     FUTURE_TIME = "future_time"
     FUTURE_EFFECTIVE_FROM = "future_effective_from"
+    FUTURE_VALID_FROM = "future_valid_from"
     INVALID_DATA = "invalid_data"
     ID_LIKE_CARD_NUMBER = "id_like_card_number"
     TOO_LARGE = "too_large"
@@ -171,11 +178,11 @@ def read_event(raw: bytes, *, now: datetime) -> Envelope:
         reason = RejectionReason.ID_LIKE_CARD_NUMBER if only_ids else RejectionReason.INVALID_DATA
         raise RejectedRecord(reason, _places(error)) from None
     if isinstance(data, CardStatus):
-        if data.effective_from > origin:
-            detail = "effective_from is after event_date_origin"
-            raise RejectedRecord(RejectionReason.FUTURE_EFFECTIVE_FROM, detail)
-        if data.effective_from < EARLIEST_EVENT_TIME:
-            raise RejectedRecord(RejectionReason.TOO_OLD, "effective_from is before 2020")
+        future = RejectionReason.FUTURE_EFFECTIVE_FROM
+        _check_start("effective_from", data.effective_from, origin, future)
+    if isinstance(data, Account):
+        future = RejectionReason.FUTURE_VALID_FROM
+        _check_start("valid_from", data.valid_from, origin, future)
     # Written by the contract, data is never longer than the record that it came in.
     if len(raw) > MAX_DATA_BYTES and len(event.data_text().encode()) > MAX_DATA_BYTES:
         detail = f"event_json_data is longer than {MAX_DATA_BYTES} bytes"
@@ -250,6 +257,14 @@ def _read_time(fields: dict[str, Any], now: datetime) -> datetime:
         detail = f"event_date_origin is more than {seconds} s ahead of the record's arrival"
         raise RejectedRecord(RejectionReason.FUTURE_TIME, detail)
     return origin
+
+
+def _check_start(name: str, start: datetime, origin: datetime, future: RejectionReason) -> None:
+    """Hold what says from when it holds to its publication; raises RejectedRecord."""
+    if start > origin:
+        raise RejectedRecord(future, f"{name} is after event_date_origin")
+    if start < EARLIEST_EVENT_TIME:
+        raise RejectedRecord(RejectionReason.TOO_OLD, f"{name} is before 2020")
 
 
 def _places(error: ValidationError) -> str:

@@ -20,8 +20,10 @@ from typing import Final, NamedTuple
 
 from cardwatch.contract.card_status import card_status_event_id
 from cardwatch.contract.fields import format_time
+from cardwatch.contract.payment import EntryMode
 from cardwatch.contract.streams import new_event_id
 from cardwatch.ports import StreamEntry
+from cardwatch.simulation.accounts import Accounts
 from cardwatch.simulation.population import PayingCard, Population
 
 TICK_MS: Final = 200
@@ -42,6 +44,13 @@ _CAPTURED: Final = 0.05
 """Share of authorized payments that are captured while one watches; most are by their day's end."""
 _REFUNDED: Final = 0.01
 """Share of authorized payments that are captured and then refunded whole."""
+_READ_BY: Final[tuple[tuple[int, EntryMode], ...]] = (
+    (160, "CONTACTLESS"),
+    (240, "CHIP"),
+    (250, "MAGSTRIPE"),
+    (256, "KEYED"),
+)
+"""Up to which chance of 256."""
 _AUTHORIZED_TEXT: Final = '"status":"AUTHORIZED"'
 _EVENT_ID_SPACE: Final = 16**4
 
@@ -64,7 +73,7 @@ PaymentsToEntries = Callable[[int, list[Draft]], list[StreamEntry]]
 
 
 class EventGenerator:
-    """Makes payments, heartbeats and registry statuses for a tick."""
+    """Makes payments, heartbeats, registry statuses and accounts for a tick."""
 
     def __init__(
         self,
@@ -79,6 +88,7 @@ class EventGenerator:
         self.population: Final = Population(cards, seed)
         self._period = registry_period_minutes
         self._statuses = [_StatusText(card) for card in cards]
+        self._accounts = Accounts(self.population, seed)
         self._to_entries = faults(self) if faults else None
         # Only to save making them again: what is not here is made.
         self._lasting: dict[tuple[int, float], list[Draft]] = {}
@@ -168,12 +178,14 @@ class EventGenerator:
         ]
 
     def registry(self, tick: int) -> Iterator[StreamEntry]:
-        """Give the status of every card, as published in a tick."""
+        """Give the status of every card, then every account, as published in a tick."""
         origin = time_text(tick * TICK_MS)
-        return (status.entry(origin) for status in self._statuses)
+        yield from (status.entry(origin) for status in self._statuses)
+        published = _instant(tick * TICK_MS)
+        yield from (self._accounts.entry(i, published) for i in range(len(self._statuses)))
 
     def registry_slice(self, tick: int) -> list[StreamEntry]:
-        """Give the statuses whose turn it is in a tick.
+        """Give the statuses and the accounts of the cards whose turn it is in a tick.
 
         Minute m of the epoch publishes every card whose place in the file is m modulo the period,
         spread evenly over the minute; so the whole file goes by once per period, and nothing needs
@@ -185,8 +197,16 @@ class EventGenerator:
         turns = range(size * place // TICKS_PER_MINUTE, size * (place + 1) // TICKS_PER_MINUTE)
         if not turns:
             return []
-        origin = time_text(tick * TICK_MS)
-        return [self._statuses[first + turn * self._period].entry(origin) for turn in turns]
+        origin, published = time_text(tick * TICK_MS), _instant(tick * TICK_MS)
+        return [
+            entry
+            for turn in turns
+            for index in [first + turn * self._period]
+            for entry in (
+                self._statuses[index].entry(origin),
+                self._accounts.entry(index, published),
+            )
+        ]
 
     def draft(
         self, card_index: int, origin_ms: int, ids: str, draw: random.Random, ordinal: int = -1
@@ -203,6 +223,7 @@ class EventGenerator:
         merchant = merchants[int(random_() * len(merchants))]
         amount = max(merchant.smallest, draw.lognormvariate(merchant.mu, merchant.sigma))
         status = "DECLINED" if random_() < _DECLINED else "AUTHORIZED"
+        entry_mode = "ECOMMERCE" if merchant.online else _entry_mode(int(ids[56:58], 16))
         return Draft(
             ordinal,
             ids[:32],
@@ -210,7 +231,8 @@ class EventGenerator:
             origin_ms,
             population.cards[card_index].token,
             f'{population.card_json[card_index]},"amount":"{amount:.{merchant.decimals}f}",'
-            f'{merchant.json},"status":"{status}"',
+            f'{merchant.json},"status":"{status}","entry_mode":"{entry_mode}",'
+            f"{merchant.circumstances}",
         )
 
     def _drafts(self, tick: int, payments_per_second: float) -> list[Draft]:
@@ -234,6 +256,11 @@ class EventGenerator:
             )
             for index, offset in enumerate(offsets)
         ]
+
+
+def _entry_mode(chance: int) -> EntryMode:
+    """Say how a card was read where it was present, for a chance of 0 to 255."""
+    return next(mode for up_to, mode in _READ_BY if chance < up_to)
 
 
 def _captured(draft: Draft, origin_ms: int) -> Draft | None:
@@ -295,6 +322,10 @@ def seeded(name: str) -> random.Random:
     """Give the random numbers of one name: the same ones every time."""
     digest = hashlib.sha256(name.encode()).digest()
     return random.Random(int.from_bytes(digest[:8]))  # noqa: S311  reproducible data, no secret
+
+
+def _instant(time_ms: int) -> datetime:
+    return datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)
 
 
 def time_text(time_ms: int) -> str:

@@ -99,7 +99,7 @@ def _malformed(draft: Draft, turn: int) -> bytes:
 
 def _non_utf8(draft: Draft, _turn: int) -> bytes:
     data = payment_entry(_other(draft, "non_utf8")).data
-    return data.replace(b'"city":"', b'"city":"\xff\xfe\xe9')
+    return data.replace(b'"merchant_id":"', b'"merchant_id":"\xff\xfe\xe9')
 
 
 def _unknown_type(draft: Draft, turn: int) -> bytes:
@@ -240,4 +240,6 @@ class _FaultProfile:
         draft = self._generator.draft(0, tick * TICK_MS, ids, seeded(name))
         text = payment_text(draft)
         padding = "x" * (OVERSIZED_BYTES - len(text.encode()))
-        return StreamEntry(text.replace('"city":"', f'"city":"{padding}', 1).encode(), draft.token)
+        return StreamEntry(
+            text.replace('"merchant_id":"', f'"merchant_id":"{padding}', 1).encode(), draft.token
+        )

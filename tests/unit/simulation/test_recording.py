@@ -47,6 +47,7 @@ def test_a_recording_is_the_registry_then_exactly_the_payments_with_heartbeats(
     made = write_events(path, CARDS, count=1234, payments_per_second=100, shards=2)
     types = [read_event(line, now=NOW).type for line in path.read_bytes().splitlines()]
     assert types[: len(CARDS)] == ["CARD_STATUS"] * len(CARDS)
+    assert types[len(CARDS) : 2 * len(CARDS)] == ["ACCOUNT"] * len(CARDS)
     assert (made.payments, made.lines, made.seconds) == (1234, len(types), 12.4)
     assert len(payment_ids(path)) == 1234
     assert types.count("HEARTBEAT") == 2 * 12

@@ -23,7 +23,11 @@ INSERT INTO typed.payment_event (
     merchant_id,
     country,
     city,
-    status
+    status,
+    entry_mode,
+    merchant_category,
+    latitude,
+    longitude
 )
 SELECT
     records.event_id,
@@ -41,7 +45,11 @@ SELECT
     records.merchant_id,
     records.country,
     records.city,
-    records.status
+    records.status,
+    records.entry_mode,
+    records.merchant_category,
+    records.latitude,
+    records.longitude
 FROM (
     SELECT
         events.event_id,
@@ -59,6 +67,10 @@ FROM (
         events.country,
         events.city,
         events.status,
+        events.entry_mode,
+        events.merchant_category,
+        events.latitude,
+        events.longitude,
         ROW_NUMBER() OVER (
             PARTITION BY events.payment_id, events.card_token, events.status
             ORDER BY events.event_dw_regdate, events.event_date_origin, events.event_id
@@ -81,7 +93,11 @@ FROM (
             NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'merchant_id'), '') AS merchant_id,
             NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'country'), '') AS country,
             NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'city'), '') AS city,
-            NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'status'), '') AS status
+            NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'status'), '') AS status,
+            NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'entry_mode'), '') AS entry_mode,
+            NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'merchant_category'), '') AS merchant_category,
+            NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'latitude'), '') AS latitude,
+            NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'longitude'), '') AS longitude
         FROM (
             SELECT
                 event_id,
