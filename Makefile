@@ -11,7 +11,7 @@ RUN_OPTIONS := $(if $(filter command line environment,$(origin SECONDS)),--secon
 	$(if $(RATE),--rate $(RATE)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(CARDS),--cards $(CARDS)) \
 	$(if $(EDGE),--edge $(EDGE))
 
-.PHONY: help setup setup-dev run connector down test check contract cost bench lock
+.PHONY: help setup setup-dev run connector monitor ui down test check contract cost bench lock
 
 help: ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ run: setup ## Run the whole system on this machine: make run [SECONDS=90] [RATE=
 connector: ## Fetch the Kinesis connector for AWS, verified: make connector [CONNECTOR_REPOSITORY=<address>]
 	@$(PYTHON) tools/flink_package.py connector \
 		$(if $(CONNECTOR_REPOSITORY),--repository $(CONNECTOR_REPOSITORY))
+
+monitor: setup ## Start Prometheus over the run, where the machine has it
+	@$(BIN)/cardwatch monitor
+
+ui: setup ## Print where the run's pages are: Flink, metrics, Prometheus
+	@$(BIN)/cardwatch ui
 
 down: setup ## Stop whatever a run left behind
 	@$(BIN)/cardwatch down

@@ -217,6 +217,18 @@ class LocalSettings(Settings):
     flink_port: Annotated[int, Field(ge=1024, le=65_535, description="Port of Flink's web UI.")] = (
         8081
     )
+    metrics_port: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=65_533,
+            description="Port of the run's metrics for Prometheus; Flink's are on the two behind "
+            "it. 0: none.",
+        ),
+    ] = 9464
+    prometheus_port: Annotated[
+        int, Field(ge=1024, le=65_535, description="Port of the Prometheus of `cardwatch monitor`.")
+    ] = 9090
     cards: Annotated[Path, Field(description="Card file the simulator's payments are made of.")] = (
         Path("data/cards.txt")
     )

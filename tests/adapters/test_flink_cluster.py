@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -15,12 +16,13 @@ from typing import Any
 
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.contract.alert import alert_id
 from cardwatch.contract.fields import format_time
 from cardwatch.local.errors import LocalStackError
-from cardwatch.local.processes.ports import free_port
+from cardwatch.local.processes.ports import free_port, free_ports
 from cardwatch.local.processes.run_folder import RunFolder, leftovers
 from cardwatch.local.processes.supervisor import Supervisor
 from cardwatch.local.services.flink import (
@@ -28,6 +30,7 @@ from cardwatch.local.services.flink import (
     TASK_MANAGER,
     FlinkCluster,
     FlinkHealth,
+    metrics_ports,
     reason_of,
 )
 from cardwatch.settings import LocalSettings
@@ -184,7 +187,8 @@ def running(emulator: AwsClients, tmp_path_factory: pytest.TempPathFactory) -> I
     stream = Stream(emulator)
     run = RunFolder(tmp_path_factory.mktemp("cluster") / "var")
     run.acquire()
-    cluster = FlinkCluster(LocalSettings(var=run.var, flink_port=free_port()), ROOT)
+    settings = LocalSettings(var=run.var, flink_port=free_port(), metrics_port=free_ports(3).start)
+    cluster = FlinkCluster(settings, ROOT)
     cluster.prepare()
     edge = {
         "stream_name": STREAM,
@@ -242,6 +246,27 @@ def test_what_the_job_writes_stands_under_the_partition_key_of_its_type(running:
     wait_for(lambda: stream.has_alerts([large]) and CARD in stream.keys)
     assert stream.keys == {asked: {asked} for asked in stream.keys}
     assert len(stream.keys) >= 2
+
+
+@pytest.mark.flink
+@pytest.mark.stack
+def test_the_reporter_gives_every_metric_of_flink_that_the_dashboard_asks_for(
+    running: Running,
+) -> None:
+    wait_for(lambda: is_followed(running.cluster.health(running.job)))
+    dashboard = (ROOT / "observability/grafana/cardwatch.json").read_text()
+    asked = set(re.findall(r"\bflink_\w+", dashboard))
+    assert len(asked) > 5
+    wait_for(lambda: asked <= scraped(running.cluster.settings))
+
+
+def scraped(settings: LocalSettings) -> set[str]:
+    names: set[str] = set()
+    for port in metrics_ports(settings):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+            names |= {sample.name for family in families for sample in family.samples}
+    return names
 
 
 @pytest.mark.flink

@@ -23,7 +23,7 @@ import psutil
 import pytest
 
 from cardwatch.contract.alert import alert_id
-from cardwatch.local.processes.ports import free_port
+from cardwatch.local.processes.ports import free_port, free_ports
 from cardwatch.local.run.status import status_path
 from cardwatch.local.warehouse import Warehouse, WarehouseServer
 from cardwatch.local.witness.receipts import AlertSeen, PageReceived, PaymentSeen, read_receipts
@@ -67,6 +67,7 @@ def of_its_own(var: Path) -> dict[str, str]:
         "CARDWATCH_VAR": str(var),
         "CARDWATCH_AWS_PORT": str(free_port()),
         "CARDWATCH_FLINK_PORT": str(free_port()),
+        "CARDWATCH_METRICS_PORT": str(free_ports(3).start),
     }
 
 

@@ -2,10 +2,13 @@
 
 import contextlib
 import socket
+from typing import Final
 
 import psutil
 
 from cardwatch.local.errors import LocalStackError
+
+_PORTS: Final = 65_536
 
 
 def check_port(port: int, what: str, setting: str) -> None:
@@ -26,6 +29,21 @@ def check_port(port: int, what: str, setting: str) -> None:
         f"with {setting}=<port>"
     )
     raise LocalStackError(msg)
+
+
+def answers(port: int) -> bool:
+    """Say whether anybody listens on a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_ports(count: int) -> range:
+    """Find so many ports in a row that nobody listens on; see `free_port`."""
+    while True:
+        first = free_port()
+        ports = range(first, first + count)
+        if ports.stop <= _PORTS and not any(map(answers, ports)):
+            return ports
 
 
 def free_port() -> int:

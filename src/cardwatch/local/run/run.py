@@ -25,6 +25,7 @@ from cardwatch.local.processes.stopping import StopRequested, stop_held, stop_on
 from cardwatch.local.run.stack import LocalStack, StackOptions
 from cardwatch.local.run.status import status_path, write_status
 from cardwatch.local.run.view import RunView, final_table
+from cardwatch.local.services.flink import metrics_ports
 from cardwatch.local.witness.receipts import RECEIPTS_FILE_BYTES
 from cardwatch.local.witness.verdict import Evidence, Verdict, reach_verdict, unfinished
 from cardwatch.settings import LocalSettings
@@ -91,6 +92,9 @@ def run(settings: LocalSettings, root: Path, options: RunOptions, console: Conso
     try:
         check_port(settings.aws_port, "the AWS emulator", "CARDWATCH_AWS_PORT")
         check_port(settings.flink_port, "Flink's web UI", "CARDWATCH_FLINK_PORT")
+        for port in (settings.metrics_port, *metrics_ports(settings)):
+            if port:
+                check_port(port, "metrics", "CARDWATCH_METRICS_PORT")
         with stop_on_signals():
             stack = LocalStack(
                 settings,

@@ -36,6 +36,7 @@ from cardwatch.local.processes.stopping import stop_held
 from cardwatch.local.processes.supervisor import Program, Supervisor
 from cardwatch.local.refresher import Refresher
 from cardwatch.local.run.gauges import Gauges
+from cardwatch.local.run.metrics import RunMetrics
 from cardwatch.local.run.status import State, Status, Tally
 from cardwatch.local.run.steps import Step, Steps
 from cardwatch.local.services import deploy, flink, ministack
@@ -92,7 +93,11 @@ class LocalStack:
         self.doing = "starting"
         self.started_at = datetime.fromtimestamp(psutil.Process().create_time(), UTC)
         """When the command was given."""
-        self.tally = Tally()
+        self.metrics = RunMetrics(self.status)
+        self.tally = Tally(
+            alert_took=self.metrics.alert_seconds.observe,
+            page_took=self.metrics.page_seconds.observe,
+        )
         self.steps = Steps(self.started_at)
         self.supervisor = Supervisor(RunFolder(settings.var))
         self.server = WarehouseServer(settings.var / "postgres")
@@ -142,6 +147,8 @@ class LocalStack:
         """Bring everything up and begin with payments; raises LocalStackError."""
         self.steps.add("load the command", self.started_at.timestamp(), time.time())
         self._clear()
+        if self.settings.metrics_port:
+            self.metrics.start(self.settings.metrics_port)
         self.doing = "starting the AWS emulator, Flink and PostgreSQL; building the functions"
         self.supervisor.__enter__()
         with self.steps.step("AWS emulator"):
@@ -433,16 +440,22 @@ class LocalStack:
     def _addresses(self) -> dict[str, str]:
         addresses = {
             "Flink": self.cluster.address,
+            **self._metrics_address(),
             "AWS": f"aws --endpoint-url {ministack.endpoint(self.settings)} …  (any credentials)",
         }
         with suppress(WarehouseUnavailableError):
             addresses["warehouse"] = f"psql '{self.server.uri()}'"
         return addresses
 
+    def _metrics_address(self) -> dict[str, str]:
+        port = self.settings.metrics_port
+        return {"metrics": f"http://127.0.0.1:{port}/metrics"} if port else {}
+
     # ---------- stop ----------
 
     def stop(self) -> None:
         """Take everything down, whatever state it is in; leaves no process behind."""
+        self.metrics.stop()
         self.gauges.stop()
         self.cluster.classes.finish_archive(wait_seconds=0.0)
         for observer in self._observers:

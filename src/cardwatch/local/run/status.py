@@ -6,7 +6,7 @@ The supervisor's process writes the file every second; `cardwatch status` reads 
 import json
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,6 +56,8 @@ class RunCounts:
     payments_per_second: float = 0.0
     stolen_payments: int = 0
     alerts: int = 0
+    alerts_paged: int = 0
+    """Of these: they stand in a page that was received."""
     summaries: int = 0
     pages: int = 0
     pages_repeated: int = 0
@@ -100,8 +102,19 @@ class Status:
 class Tally:
     """Counts facts as they come; safe to use from several threads."""
 
-    def __init__(self) -> None:
-        """Start at nothing."""
+    def __init__(
+        self,
+        *,
+        alert_took: Callable[[float], object] = lambda _: None,
+        page_took: Callable[[float], object] = lambda _: None,
+    ) -> None:
+        """Start at nothing; say of each alert and page how many seconds it took.
+
+        An alert from its window's end to its arrival, unless it is late; a page from the oldest of
+        its payments, unless it is a repeat or comes before its alerts are seen.
+        """
+        self._alert_took = alert_took
+        self._page_took = page_took
         self._lock = threading.Lock()
         self._registry = Registry()
         self._arrivals: deque[datetime] = deque()
@@ -112,6 +125,7 @@ class Tally:
         self._last_summary: SummarySeen | None = None
         self._latest: deque[PageReceived] = deque(maxlen=LATEST_PAGES)
         self._messages: set[str] = set()
+        self._paged: set[str] = set()
         self._repeated = 0
         self._rejected: Counter[str] = Counter()
         self._minutes: Counter[datetime] = Counter()
@@ -149,6 +163,8 @@ class Tally:
             case StatusSeen():
                 self._registry.learn(fact)
             case AlertSeen():
+                if fact.alert_id not in self._origins and not fact.late:
+                    self._alert_took((fact.arrived - fact.window_end).total_seconds())
                 self._origins.setdefault(fact.alert_id, fact.origin)
                 self.first_alert = self.first_alert or fact.arrived
             case SummarySeen():
@@ -156,14 +172,21 @@ class Tally:
                 if self._last_summary is None or fact.window_end >= self._last_summary.window_end:
                     self._last_summary = fact
             case PageReceived() if fact.message_id not in self._messages:
-                self._messages.add(fact.message_id)
-                self._repeated += fact.repeat
-                self._latest.append(fact)
-                self.first_page = self.first_page or fact.received
+                self._take_page(fact)
             case RejectedSeen():
                 self._rejected[fact.reason] += 1
             case _:
                 pass
+
+    def _take_page(self, page: PageReceived) -> None:
+        self._messages.add(page.message_id)
+        self._paged.update(page.alert_ids)
+        took = self._seconds_of(page)
+        if took is not None and not page.repeat:
+            self._page_took(took)
+        self._repeated += page.repeat
+        self._latest.append(page)
+        self.first_page = self.first_page or page.received
 
     def counts(self, now: datetime) -> RunCounts:
         """Give the counts at a moment."""
@@ -176,6 +199,7 @@ class Tally:
                 payments_per_second=round(len(self._arrivals) / RATE_WINDOW.total_seconds(), 1),
                 stolen_payments=len(self._stolen),
                 alerts=len(self._origins),
+                alerts_paged=len(self._paged & self._origins.keys()),
                 summaries=len(self._summaries),
                 pages=len(self._messages),
                 pages_repeated=self._repeated,
@@ -200,10 +224,13 @@ class Tally:
         return {minute: n for minute, n in counts.items() if since <= minute < until}
 
     def _describe(self, page: PageReceived) -> LatestPage:
-        origins = [self._origins[alert] for alert in page.alert_ids if alert in self._origins]
-        seconds = (page.received - min(origins)).total_seconds() if origins else None
         received = format_time(page.received)
+        seconds = self._seconds_of(page)
         return LatestPage(received, page.subject, len(page.alert_ids), seconds, page.repeat)
+
+    def _seconds_of(self, page: PageReceived) -> float | None:
+        origins = [self._origins[alert] for alert in page.alert_ids if alert in self._origins]
+        return (page.received - min(origins)).total_seconds() if origins else None
 
 
 def status_path(var: Path) -> Path:

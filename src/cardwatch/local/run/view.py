@@ -114,7 +114,7 @@ def render(status: Status, *, width: int = NARROW) -> RenderableType:
     pairs = [
         ("payments", f"{seen.payments}  ({seen.payments_per_second:g}/s)"),
         ("stolen seen", str(seen.stolen_payments)),
-        ("alerts", str(seen.alerts)),
+        ("alerts", f"{seen.alerts}  ({seen.alerts_paged} paged)"),
         (
             "pages",
             f"{seen.pages}" + (f"  ({seen.pages_repeated} repeats)" * bool(seen.pages_repeated)),
@@ -220,7 +220,7 @@ def render_plain(facts: Mapping[str, Any]) -> str:
         ("since", f"{facts.get('uptime_seconds', 0):.0f} s"),
         ("payments", f"{counts.get('payments', 0)} ({counts.get('payments_per_second', 0):g}/s)"),
         ("stolen seen", counts.get("stolen_payments", 0)),
-        ("alerts", counts.get("alerts", 0)),
+        ("alerts", f"{counts.get('alerts', 0)} ({counts.get('alerts_paged', 0)} paged)"),
         (
             "pages",
             f"{counts.get('pages', 0)} ({counts.get('pages_repeated', 0)} marked as repeats)",

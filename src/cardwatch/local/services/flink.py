@@ -68,6 +68,13 @@ _TASK_MANAGER_JVM: Final = (
 # A short life: not worth the optimizing compiler.
 _CLIENT_JVM: Final = ("-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
+_METRICS: Final = {
+    "metrics.reporters": "prom",
+    "metrics.reporter.prom.factory.class": (
+        "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
+    ),
+}
+
 _LOGGING: Final = """\
 rootLogger.level = INFO
 rootLogger.appenderRef.console.ref = console
@@ -145,6 +152,7 @@ class FlinkCluster:
                     f"{entrypoints}.entrypoint.StandaloneSessionClusterEntrypoint",
                     _JOB_MANAGER_JVM,
                     JOB_MANAGER,
+                    metrics_ports(self.settings)[0],
                 ),
                 environment=self._environment(),
                 folder=self._folder,
@@ -157,6 +165,7 @@ class FlinkCluster:
                     f"{entrypoints}.taskexecutor.TaskManagerRunner",
                     _TASK_MANAGER_JVM,
                     TASK_MANAGER,
+                    metrics_ports(self.settings)[1],
                 ),
                 environment=self._environment(),
                 folder=self._folder,
@@ -279,6 +288,7 @@ class FlinkCluster:
             "heartbeat.interval": "2 s",
             "heartbeat.timeout": "8 s",
             "metrics.fetcher.update-interval": "500 ms",
+            **(_METRICS if self.settings.metrics_port else {}),
             "io.tmp.dirs": str(self._folder / "tmp"),
             "python.executable": str(self._python),
             "python.client.executable": str(self._python),
@@ -287,7 +297,9 @@ class FlinkCluster:
             "rest.retry.delay": "500 ms",
         }
 
-    def _command(self, main: str, jvm: Sequence[str], name: str) -> list[str]:
+    def _command(
+        self, main: str, jvm: Sequence[str], name: str, metrics_port: int | None = None
+    ) -> list[str]:
         configuration = yaml.safe_load((self._conf / "config.yaml").read_text())
         command = [
             str(self._java),
@@ -302,9 +314,13 @@ class FlinkCluster:
             os.pathsep.join(map(str, self.classes.jars)),
             main,
         ]
-        return (
-            command if main.endswith("CliFrontend") else [*command, "--configDir", str(self._conf)]
-        )
+        if main.endswith("CliFrontend"):
+            return command
+        command += ["--configDir", str(self._conf)]
+        if metrics_port:
+            # From a range, who gets which port would be a race.
+            command += ["-D", f"metrics.reporter.prom.port={metrics_port}"]
+        return command
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -395,6 +411,12 @@ class Submission:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+
+def metrics_ports(settings: LocalSettings) -> tuple[int, int]:
+    """Give the ports on which JobManager and TaskManager are scraped; zeros for none."""
+    port = settings.metrics_port
+    return (port + 1, port + 2) if port else (0, 0)
 
 
 def check_edge(root: Path, edge: Edge) -> None:

@@ -78,6 +78,22 @@ def test_a_pages_time_is_from_its_oldest_payment() -> None:
     assert (page.alerts, page.seconds, page.repeat) == (1, 7.0, True)
 
 
+def test_the_tally_says_how_long_each_alert_and_each_page_took_once() -> None:
+    alerts: list[float] = []
+    pages: list[float] = []
+    tally = Tally(alert_took=alerts.append, page_took=pages.append)
+    x, late = (
+        AlertSeen(before(3), name, f"pay_{name}", CARD, before(9), before(5), late=is_late)
+        for name, is_late in (("x", False), ("late", True))
+    )
+    tally.take([x, x, late])
+    page = PageReceived(before(2), "m1", "p1", "Stolen card", "text", ("x",), repeat=False)
+    again = PageReceived(before(1), "m2", "p2", "Stolen card", "text", ("x",), repeat=True)
+    tally.take([page, page, again])
+    assert (alerts, pages) == ([2.0], [7.0])
+    assert (tally.counts(NOW).alerts, tally.counts(NOW).alerts_paged) == (2, 1)
+
+
 def test_a_copy_of_an_alert_counts_once() -> None:
     tally = busy_tally()
     tally.take([AlertSeen(NOW, "x", "pay_9", CARD, before(9), before(5), late=False)])
