@@ -9,6 +9,21 @@ from cardwatch.contract.card_numbers import MAX_DIGITS, MIN_DIGITS, luhn_check_d
 _HIDDEN: Final = "CardNumber(hidden)"
 _EIGHT_FROM: Final = 16
 _SIX_FROM: Final = 15
+_ROUNDED: Final = re.compile(r"[0-9][.,]?[0-9]*E\+?[0-9]+|[0-9]+\.[0-9]+", re.IGNORECASE)
+
+ROUNDED: Final = "a spreadsheet rounded it; have its column be text"
+
+
+def is_rounded(text: str) -> bool:
+    """Say whether a program took a card number for a quantity: 2.29116E+15, or with a fraction."""
+    return _ROUNDED.fullmatch(text) is not None
+
+
+def shown_first_digits(digits: str) -> str | None:
+    """Give the first digits of a number that may be shown: eight of 16, six of 15, else None."""
+    if len(digits) < _SIX_FROM:
+        return None
+    return digits[: 8 if len(digits) >= _EIGHT_FROM else 6]
 
 
 class CardNumber:
@@ -26,8 +41,7 @@ class CardNumber:
         in cardwatch at all.
         """
         if not (digits.isascii() and digits.isdigit()):
-            rounded = re.fullmatch(r"[0-9][.,]?[0-9]*E\+[0-9]+", digits, re.IGNORECASE)
-            hint = ": a spreadsheet rounded it; have its column be text" if rounded else ""
+            hint = f": {ROUNDED}" if is_rounded(digits) else ""
             msg = f"the card number must be digits only{hint}"
             raise ValueError(msg)
         if not MIN_DIGITS <= len(digits) <= MAX_DIGITS:
@@ -53,8 +67,7 @@ class CardNumber:
 
         Eight of 16 digits or more, six of 15, none of fewer (PCI SSC FAQ 1091).
         """
-        length = len(self.__digits)
-        return self.__digits[: 8 if length >= _EIGHT_FROM else 6] if length >= _SIX_FROM else None
+        return shown_first_digits(self.__digits)
 
     @property
     def last4(self) -> str:

@@ -69,6 +69,7 @@ class StackOutputs:
     delivery_buffer_seconds: int
     delivery_buffer_megabytes: int
     dead_letter_bucket: str
+    token_key_secret: str
 
     @classmethod
     def from_stack(cls, outputs: Mapping[str, str]) -> "StackOutputs":
