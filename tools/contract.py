@@ -263,6 +263,10 @@ def _indented(items: Iterable[str], spaces: int) -> str:
     return ",\n".join(indent(item, " " * spaces) for item in items)
 
 
+_DEEPEST: Final = 13
+"""How far the items of a SELECT are moved in at most, and the comma behind them."""
+
+
 def _redshift_value(name: str, annotation: object) -> str:
     """Give the SELECT item for one field; a missing key and a JSON null are both NULL."""
     value = f"NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, '{name}'), '')"
@@ -281,8 +285,9 @@ def _redshift_value(name: str, annotation: object) -> str:
         msg = f"{name}: the warehouse has no type for {kind}"
         raise TypeError(msg)
     item = f"{value} AS {name}"
-    if len(item) > SQL_WIDTH - 13 and value.startswith("CAST("):
-        item = f"CAST(\n    {value[5:-1]}\n) AS {name}"
+    call, _, inner = value.partition("(")
+    if len(item) > SQL_WIDTH - _DEEPEST and call in {"CAST", "NULLIF"}:
+        item = f"{call}(\n    {inner[:-1]}\n) AS {name}"
     return item
 
 

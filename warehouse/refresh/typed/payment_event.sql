@@ -95,7 +95,9 @@ FROM (
             NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'city'), '') AS city,
             NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'status'), '') AS status,
             NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'entry_mode'), '') AS entry_mode,
-            NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'merchant_category'), '') AS merchant_category,
+            NULLIF(
+                JSON_EXTRACT_PATH_TEXT(copies.data, 'merchant_category'), ''
+            ) AS merchant_category,
             NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'latitude'), '') AS latitude,
             NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'longitude'), '') AS longitude
         FROM (
