@@ -69,6 +69,7 @@ def test_the_layer_leaves_out_the_command_line_and_the_one_machine_stack(artifac
     assert (package / "bootstrap" / "notifier.py").exists()
     assert not (package / "local").exists()
     assert not (package / "cli").exists()
+    assert not (package / "imports").exists()
     cached = {folder.parent for folder in artifacts.rglob("__pycache__")}
     assert not [folder for folder in cached if artifacts / "CardwatchLayer" not in folder.parents]
 

@@ -28,7 +28,7 @@ def monitor() -> None:
     address = f"http://127.0.0.1:{settings.prometheus_port}"
     typer.echo(f"Prometheus: {address}/graph, what rings: {address}/alerts")
     typer.echo("Grafana: import observability/grafana/cardwatch.json; Ctrl-C stops Prometheus")
-    os.execv(command[0], command)  # noqa: S606  its path comes from PATH, its options from here
+    os.execv(command[0], command)  # noqa: S606  its path is from PATH  # nosec B606
 
 
 @app.command(epilog=examples("cardwatch ui", "cardwatch ui --open"))
