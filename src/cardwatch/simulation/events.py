@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from cardwatch.contract.card_status import card_status_event_id
-from cardwatch.contract.fields import format_time
+from cardwatch.contract.fields import format_time, parse_time
 from cardwatch.contract.payment import EntryMode
 from cardwatch.contract.streams import new_event_id
 from cardwatch.ports import StreamEntry
@@ -181,7 +181,7 @@ class EventGenerator:
         """Give the status of every card, then every account, as published in a tick."""
         origin = time_text(tick * TICK_MS)
         yield from (status.entry(origin) for status in self._statuses)
-        published = _instant(tick * TICK_MS)
+        published = parse_time(origin)
         yield from (self._accounts.entry(i, published) for i in range(len(self._statuses)))
 
     def registry_slice(self, tick: int) -> list[StreamEntry]:
@@ -197,7 +197,8 @@ class EventGenerator:
         turns = range(size * place // TICKS_PER_MINUTE, size * (place + 1) // TICKS_PER_MINUTE)
         if not turns:
             return []
-        origin, published = time_text(tick * TICK_MS), _instant(tick * TICK_MS)
+        origin = time_text(tick * TICK_MS)
+        published = parse_time(origin)
         return [
             entry
             for turn in turns
@@ -322,10 +323,6 @@ def seeded(name: str) -> random.Random:
     """Give the random numbers of one name: the same ones every time."""
     digest = hashlib.sha256(name.encode()).digest()
     return random.Random(int.from_bytes(digest[:8]))  # noqa: S311  reproducible data, no secret
-
-
-def _instant(time_ms: int) -> datetime:
-    return datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)
 
 
 def time_text(time_ms: int) -> str:

@@ -105,10 +105,7 @@ def _total(name: str, text: str, value: float) -> Metric:
 
 
 def _totals(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
-    family = CounterMetricFamily(f"cardwatch_{name}", text, labels=[label])
-    for key, value in values.items():
-        family.add_metric([key], value)
-    return family
+    return _filled(CounterMetricFamily(f"cardwatch_{name}", text, labels=[label]), values)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
@@ -116,7 +113,10 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 
 
 def _each(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
-    family = GaugeMetricFamily(f"cardwatch_{name}", text, labels=[label])
+    return _filled(GaugeMetricFamily(f"cardwatch_{name}", text, labels=[label]), values)
+
+
+def _filled(family: CounterMetricFamily | GaugeMetricFamily, values: Mapping[str, float]) -> Metric:
     for key, value in values.items():
         family.add_metric([key], value)
     return family

@@ -126,6 +126,7 @@ class Tally:
         self._latest: deque[PageReceived] = deque(maxlen=LATEST_PAGES)
         self._messages: set[str] = set()
         self._paged: set[str] = set()
+        self._alerts_paged = 0
         self._repeated = 0
         self._rejected: Counter[str] = Counter()
         self._minutes: Counter[datetime] = Counter()
@@ -163,10 +164,7 @@ class Tally:
             case StatusSeen():
                 self._registry.learn(fact)
             case AlertSeen():
-                if fact.alert_id not in self._origins and not fact.late:
-                    self._alert_took((fact.arrived - fact.window_end).total_seconds())
-                self._origins.setdefault(fact.alert_id, fact.origin)
-                self.first_alert = self.first_alert or fact.arrived
+                self._take_alert(fact)
             case SummarySeen():
                 self._summaries.add(fact.event_id)
                 if self._last_summary is None or fact.window_end >= self._last_summary.window_end:
@@ -178,9 +176,20 @@ class Tally:
             case _:
                 pass
 
+    def _take_alert(self, alert: AlertSeen) -> None:
+        self.first_alert = self.first_alert or alert.arrived
+        if alert.alert_id in self._origins:
+            return
+        self._origins[alert.alert_id] = alert.origin
+        self._alerts_paged += alert.alert_id in self._paged
+        if not alert.late:
+            self._alert_took((alert.arrived - alert.window_end).total_seconds())
+
     def _take_page(self, page: PageReceived) -> None:
         self._messages.add(page.message_id)
-        self._paged.update(page.alert_ids)
+        new = set(page.alert_ids) - self._paged
+        self._paged |= new
+        self._alerts_paged += sum(alert in self._origins for alert in new)
         took = self._seconds_of(page)
         if took is not None and not page.repeat:
             self._page_took(took)
@@ -199,7 +208,7 @@ class Tally:
                 payments_per_second=round(len(self._arrivals) / RATE_WINDOW.total_seconds(), 1),
                 stolen_payments=len(self._stolen),
                 alerts=len(self._origins),
-                alerts_paged=len(self._paged & self._origins.keys()),
+                alerts_paged=self._alerts_paged,
                 summaries=len(self._summaries),
                 pages=len(self._messages),
                 pages_repeated=self._repeated,
