@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -145,6 +146,19 @@ def measured_run(
     return FinishedRun(process.returncode, text, json.loads(run_file.read_text()), var)
 
 
+def ended_command(environment: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of cardwatch to its end."""
+    return subprocess.run(
+        [CARDWATCH, *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+    )
+
+
 def state(var: Path) -> str | None:
     try:
         found: str | None = json.loads(status_path(var).read_text()).get("state")
@@ -261,17 +275,7 @@ def test_a_stack_in_the_background_pages_until_it_is_stopped(tmp_path: Path) -> 
     var = tmp_path / "var"
     environment = of_its_own(var)
 
-    def cardwatch(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [CARDWATCH, *words],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=START_SECONDS,
-            check=False,
-        )
-
+    cardwatch = partial(ended_command, environment)
     try:
         started = cardwatch("up", "--detach")
         assert started.returncode == 0, started.stderr

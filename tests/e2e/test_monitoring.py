@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.e2e.test_main_job import CARDWATCH, ROOT, START_SECONDS, of_its_own, wait_until
+from tests.e2e.test_main_job import CARDWATCH, ROOT, ended_command, of_its_own, wait_until
 
 from cardwatch.local.processes.ports import answers, free_port
 
@@ -29,17 +29,7 @@ def prometheus(tmp_path: Path) -> Iterator[int]:
     port = free_port()
     environment = of_its_own(tmp_path / "var") | {"CARDWATCH_PROMETHEUS_PORT": str(port)}
 
-    def cardwatch(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [CARDWATCH, *words],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=START_SECONDS,
-            check=False,
-        )
-
+    cardwatch = partial(ended_command, environment)
     try:
         started = cardwatch("up", "--detach")
         assert started.returncode == 0, started.stderr

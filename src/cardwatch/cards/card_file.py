@@ -151,7 +151,7 @@ def _check_header(fields: list[str]) -> None:
 
 
 def _parse_line(fields: list[str], now: datetime) -> Card:
-    if not all(map(_is_utf8, fields)):
+    if not all(map(is_decoded, fields)):
         msg = "not UTF-8"
         raise ValueError(msg)
     if len(fields) != len(HEADER.split(",")):
@@ -186,7 +186,8 @@ def _parse_line(fields: list[str], now: datetime) -> Card:
     return Card(number, status, since, reason)
 
 
-def _is_utf8(field: str) -> bool:
+def is_decoded(field: str) -> bool:
+    """Say whether all of a text, read with `surrogateescape`, was of its encoding."""
     try:
         field.encode()
     except UnicodeEncodeError:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from cardwatch.cards.card_file import is_decoded
 from cardwatch.imports.errors import ImportFileError, Refusal, RefusalReason
 
 PARQUET_MAGIC: Final = b"PAR1"
@@ -76,7 +77,7 @@ class CsvTable:
                 yield Refusal(line, RefusalReason.BAD_ROW, detail)
             else:
                 cells = {name: fields[place].strip() for name, place in self._places.items()}
-                if all(map(_is_text, cells.values())):
+                if all(map(is_decoded, cells.values())):
                     yield Row(line, cells)
                 else:
                     yield Refusal(line, RefusalReason.BAD_ROW, f"is not {self._encoding}")
@@ -194,11 +195,3 @@ def _told(names: Sequence[str]) -> str:
     if len(names) > _SHOWN_NAMES:
         shown.append(f"and {len(names) - _SHOWN_NAMES} more")
     return f"it has: {', '.join(shown)}"
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
