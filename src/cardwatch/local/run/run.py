@@ -151,7 +151,7 @@ def _watch(stack: LocalStack, *, until: float | None) -> None:
 def _finish(stack: LocalStack) -> Verdict:
     """Stop payments, wait for what is owed, stage everything, and judge."""
     stack.state, stack.doing = "finishing", "payments stopped; waiting for windows and pages"
-    stack.set_payments(on=False)
+    stack.controls.set_payments(on=False)
     _watch(stack, until=time.monotonic() + SETTLE_SECONDS)
     deadline = time.monotonic() + FINISH_SECONDS
     while time.monotonic() < deadline:

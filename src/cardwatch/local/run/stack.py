@@ -10,7 +10,6 @@ positions of readers, the rows of the warehouse and the receipts of an earlier r
 stream that is no more: they are removed when the next run starts.
 """
 
-import json
 import shutil
 import sys
 import threading
@@ -35,6 +34,7 @@ from cardwatch.local.processes.run_folder import RunFolder
 from cardwatch.local.processes.stopping import stop_held
 from cardwatch.local.processes.supervisor import Program, Supervisor
 from cardwatch.local.refresher import Refresher
+from cardwatch.local.run.controls import StackControls
 from cardwatch.local.run.gauges import Gauges
 from cardwatch.local.run.metrics import RunMetrics
 from cardwatch.local.run.status import State, Status, Tally
@@ -137,6 +137,11 @@ class LocalStack:
         return self._outputs
 
     @property
+    def controls(self) -> StackControls:
+        """Give what the deployed stack can be asked for."""
+        return StackControls(self.clients, self.outputs)
+
+    @property
     def receipts_folder(self) -> Path:
         """Give where the receipts are."""
         return self.settings.var / "receipts"
@@ -166,8 +171,8 @@ class LocalStack:
             self._outputs = self._result(self._pool.submit(self._deploy))
         self.doing = "submitting the Flink job"
         submitted = self._pool.submit(self._submit)
-        self.set_payments(on=False)
-        self._start_simulator()
+        self.controls.set_payments(on=False)
+        self.controls.start_simulator()
         self._observe()
         self._result(warehouse)
         self.job_id = self._result(submitted)
@@ -176,7 +181,7 @@ class LocalStack:
         warm = [self._pool.submit(self._warm_notifier) for _ in range(NOTIFIER_WORKERS)]
         with self.steps.step("start the job's tasks"):
             self._wait_for(self._tasks_run, self._why_no_job, FLINK_SECONDS)
-        self.set_payments(on=True)
+        self.controls.set_payments(on=True)
         self._payments_since = time.time()
         self.supervisor.start(self._delivery())
         self.refresher.start()
@@ -221,25 +226,9 @@ class LocalStack:
             warehouse.empty()
             warehouse.close()
 
-    def _start_simulator(self) -> None:
-        # Its schedule fires for the first time a minute after it was made.
-        event = {"time": format_time(datetime.now(UTC)), "registry": "full"}
-        self.clients.lambda_().invoke(
-            FunctionName=self.outputs.simulator_function,
-            InvocationType="Event",
-            Payload=json.dumps(event),
-        )
-
     def _warm_notifier(self) -> None:
-        """Have a notifier's worker started, as its schedule does every minute."""
         with self.steps.step("start a worker of the notifier"):
-            answer = self.clients.lambda_().invoke(
-                FunctionName=self.outputs.notifier_function, Payload=b"{}"
-            )
-        if "FunctionError" in answer:
-            log = self.settings.var / "log" / "ministack.log"
-            msg = f"the notifier fails on its schedule's event; see {log}"
-            raise LocalStackError(msg)
+            self.controls.warm_notifier()
 
     def _observe(self) -> None:
         receipts = Receipts(self.receipts_folder, file_bytes=self._receipts_file_bytes)
@@ -344,13 +333,6 @@ class LocalStack:
     def restarts(self) -> dict[str, int]:
         """Give how often each program was restarted."""
         return {**self.supervisor.restarts(), "postgres": self._postgres_restarts}
-
-    def set_payments(self, *, on: bool) -> None:
-        """Switch payments on or off; heartbeats and the card registry go on."""
-        self.clients.dynamodb().put_item(
-            TableName=self.outputs.control_table,
-            Item={"pk": {"S": "control"}, "payments": {"S": "on" if on else "off"}},
-        )
 
     def staged_ids(self) -> set[str]:
         """Give the event_id of everything in the warehouse."""
