@@ -3,12 +3,13 @@
 What SAM deployed to an empty emulator is kept, and put on the next one as it is (kept_stack.py).
 """
 
+import fcntl
 import hashlib
 import re
 import subprocess
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -86,15 +87,37 @@ def build(settings: LocalSettings, root: Path, *, progress: Progress) -> bool:
 
     Raises LocalStackError with the reason and the log's place.
     """
+    with _alone(root, progress):
+        return _build(settings, root, progress=progress)
+
+
+def _build(settings: LocalSettings, root: Path, *, progress: Progress) -> bool:
     stamp = root / BUILT / "sources.sha256"
     digest = source_digest(root, settings.cards)
-    if stamp.exists() and stamp.read_text() == digest:
+    whole = (root / BUILT / "template.yaml").exists()
+    if whole and stamp.exists() and stamp.read_text() == digest:
         progress("functions are up to date")
         return False
     progress("building the functions")
+    # SAM empties the folder of what it knows, and what fails half-way must not look up to date.
+    stamp.unlink(missing_ok=True)
     _sam(settings, root, ["build", "--config-env", "local"], log="build")
     stamp.write_text(digest)
     return True
+
+
+@contextmanager
+def _alone(root: Path, progress: Progress) -> Iterator[None]:
+    """Keep what is built as it is for a while: runs side by side share one folder of it."""
+    lock = (root / BUILT).with_suffix(".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("waiting for another run that builds or deploys from this folder")
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def deploy(
@@ -109,8 +132,15 @@ def deploy(
     The emulator must be ready. Nothing is done when the same is deployed already. Raises
     LocalStackError with the reason and the log's place.
     """
-    build(settings, root, progress=progress)
-    given = dict(sorted((parameters or {}).items()))
+    with _alone(root, progress):
+        return _deploy(settings, root, progress=progress, given=dict(parameters or {}))
+
+
+def _deploy(
+    settings: LocalSettings, root: Path, *, progress: Progress, given: Mapping[str, str]
+) -> StackOutputs:
+    _build(settings, root, progress=progress)
+    given = dict(sorted(given.items()))
     wanted = hashlib.sha256(f"{source_digest(root, settings.cards)} {given}".encode()).hexdigest()
     there = _describe_or_explain(settings)
     if there is not None and _deployed_from(there) == wanted:
