@@ -1,6 +1,8 @@
-"""The Flink application: finds payments on stolen cards in the event stream.
+"""The Flink application: runs detections over the event stream.
 
-On Managed Service for Apache Flink it runs without arguments; elsewhere:
+Which ones is its properties' to say: `application` in the group cardwatch.detection names those of
+stolen cards or of the risk desk, which are two applications of one package, so that neither can
+hold back the other. On Managed Service for Apache Flink it runs without arguments; elsewhere:
 
     flink run -py main.py --edge local --properties properties.json
 """
@@ -10,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import EDGES, build
+from pipeline import EDGES, build, job_name
 from properties import MANAGED_FLINK_FILE, Properties, PropertyError
 from queries import QueryError
 
@@ -30,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         job = build(EDGES[options.edge](), properties, managed=managed)
     except (PropertyError, QueryError) as error:
         sys.exit(f"cardwatch: {error}")
-    job.env.execute("cardwatch")
+    job.env.execute(job_name(properties))
 
 
 if __name__ == "__main__":

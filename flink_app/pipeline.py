@@ -5,7 +5,7 @@
 queries.py finds and orders them; some of them are boundaries (boundaries.py).
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
@@ -15,10 +15,16 @@ from boundaries import through_a_stream
 from edges import Edge, Job, SqlEdge
 from kinesis_connector import ConnectorEdge
 from properties import Properties, PropertyError
-from queries import NO_ROW_TIME, Query, find_queries, in_order
+from queries import (
+    DETECTION_GROUP,
+    NO_ROW_TIME,
+    Query,
+    chosen_detections,
+    find_queries,
+    in_order,
+)
 from sql_files import SQL, sql_text
 
-DETECTION_GROUP = "cardwatch.detection"
 FLINK_GROUP = "cardwatch.flink"
 """Flink options of a job that is not on Managed Flink, which has its own way to set them."""
 
@@ -103,21 +109,8 @@ def register(job: Job, queries: Iterable[Query]) -> None:
         job.tables.create_temporary_view(query.name, table)
 
 
-def chosen_detections(properties: Properties, known: Collection[str]) -> list[str]:
-    """Give the detections that the property asks for, all of them by default.
-
-    Raises PropertyError for one that has no file.
-    """
-    asked = properties.text(DETECTION_GROUP, "detections", ",".join(known))
-    names = sorted({name.strip() for name in asked.split(",")})
-    for name in names:
-        if name not in known:
-            msg = (
-                f"property detections of group {DETECTION_GROUP} names {name!r}, which is none of "
-                f"{', '.join(sorted(known))}: correct it in {properties.source}"
-            )
-            raise PropertyError(msg)
-    return names
+def job_name(properties: Properties) -> str:
+    return " ".join(["cardwatch", properties.text(DETECTION_GROUP, "application", "")]).strip()
 
 
 def build(edge: Edge, properties: Properties, *, managed: bool = False) -> Job:
@@ -126,9 +119,7 @@ def build(edge: Edge, properties: Properties, *, managed: bool = False) -> Job:
     Raises PropertyError, and QueryError where the SQL files do not fit together.
     """
     queries = queries_of(properties)
-    detections = chosen_detections(
-        properties, [query.name for query in queries.values() if query.is_detection]
-    )
+    detections = chosen_detections(properties, queries)
     ordered = in_order(queries, detections)
     job = read_events(edge, properties, managed=managed)
     register(job, ordered)

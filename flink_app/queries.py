@@ -6,6 +6,7 @@ header speak to this module:
     -- reads: stolen, on_time      the queries it reads; `events` is the stream
     -- boundary: rt                its rows become a stream and a table again, with this row time
     -- watermark: rt - …           that row time's watermark; without it, the one of what it reads
+    -- application: risk_desk      which application runs a detection; without it, stolen_cards
 
 What is read is held against the SQL, so that the header cannot lie. A detection gives two columns:
 `record`, a complete envelope, and `partition_key`, where it stands on the stream: what the contract
@@ -15,19 +16,24 @@ ${its_name(column)} where the expression speaks of ${it}.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from properties import Properties, PropertyError
 from sql_files import SQL
 
+DETECTION_GROUP = "cardwatch.detection"
+"""The property group that says what is detected, and how."""
 EVENTS = "events"
 """The table that the edge registers: where every query begins."""
 NO_ROW_TIME = "none"
 """What a header gives as its boundary's row time when the rows have none."""
+STOLEN_CARDS = "stolen_cards"
+"""The application of a detection whose header names none: the one that nothing may delay."""
 
-_HEADER_LINE = re.compile(r"^-- (reads|boundary|watermark): (.*)$", re.MULTILINE)
+_HEADER_LINE = re.compile(r"^-- (reads|boundary|watermark|application): (.*)$", re.MULTILINE)
 _EXPRESSION = re.compile(r"\$\{(\w+)(?:\(([\w.]+)\))?\}")
 _COMMENT = re.compile(r"--[^\n]*")
 _NOT_SQL = re.compile(r"'(?:[^']|'')*'|\bEXTRACT\s*\([^()]*\)", re.IGNORECASE)
@@ -52,7 +58,12 @@ class Query:
     """The row time that its rows get as a stream, or "none"; None: planned with what reads it."""
     watermark: str | None
     """The SQL of the row time's watermark; None: that of what it reads."""
-    is_detection: bool
+    application: str | None
+    """Which application runs it; None for a view, which any of them may read."""
+
+    @property
+    def is_detection(self) -> bool:
+        return self.application is not None
 
 
 def find_queries(folder: Path = SQL, settings: Mapping[str, str] | None = None) -> dict[str, Query]:
@@ -102,6 +113,41 @@ def in_order(queries: Mapping[str, Query], detections: Collection[str]) -> list[
         raise QueryError(msg) from None
 
 
+def chosen_detections(properties: Properties, queries: Mapping[str, Query]) -> list[str]:
+    """Give the detections that the properties ask for, sorted.
+
+    `application` asks for those of one application, `detections` for some by name, and neither for
+    all. Raises PropertyError for what no file has.
+    """
+    known = {name: query.application for name, query in queries.items() if query.application}
+    application = properties.text(DETECTION_GROUP, "application", "")
+    asked = properties.text(DETECTION_GROUP, "detections", "")
+    if application and asked:
+        msg = (
+            f"group {DETECTION_GROUP} has both application and detections: take one of them out of "
+            f"{properties.source}"
+        )
+        raise PropertyError(msg)
+    if application:
+        _check_known("application", [application], set(known.values()), properties)
+        return sorted(name for name, its in known.items() if its == application)
+    names = sorted({name.strip() for name in asked.split(",")} if asked else known)
+    _check_known("detections", names, known, properties)
+    return names
+
+
+def _check_known(
+    key: str, names: Iterable[str], known: Collection[str], properties: Properties
+) -> None:
+    for name in names:
+        if name not in known:
+            msg = (
+                f"property {key} of group {DETECTION_GROUP} names {name!r}, which is none of "
+                f"{', '.join(sorted(known))}: correct it in {properties.source}"
+            )
+            raise PropertyError(msg)
+
+
 def _read_query(path: Path, expressions: Mapping[str, str], settings: Mapping[str, str]) -> Query:
     file, text = f"{path.parent.name}/{path.name}", path.read_text(encoding="utf-8")
     header = dict(_HEADER_LINE.findall(text))
@@ -117,6 +163,13 @@ def _read_query(path: Path, expressions: Mapping[str, str], settings: Mapping[st
             f"write `-- reads: {', '.join(sorted(read))}` into its header"
         )
         raise QueryError(msg)
+    is_detection = path.parent.name == "detections"
+    application = header.get("application", STOLEN_CARDS) if is_detection else None
+    if not is_detection and "application" in header:
+        msg = (
+            f"{file} names an application, and is a view: take the line out, the detections say it"
+        )
+        raise QueryError(msg)
     row_times = _names(header.get("boundary", ""))
     if len(row_times) > 1:
         msg = f"{file} names {_list(row_times)} as the row time of its boundary: name one column"
@@ -128,7 +181,7 @@ def _read_query(path: Path, expressions: Mapping[str, str], settings: Mapping[st
         reads=tuple(sorted(read)),
         boundary=row_times[0] if row_times else None,
         watermark=watermark,
-        is_detection=path.parent.name == "detections",
+        application=application,
     )
 
 

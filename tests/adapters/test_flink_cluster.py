@@ -29,10 +29,9 @@ from cardwatch.local.services.flink import (
     JOB_MANAGER,
     TASK_MANAGER,
     FlinkCluster,
-    FlinkHealth,
     metrics_ports,
-    reason_of,
 )
+from cardwatch.local.services.flink_rest import FlinkHealth, reason_of
 from cardwatch.settings import LocalSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,8 +67,8 @@ def test_a_missing_installation_is_one_line_with_the_remedy(tmp_path: Path) -> N
 
 def test_nobody_answers_where_no_cluster_runs(tmp_path: Path) -> None:
     cluster = FlinkCluster(LocalSettings(var=tmp_path, flink_port=free_port()), ROOT)
-    assert not cluster.is_ready()
-    assert cluster.health("0" * 32) is None
+    assert not cluster.rest.is_ready()
+    assert cluster.rest.health("0" * 32) is None
 
 
 @dataclass
@@ -253,7 +252,7 @@ def test_what_the_job_writes_stands_under_the_partition_key_of_its_type(running:
 def test_the_reporter_gives_every_metric_of_flink_that_the_dashboard_asks_for(
     running: Running,
 ) -> None:
-    wait_for(lambda: is_followed(running.cluster.health(running.job)))
+    wait_for(lambda: is_followed(running.cluster.rest.health(running.job)))
     dashboard = (ROOT / "observability/grafana/cardwatch.json").read_text()
     asked = set(re.findall(r"\bflink_\w+", dashboard))
     assert len(asked) > 5
@@ -275,14 +274,14 @@ def test_a_killed_task_manager_costs_no_alert_and_adds_none(running: Running) ->
     cluster, stream, supervisor = running.cluster, running.stream, running.supervisor
     before = [stream.pay(f"pay_before_{n}") for n in range(5)]
     wait_for(lambda: stream.has_alerts(before))
-    wait_for(lambda: is_followed(cluster.health(running.job)))
+    wait_for(lambda: is_followed(cluster.rest.health(running.job)))
 
     meanwhile = [stream.pay(f"pay_meanwhile_{n}") for n in range(5)]
     children = psutil.Process(supervisor.pids()[TASK_MANAGER]).children(recursive=True)
     os.kill(supervisor.pids()[TASK_MANAGER], signal.SIGKILL)
     after = [stream.pay(f"pay_after_{n}") for n in range(5)]
     wait_for(lambda: stream.has_alerts(meanwhile + after))
-    wait_for(lambda: is_restored(cluster.health(running.job)))
+    wait_for(lambda: is_restored(cluster.rest.health(running.job)))
     assert supervisor.restarts() == {JOB_MANAGER: 0, TASK_MANAGER: 1}
     assert not any(child.is_running() for child in children)
     assert stream.ids_of(before + meanwhile + after) == expected(before + meanwhile + after)
@@ -343,7 +342,7 @@ def restored(running: Running, savepoint: str) -> str:
 def asked(running: Running, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
     """Ask Flink's REST interface."""
     request = urllib.request.Request(  # noqa: S310  our own http address
-        running.cluster.address + path,
+        running.cluster.rest.address + path,
         None if body is None else json.dumps(body).encode(),
         {"Content-Type": "application/json"},
     )

@@ -1,5 +1,6 @@
 -- Which single payments are above the limit of their currency?
 -- reads: arrivals
+-- application: risk_desk
 --
 -- Rule: large_amount, version 1. A payment that was not declined and is no refund, whose amount
 -- exceeds its currency's limit: once, as it comes, about its card. A declined payment cost nothing,

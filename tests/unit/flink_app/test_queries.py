@@ -1,10 +1,12 @@
 """How the job finds its views and detections, and what it says of files that do not fit."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from queries import QueryError, find_queries, in_order
+from properties import Properties, PropertyError
+from queries import QueryError, chosen_detections, find_queries, in_order
 from sql_files import SQL
 
 
@@ -121,3 +123,52 @@ def test_the_jobs_own_files_fit_together() -> None:
     detections = [query.name for query in queries.values() if query.is_detection]
     assert len(in_order(queries, detections)) == len(queries), "a view that no detection needs"
     assert {path.stem for path in (SQL / "detections").glob("*.sql")} == set(detections)
+
+
+def chosen(folder: Path, **asked: str) -> list[str]:
+    properties = Properties({"cardwatch.detection": asked}, "a.json")
+    return chosen_detections(properties, find_queries(folder))
+
+
+def test_an_application_runs_its_own_detections_and_without_one_all_are_run(folder: Path) -> None:
+    write(folder, "detections/card", "SELECT record FROM events", "-- reads: events")
+    for name in ("velocity", "spend"):
+        header = "-- reads: events\n-- application: risk_desk"
+        write(folder, f"detections/{name}", "SELECT record FROM events", header)
+    assert chosen(folder, application="stolen_cards") == ["card"]
+    assert chosen(folder, application="risk_desk") == ["spend", "velocity"]
+    assert chosen(folder) == ["card", "spend", "velocity"]
+    assert chosen(folder, detections="velocity, card") == ["card", "velocity"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"application": "desk"}, "names 'desk', which is none of stolen_cards: correct it in"),
+        ({"detections": "card,cart"}, "names 'cart', which is none of card: correct it in a.json"),
+        ({"application": "stolen_cards", "detections": "card"}, "take one of them out of a.json"),
+    ],
+)
+def test_what_no_file_has_is_refused_by_name(
+    folder: Path, asked: dict[str, str], said: str
+) -> None:
+    write(folder, "detections/card", "SELECT record FROM events", "-- reads: events")
+    with pytest.raises(PropertyError, match=re.escape(said)):
+        chosen(folder, **asked)
+
+
+def test_a_view_belongs_to_no_application(folder: Path) -> None:
+    write(
+        folder,
+        "views/a",
+        "SELECT record FROM events",
+        "-- reads: events\n-- application: risk_desk",
+    )
+    with pytest.raises(QueryError, match=r"^views/a\.sql names an application, and is a view"):
+        find_queries(folder)
+
+
+def test_stolen_cards_are_paged_by_an_application_that_runs_nothing_else() -> None:
+    queries = find_queries(settings={"watermark_delay": "1.000"})
+    asked = Properties({"cardwatch.detection": {"application": "stolen_cards"}}, "a.json")
+    assert chosen_detections(asked, queries) == ["payment_alert", "payment_alert_summary"]

@@ -18,7 +18,7 @@ from cardwatch.local.processes.run_folder import RunFolder, leftovers
 from cardwatch.local.run.given_up import GivenUp
 from cardwatch.local.services import ministack
 from cardwatch.local.services.deploy import StackOutputs
-from cardwatch.local.services.flink import FlinkHealth
+from cardwatch.local.services.flink_rest import FlinkHealth
 from cardwatch.local.warehouse import WarehouseServer
 from cardwatch.settings import LocalSettings
 from cardwatch.staging.stolen import StolenCards

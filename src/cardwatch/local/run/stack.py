@@ -40,6 +40,7 @@ from cardwatch.local.run.metrics import RunMetrics
 from cardwatch.local.run.status import State, Status, Tally
 from cardwatch.local.run.steps import Step, Steps
 from cardwatch.local.services import deploy, flink, ministack
+from cardwatch.local.services.flink_rest import FlinkHealth
 from cardwatch.local.stream.shard import Stream
 from cardwatch.local.warehouse import Warehouse, WarehouseServer
 from cardwatch.local.witness.observer import PageObserver, StreamObserver
@@ -113,7 +114,7 @@ class LocalStack:
             started=lambda: self.state != "starting",
             outputs=lambda: self.outputs,
             job_health=self.job_health,
-            why_job_failed=self.cluster.exception,
+            why_job_failed=self.cluster.rest.exception,
         )
         self._options = options
         self._receipts_file_bytes = receipts_file_bytes
@@ -257,12 +258,12 @@ class LocalStack:
         with self.steps.step("plan and submit the Flink job"):
             return self._submission.finish(groups)
 
-    def job_health(self) -> flink.FlinkHealth | None:
+    def job_health(self) -> FlinkHealth | None:
         """Say how the job is; None while nobody answers."""
-        return self.cluster.health(self.job_id) if self.job_id else None
+        return self.cluster.rest.health(self.job_id) if self.job_id else None
 
     def _tasks_run(self) -> bool:
-        return self.job_id is not None and self.cluster.tasks_run(self.job_id)
+        return self.job_id is not None and self.cluster.rest.tasks_run(self.job_id)
 
     def _job_reads(self) -> bool:
         """Say whether the job has caught up with the heartbeats."""
@@ -271,7 +272,7 @@ class LocalStack:
         return lag is not None and lag < CAUGHT_UP_SECONDS
 
     def _why_no_job(self) -> str:
-        why = self.cluster.exception(self.job_id) if self.job_id else None
+        why = self.cluster.rest.exception(self.job_id) if self.job_id else None
         return f"the Flink job does not read the stream ({why or 'it gives no reason'})"
 
     def _delivery(self) -> Program:
@@ -421,7 +422,7 @@ class LocalStack:
 
     def _addresses(self) -> dict[str, str]:
         addresses = {
-            "Flink": self.cluster.address,
+            "Flink": self.cluster.rest.address,
             **self._metrics_address(),
             "AWS": f"aws --endpoint-url {ministack.endpoint(self.settings)} …  (any credentials)",
         }

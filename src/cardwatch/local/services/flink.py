@@ -7,7 +7,6 @@ restores the job from its last checkpoint by itself.
 """
 
 import contextlib
-import http.client
 import json
 import os
 import re
@@ -17,8 +16,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -31,13 +28,13 @@ from cardwatch.local.processes.supervisor import Program
 from cardwatch.local.services import ministack
 from cardwatch.local.services.deploy import StackOutputs
 from cardwatch.local.services.flink_classes import FlinkClasses
+from cardwatch.local.services.flink_rest import HOST, FlinkRest, reason_of
 from cardwatch.local.services.java import java_home
 from cardwatch.settings import LocalSettings, program_environment
 
 ENVIRONMENT: Final = Path(".venvs/flink")
 """The environment with PyFlink, from the project's folder."""
 APPLICATION: Final = Path("flink_app")
-HOST: Final = "127.0.0.1"
 JOB_MANAGER: Final = "flink-jobmanager"
 TASK_MANAGER: Final = "flink-taskmanager"
 CHECKPOINT_SECONDS: Final = 10
@@ -87,21 +84,6 @@ appender.console.layout.pattern = %d{yyyy-MM-dd'T'HH:mm:ss.SSS'Z'}{UTC} %-5p %c{
 """
 
 
-@dataclass(frozen=True, slots=True)
-class FlinkHealth:
-    """What the cluster says of the job."""
-
-    job_id: str
-    state: str
-    """Flink's word: RUNNING, RESTARTING, FAILED, …"""
-    restarts: int
-    checkpoints: int
-    """Completed ones."""
-    failed_checkpoints: int
-    watermark_lag_seconds: float | None
-    """How far the slowest operator's event time is behind; None before the first event."""
-
-
 class FlinkCluster:
     """The cluster of one run: its programs for the supervisor, and its job."""
 
@@ -111,6 +93,7 @@ class FlinkCluster:
         Raises LocalStackError when Flink is not installed.
         """
         self.settings = settings
+        self.rest = FlinkRest(settings.flink_port)
         self._root = root.resolve()
         self._python = self._root / ENVIRONMENT / "bin" / "python"
         homes = sorted((self._root / ENVIRONMENT).glob("lib/python3.*/site-packages/pyflink"))
@@ -127,11 +110,6 @@ class FlinkCluster:
         )
         self.class_lists = self._folder / "classes"
         """Where this run's JVMs note the classes they load, as long as there is no archive."""
-
-    @property
-    def address(self) -> str:
-        """Give the address of the web UI."""
-        return f"http://{HOST}:{self.settings.flink_port}"
 
     def prepare(self) -> None:
         """Write the cluster's configuration; what an earlier run left is removed."""
@@ -156,7 +134,7 @@ class FlinkCluster:
                 ),
                 environment=self._environment(),
                 folder=self._folder,
-                ready=self.is_ready,
+                ready=self.rest.is_ready,
                 fatal="the job was in its memory",
             ),
             Program(
@@ -169,18 +147,9 @@ class FlinkCluster:
                 ),
                 environment=self._environment(),
                 folder=self._folder,
-                ready=self.has_slot,
+                ready=self.rest.has_slot,
             ),
         )
-
-    def is_ready(self) -> bool:
-        """Say whether the JobManager takes jobs."""
-        return self._get("/overview") is not None
-
-    def has_slot(self) -> bool:
-        """Say whether a TaskManager has registered."""
-        overview = self._get("/overview")
-        return overview is not None and int(overview["taskmanagers"]) > 0
 
     def begin_submission(self, edge: Edge) -> "Submission":
         """Begin to submit the application; it waits for its properties once it is ready to plan.
@@ -203,45 +172,6 @@ class FlinkCluster:
         ]
         log = self.settings.var.resolve() / "log" / "flink-submit.log"
         return Submission(command, self._environment(), self._folder, properties, log)
-
-    def tasks_run(self, job_id: str) -> bool:
-        """Say whether every task of a job runs, its Python functions included."""
-        job = self._get(f"/jobs/{job_id}")
-        return job is not None and all(v["status"] == "RUNNING" for v in job["vertices"])
-
-    def health(self, job_id: str, *, now: datetime | None = None) -> FlinkHealth | None:
-        """Say how a job is; None while the JobManager does not answer or does not know it."""
-        job = self._get(f"/jobs/{job_id}")
-        checkpoints = self._get(f"/jobs/{job_id}/checkpoints")
-        if job is None or checkpoints is None:
-            return None
-        restarts = self._get(f"/jobs/{job_id}/metrics?get=numRestarts") or []
-        watermark = self._watermark(job_id, [vertex["id"] for vertex in job["vertices"]])
-        behind = (now or datetime.now(UTC)) - watermark if watermark else None
-        return FlinkHealth(
-            job_id=job_id,
-            state=str(job["state"]),
-            restarts=sum(int(float(metric["value"])) for metric in restarts),
-            checkpoints=int(checkpoints["counts"]["completed"]),
-            failed_checkpoints=int(checkpoints["counts"]["failed"]),
-            watermark_lag_seconds=behind.total_seconds() if behind is not None else None,
-        )
-
-    def exception(self, job_id: str) -> str | None:
-        """Give the first line of why the job failed last; None when it has not."""
-        answer = self._get(f"/jobs/{job_id}/exceptions?maxExceptions=1")
-        entries = (answer or {}).get("exceptionHistory", {}).get("entries", [])
-        return reason_of(entries[0]["stacktrace"]) if entries else None
-
-    def _watermark(self, job_id: str, vertices: Sequence[str]) -> datetime | None:
-        found = [
-            value
-            for vertex in vertices
-            for metric in self._get(f"/jobs/{job_id}/vertices/{vertex}/watermarks") or []
-            # Before its first event an operator reports the smallest number there is.
-            if (value := int(metric["value"])) > 0
-        ]
-        return _moment(min(found)) if found else None
 
     def _configuration(self) -> dict[str, Any]:
         shipped = yaml.safe_load((self._home / "conf" / "config.yaml").read_text())
@@ -332,24 +262,6 @@ class FlinkCluster:
             "FLINK_LOG_DIR": str(self.settings.var.resolve() / "log"),
             "TMPDIR": str(self._folder / "tmp"),
         }
-
-    def _get(self, path: str) -> Any | None:  # noqa: ANN401  JSON
-        return self._request("GET", path)
-
-    def _request(self, method: str, path: str) -> Any | None:  # noqa: ANN401  JSON
-        connection = http.client.HTTPConnection(HOST, self.settings.flink_port, timeout=5)
-        try:
-            connection.request(method, path)
-            answer = connection.getresponse()
-            body = answer.read()
-            return (
-                json.loads(body or b"{}") if answer.status < http.HTTPStatus.BAD_REQUEST else None
-            )
-        except (OSError, http.client.HTTPException, ValueError):
-            return None
-        finally:
-            with contextlib.suppress(OSError):
-                connection.close()
 
 
 class Submission:
@@ -462,20 +374,3 @@ def edge_properties(
             "aws.http.protocol.version": "HTTP1_1",
         },
     }
-
-
-def reason_of(output: str) -> str:
-    """Give the one line that says why: the application's own, or else the innermost cause."""
-    lines = [
-        line.strip()
-        for line in output.splitlines()
-        if line.strip() and "Python process exits" not in line
-    ]
-    own = [line.removeprefix("cardwatch: ") for line in lines if line.startswith("cardwatch: ")]
-    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    raised = [line for line in lines if re.match(r"[\w.]+(Error|Exception): ", line)]
-    return (own or causes or raised or lines or ["it said nothing"])[-1][:500]
-
-
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
