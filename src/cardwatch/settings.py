@@ -217,12 +217,19 @@ class LocalSettings(Settings):
     flink_port: Annotated[int, Field(ge=1024, le=65_535, description="Port of Flink's web UI.")] = (
         8081
     )
+    risk_desk: Annotated[
+        Literal["on", "off"],
+        Field(description="Whether the risk desk's detections run, in a Flink of their own."),
+    ] = "on"
+    risk_desk_port: Annotated[
+        int, Field(ge=1024, le=65_535, description="Port of the web UI of the risk desk's Flink.")
+    ] = 8082
     metrics_port: Annotated[
         int,
         Field(
             ge=0,
-            le=65_533,
-            description="Port of the run's metrics for Prometheus; Flink's are on the two behind "
+            le=65_532,
+            description="Port of the run's metrics for Prometheus; Flink's are on the three behind "
             "it. 0: none.",
         ),
     ] = 9464

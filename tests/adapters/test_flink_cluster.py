@@ -4,12 +4,9 @@ import json
 import os
 import re
 import signal
-import threading
-import time
 import urllib.request
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.adapters.card_stream import CARD, PATIENCE, STREAM, Stream, wait_for
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.contract.alert import alert_id
@@ -35,9 +33,6 @@ from cardwatch.local.services.flink_rest import FlinkHealth, reason_of
 from cardwatch.settings import LocalSettings
 
 ROOT = Path(__file__).resolve().parents[2]
-STREAM = "events"
-CARD = "4f0c" * 8
-PATIENCE = 90.0
 
 
 def test_the_application_s_own_words_are_the_reason_a_submission_failed() -> None:
@@ -69,104 +64,6 @@ def test_nobody_answers_where_no_cluster_runs(tmp_path: Path) -> None:
     cluster = FlinkCluster(LocalSettings(var=tmp_path, flink_port=free_port()), ROOT)
     assert not cluster.rest.is_ready()
     assert cluster.rest.health("0" * 32) is None
-
-
-@dataclass
-class Stream:
-    """The stream with a heartbeat a second, and what the job wrote to it."""
-
-    emulator: AwsClients
-    alerts: dict[str, set[str]] = field(default_factory=dict)
-    """Alert ids by payment."""
-    counts: Counter[str] = field(default_factory=Counter)
-    """How many alerts of each payment."""
-    keys: dict[str, set[str]] = field(default_factory=dict)
-    """The partition keys of what the job wrote, by the id that the contract asks for."""
-
-    def __post_init__(self) -> None:
-        self.kinesis = self.emulator.kinesis()
-        self.kinesis.create_stream(StreamName=STREAM, ShardCount=2)
-        self.shards = self.kinesis.list_shards(StreamName=STREAM)["Shards"]
-        self.iterators = {
-            shard["ShardId"]: self.kinesis.get_shard_iterator(
-                StreamName=STREAM, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-            )["ShardIterator"]
-            for shard in self.shards
-        }
-        self.quiet = threading.Event()
-        self.heart = threading.Thread(target=self._beat)
-        self.heart.start()
-
-    def put(self, type_: str, data: dict[str, Any], hash_key: str | None = None) -> None:
-        envelope = {
-            "type": type_,
-            "event_id": os.urandom(8).hex(),
-            "schema_version": 1,
-            "event_date_origin": format_time(datetime.now(UTC)),
-            "event_json_data": data,
-        }
-        record: dict[str, Any] = {"Data": json.dumps(envelope).encode(), "PartitionKey": CARD}
-        if hash_key is not None:
-            record["ExplicitHashKey"] = hash_key
-        self.kinesis.put_record(StreamName=STREAM, **record)
-
-    def pay(self, payment: str, amount: str = "12.50") -> str:
-        self.put(
-            "PAYMENT_EVENT",
-            {
-                "payment_id": payment,
-                "account_id": "acc_1",
-                "user_id": "usr_1",
-                "card_token": CARD,
-                "card_bin": "424242",
-                "card_last4": "4242",
-                "amount": amount,
-                "currency": "EUR",
-                "merchant_id": "mer_1",
-                "country": "MT",
-                "city": "Valletta",
-                "status": "AUTHORIZED",
-            },
-        )
-        return payment
-
-    def read(self) -> None:
-        for shard, iterator in list(self.iterators.items()):
-            answer = self.kinesis.get_records(ShardIterator=iterator)
-            self.iterators[shard] = answer["NextShardIterator"]
-            for record in answer["Records"]:
-                envelope = json.loads(record["Data"])
-                data = envelope["event_json_data"]
-                if envelope["type"] in {"PAYMENT_ALERT", "PAYMENT_ALERT_SUMMARY", "RULE_ALERT"}:
-                    asked = data.get("entity_id", envelope["event_id"])
-                    self.keys.setdefault(asked, set()).add(record["PartitionKey"])
-                if envelope["type"] == "PAYMENT_ALERT":
-                    self.alerts.setdefault(data["payment_id"], set()).add(data["alert_id"])
-                    self.counts[data["payment_id"]] += 1
-
-    def has_alerts(self, payments: list[str]) -> bool:
-        self.read()
-        return set(payments) <= set(self.alerts)
-
-    def ids_of(self, payments: Iterable[str]) -> dict[str, set[str]]:
-        return {payment: self.alerts[payment] for payment in payments}
-
-    def _beat(self) -> None:
-        while not self.quiet.wait(1.0):
-            for shard in self.shards:
-                hash_key = shard["HashKeyRange"]["StartingHashKey"]
-                self.put("HEARTBEAT", {"source": "test"}, hash_key)
-
-    def close(self) -> None:
-        self.quiet.set()
-        self.heart.join()
-
-
-def wait_for(what: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)
 
 
 @dataclass

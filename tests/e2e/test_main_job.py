@@ -68,7 +68,8 @@ def of_its_own(var: Path) -> dict[str, str]:
         "CARDWATCH_VAR": str(var),
         "CARDWATCH_AWS_PORT": str(free_port()),
         "CARDWATCH_FLINK_PORT": str(free_port()),
-        "CARDWATCH_METRICS_PORT": str(free_ports(3).start),
+        "CARDWATCH_RISK_DESK_PORT": str(free_port()),
+        "CARDWATCH_METRICS_PORT": str(free_ports(4).start),
     }
 
 

@@ -19,6 +19,7 @@ from cardwatch.local.run.given_up import GivenUp
 from cardwatch.local.services import ministack
 from cardwatch.local.services.deploy import StackOutputs
 from cardwatch.local.services.flink_rest import FlinkHealth
+from cardwatch.local.services.risk_desk import RiskDesk
 from cardwatch.local.warehouse import WarehouseServer
 from cardwatch.settings import LocalSettings
 from cardwatch.staging.stolen import StolenCards
@@ -39,6 +40,7 @@ class Gauges(threading.Thread):
         outputs: Callable[[], StackOutputs],
         job_health: Callable[[], FlinkHealth | None],
         why_job_failed: Callable[[str], str | None],
+        risk_desk: RiskDesk | None = None,
     ) -> None:
         """Read nothing before `started`; `why_job_failed` is asked with the job's id."""
         super().__init__(name="gauges", daemon=True)
@@ -48,6 +50,8 @@ class Gauges(threading.Thread):
         self.watermark_lag: float | None = None
         self.given_up: Mapping[str, int] = {}
         self.job = "not submitted"
+        self.risk_desk_job = "starting" if risk_desk else "off"
+        self.risk_desk_lag: float | None = None
         self.memory_mb: int | None = None
         self.peak_memory_mb = 0
         self._settings = settings
@@ -56,6 +60,7 @@ class Gauges(threading.Thread):
         self._outputs = outputs
         self._job_health = job_health
         self._why_job_failed = why_job_failed
+        self._risk_desk = risk_desk
         self._given_up = GivenUp(settings.var)
         self._troubles: dict[str, str] = {}
         self._waiting: tuple[str, ...] = ()
@@ -66,6 +71,7 @@ class Gauges(threading.Thread):
         """Read until stopped."""
         readers: list[tuple[float, str, Callable[[], object]]] = [
             (1.0, "Flink", self._read_job),
+            (3.0, "risk desk", self._read_risk_desk),
             (3.0, "warehouse", self.read_staged_rows),
             (3.0, "quarantine", self.read_quarantine),
             (1.0, "stand-ins", self.read_given_up),
@@ -109,15 +115,23 @@ class Gauges(threading.Thread):
         if health is None:
             self.job, self.watermark_lag = "does not answer", None
             return
-        self.job = f"{health.state}, {health.checkpoints} checkpoints"
-        if health.failed_checkpoints:
-            self.job += f" ({health.failed_checkpoints} failed)"
-        if health.restarts:
-            self.job += f", restored {health.restarts} times"
+        self.job = in_words(health)
         self.watermark_lag = health.watermark_lag_seconds
         if health.state != "RUNNING":
             why = self._why_job_failed(health.job_id) or "it gives no reason"
             msg = f"the job is {health.state}: {why}"
+            raise LocalStackError(msg)
+
+    def _read_risk_desk(self) -> None:
+        if self._risk_desk is None:
+            return
+        health = self._risk_desk.health()
+        self.risk_desk_lag = health.watermark_lag_seconds if health else None
+        if health is not None:
+            self.risk_desk_job = in_words(health)
+        elif self.risk_desk_job != "starting":
+            self.risk_desk_job = "does not answer"
+            msg = "its job does not answer; stolen cards are watched all the same"
             raise LocalStackError(msg)
 
     def read_staged_rows(self) -> int:
@@ -160,3 +174,13 @@ class Gauges(threading.Thread):
                 total += getattr(memory, "pss", memory.rss)
         self.memory_mb = total // 1_000_000
         self.peak_memory_mb = max(self.peak_memory_mb, self.memory_mb)
+
+
+def in_words(health: FlinkHealth) -> str:
+    """Say how a job is."""
+    words = f"{health.state}, {health.checkpoints} checkpoints"
+    if health.failed_checkpoints:
+        words += f" ({health.failed_checkpoints} failed)"
+    if health.restarts:
+        words += f", restored {health.restarts} times"
+    return words

@@ -92,6 +92,8 @@ def run(settings: LocalSettings, root: Path, options: RunOptions, console: Conso
     try:
         check_port(settings.aws_port, "the AWS emulator", "CARDWATCH_AWS_PORT")
         check_port(settings.flink_port, "Flink's web UI", "CARDWATCH_FLINK_PORT")
+        if settings.risk_desk == "on":
+            check_port(settings.risk_desk_port, "the risk desk's Flink", "CARDWATCH_RISK_DESK_PORT")
         for port in (settings.metrics_port, *metrics_ports(settings)):
             if port:
                 check_port(port, "metrics", "CARDWATCH_METRICS_PORT")
@@ -150,13 +152,14 @@ def _watch(stack: LocalStack, *, until: float | None) -> None:
 
 def _finish(stack: LocalStack) -> Verdict:
     """Stop payments, wait for what is owed, stage everything, and judge."""
-    stack.state, stack.doing = "finishing", "payments stopped; waiting for windows and pages"
+    stack.state, stack.doing = "finishing", _finishing(stack)
     stack.controls.set_payments(on=False)
     _watch(stack, until=time.monotonic() + SETTLE_SECONDS)
     deadline = time.monotonic() + FINISH_SECONDS
     while time.monotonic() < deadline:
         began = time.monotonic()
-        if not unfinished(_evidence(stack)) and _windows_closed(stack):
+        stack.doing = _finishing(stack)
+        if not unfinished(_evidence(stack)) and _windows_closed(stack) and _risk_desk_done(stack):
             break
         # A long run has many receipts; judging it must not take the machine from the job.
         _watch(stack, until=time.monotonic() + max(1.0, 3 * (time.monotonic() - began)))
@@ -166,7 +169,7 @@ def _finish(stack: LocalStack) -> Verdict:
     with suppress(LocalStackError):
         stack.flush_delivery()
     evidence = _evidence(stack)
-    unread: list[str] = []
+    unread = [] if _risk_desk_done(stack) else ["the risk desk has not read all payments yet"]
     return reach_verdict(
         replace(
             evidence,
@@ -193,10 +196,23 @@ def _evidence(stack: LocalStack) -> Evidence:
     return Evidence.read(stack.receipts_folder)
 
 
+def _finishing(stack: LocalStack) -> str:
+    risk_desk = "" if _risk_desk_done(stack) or not _windows_closed(stack) else " of the risk desk"
+    return f"payments stopped; waiting for windows and pages{risk_desk}"
+
+
 def _windows_closed(stack: LocalStack) -> bool:
     """Say whether event time in the job has passed the end of the last payment's window."""
+    return _has_passed(stack, stack.gauges.watermark_lag)
+
+
+def _risk_desk_done(stack: LocalStack) -> bool:
+    """Say the same of the risk desk, which may have started behind the first payments."""
+    return stack.risk_desk is None or _has_passed(stack, stack.gauges.risk_desk_lag)
+
+
+def _has_passed(stack: LocalStack, lag: float | None) -> bool:
     last = stack.tally.last_payment
-    lag = stack.gauges.watermark_lag
     if last is None or lag is None:
         return last is None
     return (datetime.now(UTC) - last).total_seconds() - lag > 5  # noqa: PLR2004  the window's size

@@ -41,6 +41,7 @@ from cardwatch.local.run.status import State, Status, Tally
 from cardwatch.local.run.steps import Step, Steps
 from cardwatch.local.services import deploy, flink, ministack
 from cardwatch.local.services.flink_rest import FlinkHealth
+from cardwatch.local.services.risk_desk import RiskDesk
 from cardwatch.local.stream.shard import Stream
 from cardwatch.local.warehouse import Warehouse, WarehouseServer
 from cardwatch.local.witness.observer import PageObserver, StreamObserver
@@ -106,6 +107,7 @@ class LocalStack:
             self.server, retention_days=settings.warehouse_days, staged=self.tally
         )
         self.cluster = flink.FlinkCluster(settings, root)
+        self.risk_desk = RiskDesk(settings, root) if settings.risk_desk == "on" else None
         self.job_id: str | None = None
         self._submission: flink.Submission | None = None
         self.gauges = Gauges(
@@ -115,6 +117,7 @@ class LocalStack:
             outputs=lambda: self.outputs,
             job_health=self.job_health,
             why_job_failed=self.cluster.rest.exception,
+            risk_desk=self.risk_desk,
         )
         self._options = options
         self._receipts_file_bytes = receipts_file_bytes
@@ -189,6 +192,9 @@ class LocalStack:
         for worker in warm:
             self._result(worker)
         self._wait_for(self._job_reads, self._why_no_job, FLINK_SECONDS)
+        if self.risk_desk is not None:
+            # Not before the stolen cards are watched.
+            self.supervisor.start(self.risk_desk.program(self._options.edge, self.outputs))
         self.state, self.doing = "running", ""
 
     def _clear(self) -> None:
@@ -382,6 +388,7 @@ class LocalStack:
             quarantined_on_stolen_cards=gauges.quarantined_on_stolen_cards,
             watermark_lag_seconds=gauges.watermark_lag,
             job=gauges.job,
+            risk_desk=gauges.risk_desk_job,
             programs={**pids, **({"postgres": postgres} if postgres else {})},
             restarts=self.restarts(),
             memory_mb=gauges.memory_mb,
@@ -423,6 +430,7 @@ class LocalStack:
     def _addresses(self) -> dict[str, str]:
         addresses = {
             "Flink": self.cluster.rest.address,
+            **({"risk desk": self.risk_desk.rest.address} if self.risk_desk else {}),
             **self._metrics_address(),
             "AWS": f"aws --endpoint-url {ministack.endpoint(self.settings)} …  (any credentials)",
         }

@@ -84,6 +84,9 @@ class Status:
     watermark_lag_seconds: float | None = None
     """How far event time is behind the clock in the Flink job."""
     job: str = "not submitted"
+    """The job that watches stolen cards."""
+    risk_desk: str = "off"
+    """The job of every other rule."""
     programs: Mapping[str, int] = field(default_factory=dict)
     """Process id of each program that runs."""
     restarts: Mapping[str, int] = field(default_factory=dict)

@@ -42,6 +42,10 @@ POLL_SECONDS: Final = 0.1
 SUBMIT: Final = Path(__file__).with_name("submit_job.py").resolve()
 CONNECTORS: Final = APPLICATION / "lib"
 """Where connector jars lie, from the project's folder."""
+STOLEN_CARDS: Final = "stolen_cards"
+RISK_DESK: Final = "risk_desk"
+"""Applications of the package, by what the detections' headers say."""
+REPORTER_PORT: Final = "metrics.reporter.prom.port"
 Edge = Literal["local", "connector"]
 """How the job reads and writes the stream: cardwatch's own functions, or the production DDL."""
 
@@ -65,14 +69,7 @@ _TASK_MANAGER_JVM: Final = (
 # A short life: not worth the optimizing compiler.
 _CLIENT_JVM: Final = ("-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
-_METRICS: Final = {
-    "metrics.reporters": "prom",
-    "metrics.reporter.prom.factory.class": (
-        "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
-    ),
-}
-
-_LOGGING: Final = """\
+LOGGING: Final = """\
 rootLogger.level = INFO
 rootLogger.appenderRef.console.ref = console
 logger.pekko.name = org.apache.pekko
@@ -117,7 +114,7 @@ class FlinkCluster:
         for folder in (self._conf, self._folder / "tmp", self._folder / "checkpoints"):
             folder.mkdir(parents=True)
         self.classes.prepare()
-        (self._conf / "log4j.properties").write_text(_LOGGING)
+        (self._conf / "log4j.properties").write_text(LOGGING)
         (self._conf / "config.yaml").write_text(yaml.safe_dump(self._configuration()))
 
     def programs(self) -> tuple[Program, Program]:
@@ -130,7 +127,7 @@ class FlinkCluster:
                     f"{entrypoints}.entrypoint.StandaloneSessionClusterEntrypoint",
                     _JOB_MANAGER_JVM,
                     JOB_MANAGER,
-                    metrics_ports(self.settings)[0],
+                    *metrics_ports(self.settings)[:1],
                 ),
                 environment=self._environment(),
                 folder=self._folder,
@@ -143,7 +140,7 @@ class FlinkCluster:
                     f"{entrypoints}.taskexecutor.TaskManagerRunner",
                     _TASK_MANAGER_JVM,
                     TASK_MANAGER,
-                    metrics_ports(self.settings)[1],
+                    *metrics_ports(self.settings)[1:2],
                 ),
                 environment=self._environment(),
                 folder=self._folder,
@@ -218,7 +215,7 @@ class FlinkCluster:
             "heartbeat.interval": "2 s",
             "heartbeat.timeout": "8 s",
             "metrics.fetcher.update-interval": "500 ms",
-            **(_METRICS if self.settings.metrics_port else {}),
+            **(reporter() if self.settings.metrics_port else {}),
             "io.tmp.dirs": str(self._folder / "tmp"),
             "python.executable": str(self._python),
             "python.client.executable": str(self._python),
@@ -249,7 +246,7 @@ class FlinkCluster:
         command += ["--configDir", str(self._conf)]
         if metrics_port:
             # From a range, who gets which port would be a race.
-            command += ["-D", f"metrics.reporter.prom.port={metrics_port}"]
+            command += ["-D", f"{REPORTER_PORT}={metrics_port}"]
         return command
 
     def _environment(self) -> dict[str, str]:
@@ -325,10 +322,18 @@ class Submission:
         self._process.wait()
 
 
-def metrics_ports(settings: LocalSettings) -> tuple[int, int]:
-    """Give the ports on which JobManager and TaskManager are scraped; zeros for none."""
+def metrics_ports(settings: LocalSettings) -> tuple[int, ...]:
+    """Give where JobManager, TaskManager and, if it runs, the risk desk are scraped, if at all."""
+    programs = 3 if settings.risk_desk == "on" else 2
     port = settings.metrics_port
-    return (port + 1, port + 2) if port else (0, 0)
+    return tuple(range(port + 1, port + 1 + programs)) if port else ()
+
+
+def reporter(port: int | None = None) -> dict[str, str]:
+    """Give the options of Flink's Prometheus reporter."""
+    factory = "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
+    options = {"metrics.reporters": "prom", "metrics.reporter.prom.factory.class": factory}
+    return options | ({REPORTER_PORT: str(port)} if port else {})
 
 
 def check_edge(root: Path, edge: Edge) -> None:
@@ -343,12 +348,13 @@ def check_edge(root: Path, edge: Edge) -> None:
 
 
 def edge_properties(
-    edge: Edge, outputs: StackOutputs, settings: LocalSettings
+    edge: Edge, outputs: StackOutputs, settings: LocalSettings, *, application: str = STOLEN_CARDS
 ) -> dict[str, dict[str, str]]:
-    """Give the property groups with which the job finds the stream on the emulator."""
+    """Give the property groups of an application: its detections, and the emulator's stream."""
     endpoint = ministack.endpoint(settings)
+    detection = {"cardwatch.detection": {"application": application}}
     if edge == "local":
-        return {
+        return detection | {
             "cardwatch.edge": {
                 "stream_name": outputs.stream_name,
                 "aws_region": settings.region,
@@ -356,7 +362,7 @@ def edge_properties(
             }
         }
     credentials = ministack.credentials(settings)
-    return {
+    return detection | {
         # The same as in infra/detection.yaml; a run starts empty, so it is always a first start.
         "cardwatch.edge": {
             "stream_arn": outputs.stream_arn,
