@@ -104,6 +104,7 @@ class Deployed:
     shards: int
     parallelism: int
     per_kpu: int
+    risk_desk: bool
     buffer_seconds: float
     buffer_megabytes: float
     refresh_minutes: float
@@ -130,6 +131,7 @@ class Deployed:
             shards=int(default["StreamShards"]),
             parallelism=int(default["StreamShards"]),
             per_kpu=int(default["FlinkParallelismPerKpu"]),
+            risk_desk=default["RiskDesk"] == "on",
             buffer_seconds=float(default["DeliveryBufferSeconds"]),
             buffer_megabytes=float(default["DeliveryBufferMegabytes"]),
             refresh_minutes=float(default["WarehouseRefreshMinutes"]),
@@ -194,6 +196,8 @@ def bill(scenario: Scenario, deployed: Deployed, hours: float) -> Iterator[Line]
 
     kpus = math.ceil(scenario.parallelism / deployed.per_kpu) + 1
     yield Line("Flink", "KPUs, one of them orchestration", "flink_kpu_hour", kpus * hours)
+    if deployed.risk_desk:
+        yield Line("Flink", "the risk desk's KPUs", "flink_kpu_hour", kpus * hours)
 
     yield from _functions(scenario, deployed, month, batches, volume)
     yield from _ledger(alerts, pages, month)
@@ -283,12 +287,17 @@ def warehouse(
 def render(prices: Prices, deployed: Deployed) -> str:
     """Write the page."""
     without = replace(deployed, warehouse="none")
+    desk = replace(deployed, risk_desk=True)
     default, *others = deployed.scenarios()
     bills = [
         (default, list(bill(default, deployed, prices.hours))),
         (
             replace(default, name="the same with `Warehouse=none`"),
             list(bill(default, without, prices.hours)),
+        ),
+        (
+            replace(default, name="the default with `RiskDesk=on`"),
+            list(bill(default, desk, prices.hours)),
         ),
         *((s, list(bill(s, deployed, prices.hours))) for s in others),
     ]

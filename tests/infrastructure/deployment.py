@@ -29,6 +29,7 @@ ON_AWS: Mapping[str, str] = {
     "Platform": "aws",
     "RiskTeamEmail": "risk@example.com",
     "OperatorsEmail": "operators@example.com",
+    "RiskDesk": "on",
     "Slack": "on",
     "ReservedConcurrency": "on",
 }

@@ -17,6 +17,7 @@ from cardwatch.deployment import custom_resource
 from cardwatch.deployment.flink_application import MOST_LOOK_BACK_SECONDS
 from cardwatch.deployment.flink_code import PREFIX
 from properties import Properties
+from queries import chosen_detections, find_queries
 from sql_files import SQL, placeholders
 
 PATH = ROOT / "infra" / "detection.yaml"
@@ -91,11 +92,23 @@ def test_cfn_lint_finds_nothing_to_complain_of() -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+@pytest.mark.parametrize("name", ["DetectionStack", "RiskDeskStack"])
 def test_the_root_stack_gives_exactly_the_parameters_that_detection_takes(
-    detection: Template, template: Template
+    detection: Template, template: Template, name: str
 ) -> None:
-    given = template.resources["DetectionStack"]["Properties"]["Parameters"]
+    given = template.resources[name]["Properties"]["Parameters"]
     assert set(given) == set(detection.parameters)
+
+
+def test_the_risk_desk_reads_the_shards_less_often_than_the_stolen_cards(
+    template: Template,
+) -> None:
+    stacks = [
+        template.resources[name]["Properties"] for name in ("DetectionStack", "RiskDeskStack")
+    ]
+    first, second = [stack["Parameters"]["PollIntervalMilliseconds"] for stack in stacks]
+    assert first == {"Ref": "PollIntervalMilliseconds"}
+    assert second >= 2 * template.parameters["PollIntervalMilliseconds"]["Default"]
 
 
 def test_a_parameter_takes_the_same_values_in_both_templates(
@@ -202,9 +215,14 @@ def test_the_job_accepts_the_properties_as_the_service_hands_them_over(
     path = tmp_path / "application_properties.json"
     path.write_text(json.dumps(listed))
     read = Properties.read(path)
-    source = (ROOT / "flink_app/pipeline.py").read_text()
-    for key in groups(detection)["cardwatch.detection"]:
-        assert f'"{key}"' in source, f"{key} is read by nothing"
+    source = "".join(
+        (ROOT / f"flink_app/{name}.py").read_text() for name in ("pipeline", "queries")
+    )
+    keys = set(groups(detection)["cardwatch.detection"])
+    assert {key for key in keys if f'"{key}"' not in source} == set(), "read by nothing"
+    queries = find_queries(settings={"watermark_delay": "1.000"})
+    assert chosen_detections(read, queries)
+    for key in keys - {"application"}:
         read.whole_number("cardwatch.detection", key, 0, least=0, most=600_000)
     assert read.text("cardwatch.edge", "start_position") == "TRIM_HORIZON"
 

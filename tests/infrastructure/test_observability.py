@@ -113,6 +113,7 @@ SILENCE_IS_ALARMING: Final = {
     "NoPayments",
     "StreamIteratorAge",
     "WatermarkLag",
+    "RiskDeskLag",
     "SubscriptionsUnhealthy",
     "DeliveryFreshness",
     "LoadBehind",
@@ -190,7 +191,13 @@ def dashboard(*true: str) -> dict[str, Any]:
     return content
 
 
-EVERYTHING: Final = ("WithPayments", "WithSlack", "WithWarehouse", "WithCluster")
+EVERYTHING: Final = (
+    "WithPayments",
+    "WithRiskDesk",
+    "WithSlack",
+    "WithWarehouse",
+    "WithCluster",
+)
 
 
 @pytest.mark.parametrize("name", ALARMS)

@@ -44,6 +44,7 @@ from cardwatch.simulation.events import TICKS_PER_SECOND, EventGenerator
 from cardwatch.simulation.faults import NAMES, UnknownFaultError, parse_fault_profile
 from cardwatch.simulation.loop import SimulatorInvocation
 from cardwatch.webhook import PATIENCE_SECONDS
+from queries import find_queries
 
 SETTINGS: dict[str, type[Settings]] = {
     "SimulatorFunction": SimulatorSettings,
@@ -148,6 +149,7 @@ def test_what_one_machine_has_is_what_aws_has_but_for_the_queue_that_stands_for_
         "DeliveryStack",  # Firehose, which a program of ours stands for
         "DetectionStack",
         "ObservabilityStack",
+        "RiskDeskStack",
         "PagingStack",  # e-mail, Slack, and the consumer
         "WarehouseStack",
     }
@@ -182,6 +184,27 @@ def test_a_warehouse_that_comes_later_changes_nothing_of_what_delivers_to_it(
 def test_without_slack_nothing_of_it_is_there() -> None:
     without = deployment(**{**ON_AWS, "Slack": "off"})
     assert [path for path in without.resources if "Slack" in path] == []
+
+
+def test_the_risk_desk_comes_and_goes_without_a_change_to_what_pages_stolen_cards() -> None:
+    without = deployment(**{**ON_AWS, "RiskDesk": "off"}).resources
+    gone = {path for path in everything().resources if path not in without}
+    assert {path.split("/")[0] for path in gone} == {"RiskDeskStack", "ObservabilityStack"}
+    for path, resource in without.items():
+        if path.split("/")[0] != "ObservabilityStack":
+            assert everything().resources[path] == resource, path
+
+
+def test_each_application_runs_the_detections_of_its_name() -> None:
+    applications = everything().of_type("AWS::KinesisAnalyticsV2::Application")
+    asked = {}
+    for path, application in applications.items():
+        groups = application["ApplicationConfiguration"]["EnvironmentProperties"]["PropertyGroups"]
+        [detection] = [g for g in groups if g["PropertyGroupId"] == "cardwatch.detection"]
+        asked[path.split("/")[0]] = detection["PropertyMap"]["application"]
+    assert asked == {"DetectionStack": "stolen_cards", "RiskDeskStack": "risk_desk"}
+    queries = find_queries(settings={"watermark_delay": "1.000"}).values()
+    assert {query.application for query in queries} - {None} == set(asked.values())
 
 
 def test_a_nested_stack_is_given_every_parameter_that_it_cannot_do_without() -> None:
@@ -343,15 +366,20 @@ def test_the_job_has_a_task_for_every_shard_whatever_their_number(template: Temp
     """With fewer, shards would share a watermark and make each other late."""
     for shards in template.parameters["StreamShards"]["AllowedValues"]:
         deployed = deployment(**ON_AWS, StreamShards=str(shards))
-        [application] = deployed.of_type("AWS::KinesisAnalyticsV2::Application").values()
-        flink = application["ApplicationConfiguration"]["FlinkApplicationConfiguration"]
-        assert flink["ParallelismConfiguration"]["Parallelism"] == str(shards)
+        applications = deployed.of_type("AWS::KinesisAnalyticsV2::Application").values()
+        assert len(applications) == 2
+        for application in applications:
+            flink = application["ApplicationConfiguration"]["FlinkApplicationConfiguration"]
+            assert flink["ParallelismConfiguration"]["Parallelism"] == str(shards)
         [stream] = deployed.of_type("AWS::Kinesis::Stream").values()
         assert stream["ShardCount"] == str(shards)
 
 
-def test_the_look_back_covers_the_longest_window_and_the_registry(template: Template) -> None:
-    stack = template.resources["DetectionStack"]["Properties"]["Parameters"]
+@pytest.mark.parametrize("name", ["DetectionStack", "RiskDeskStack"])
+def test_the_look_back_covers_the_longest_window_and_the_registry(
+    template: Template, name: str
+) -> None:
+    stack = template.resources[name]["Properties"]["Parameters"]
     registry = int(variables(everything(), "SimulatorFunction")["REGISTRY_PERIOD_MINUTES"])
     stream_hours = everything().resources["EventStream"]["Properties"]["RetentionPeriodHours"]
     assert 60 * 60 + registry * 60 < int(stack["LookBackSeconds"]) < stream_hours * 3600
@@ -700,6 +728,7 @@ def test_the_outputs_are_what_the_programs_of_one_machine_read(template: Templat
         "Dashboard",
         "FlinkApplication",
         "KeptByDelete",
+        "RiskDeskApplication",
         "SlackNextStep",
         "TokenKeySecret",
         "WarehouseAdminSecret",

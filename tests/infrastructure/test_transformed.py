@@ -53,6 +53,7 @@ GOES_WITH_THE_STACK = {
     "ControlTable": "a lease and a switch, both made again within a minute",
     "DeliveryStack/CardRegistryTable": "published again by the simulator every registry period",
     "DetectionStack/CodeBucket": "archives that `sam build` makes again",
+    "RiskDeskStack/CodeBucket": "archives that `sam build` makes again",
     "EventStream": "a day of events, which the delivery bucket and the warehouse have as well",
     "PagingStack/SlackQueueStack/Queue": "pages of at most a day; the ledger has what was paged",
     "PagingStack/SlackQueueStack/DeadLetterQueue": "pages that e-mail brought as well",
@@ -383,7 +384,7 @@ def custom_resources_without_end(deployed: Deployment) -> Iterator[str]:
 
 def unreserved_concurrency(deployed: Deployment) -> Iterator[str]:
     for function, properties in deployed.of_type("AWS::Lambda::Function").items():
-        if function.split("/")[0] in {"DetectionStack", "WarehouseStack"}:
+        if function.split("/")[0] in {"DetectionStack", "RiskDeskStack", "WarehouseStack"}:
             continue  # CloudFormation or a schedule calls them, one at a time or nearly so
         if not properties.get("ReservedConcurrentExecutions"):
             yield f"{function} may take all of the account's concurrency"

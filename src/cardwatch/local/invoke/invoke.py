@@ -152,10 +152,12 @@ def find(known: Mapping[str, TemplateFunction], name: str) -> TemplateFunction:
         for path, function in known.items()
         if path == name or function.logical_id.lower().removesuffix("function") == wanted
     ]
-    if len(found) == 1:
+    # A template that is nested twice has each of its functions twice, of one code.
+    if found and all(function.properties == found[0].properties for function in found):
         return found[0]
-    msg = f"no function {name} in template.yaml and its nested stacks; there are: " + ", ".join(
-        sorted(known)
+    problem = f"{name} is several functions" if found else f"no function {name}"
+    msg = f"{problem} in template.yaml and its nested stacks; there are: " + ", ".join(
+        sorted(function.path for function in found) or sorted(known)
     )
     raise InvokeError(msg)
 
