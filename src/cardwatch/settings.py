@@ -105,6 +105,15 @@ class NotifierSettings(Settings):
             description="Token bucket of pages; far below SNS's 10 a second for e-mail.",
         ),
     ] = 30
+    rule_page_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=3_600,
+            description="Seconds between two pages of a rule that is not urgent; what comes "
+            "meanwhile goes into the next one.",
+        ),
+    ] = 60
     lease_seconds: Annotated[
         int,
         Field(

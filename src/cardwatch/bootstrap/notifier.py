@@ -51,6 +51,7 @@ def build_notifier(
             max_age=timedelta(seconds=settings.page_max_age_seconds),
             lease=timedelta(seconds=settings.lease_seconds),
             pages_per_minute=settings.pages_per_minute,
+            rule_interval=timedelta(seconds=settings.rule_page_seconds),
         ),
     )
     return MeasuredNotifier(

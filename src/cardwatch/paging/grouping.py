@@ -35,6 +35,8 @@ class Policy:
     lease: timedelta = timedelta(seconds=60)
     """How long one attempt owns an alert; longer than an attempt can run."""
     pages_per_minute: int = 30
+    rule_interval: timedelta = timedelta(seconds=60)
+    """Between two pages of a rule that is not urgent: what comes meanwhile waits for the next."""
 
     def too_old(self, alert: PagedAlert, now: datetime) -> bool:
         """Say whether paging this alert helps nobody any more."""
@@ -43,6 +45,10 @@ class Policy:
     def is_over(self, lease_until: datetime, now: datetime) -> bool:
         """Say whether a lease has run out, or was given by a clock that is too far ahead."""
         return not now < lease_until <= now + self.lease + MAX_CLOCK_DIFFERENCE
+
+    def may_page(self, rule: str, bucket: Bucket, now: datetime) -> bool:
+        """Say whether a rule may page again; an urgent one always may, as far as tokens go."""
+        return words_of(rule).urgent or bucket.may_page(rule, now, self.rule_interval)
 
     def reserved_from(self, rule: str) -> int:
         """Give how many tokens of the bucket this rule must leave to the urgent ones."""
@@ -112,8 +118,9 @@ def plan(
     """Decide what becomes of one's own entries, and of held ones that a page can carry along.
 
     All are of one rule, and there is at least one.
-    With a token, or when all alerts are too old and nobody is paged, they make one page. Without
-    one they wait. `expired` are records of expired alerts that no page has told of yet.
+    With a token and a rule that may page, or when all alerts are too old and nobody is paged, they
+    make one page. Else they wait. `expired` are records of expired alerts that no page has told of
+    yet.
     """
     entries = [*own, *held]
     alerts = [alert for entry in entries for alert in entry.alerts]
@@ -143,7 +150,8 @@ def plan(
         return Plan(page.model_copy(update={"earlier_expired": 0}).expired(now), paged)
     kept = policy.reserved_from(entries[0].rule)
     rest = bucket.bucket.take(policy.pages_per_minute, now, reserved=kept)
-    if rest is None:
+    waits = None if page.urgent else entries[0].rule
+    if rest is None or not policy.may_page(entries[0].rule, bucket, now):
         return Plan(None, tuple(entry.held() for entry in own))
-    spent = bucket.model_copy(update={"bucket": rest})
+    spent = bucket.spent(rest, rule=waits, now=now, interval=policy.rule_interval)
     return Plan(page, paged, tuple(expired), spent)

@@ -26,7 +26,7 @@ from cardwatch.paging.ports import (
     Pager,
     PageRefusedError,
 )
-from cardwatch.paging.records import Entry, EntryState, Page, PageState, Work
+from cardwatch.paging.records import Bucket, Entry, EntryState, Page, PageState, Work
 from cardwatch.ports import Clock, DeadLetters, EventStream, NotKeptError, StreamEntry
 
 SOURCE: Final = "notifier"
@@ -244,11 +244,11 @@ class Notifier:
             now = self._clock.now()
             # Another attempt may be carrying the same ones: then one's own go alone.
             carry = attempt == 1 or not own
-            held = self._waiting_beside(own) if carry else []
+            bucket = self._ledger.bucket(pages_per_minute=self._policy.pages_per_minute, now=now)
+            held = self._waiting_beside(own, bucket, now) if carry else []
             if not own and not held:
                 return False
             expired = self._ledger.waiting_pages(Work.MENTION, limit=MAX_MENTIONS) if carry else []
-            bucket = self._ledger.bucket(pages_per_minute=self._policy.pages_per_minute, now=now)
             decided = plan(own, held, expired=expired, bucket=bucket, now=now, policy=self._policy)
             if not decided.entries:
                 return False
@@ -262,11 +262,15 @@ class Notifier:
                 return self._publish(page, decided.entries, run)
         return self._hold(own, run) if own else False
 
-    def _waiting_beside(self, own: Sequence[Entry]) -> list[Entry]:
-        """Find held entries of one's own rule, or without any of one rule, an urgent one first."""
+    def _waiting_beside(self, own: Sequence[Entry], bucket: Bucket, now: datetime) -> list[Entry]:
+        """Find held entries of one's own rule, or without any of one rule that may page.
+
+        An urgent one comes first.
+        """
         for work in (Work.HELD, Work.HELD_OTHER):
             held = self._ledger.waiting_entries(work, limit=_LOOK_AHEAD)
-            rule = own[0].rule if own else held[0].rule if held else None
+            free = (e.rule for e in held if self._policy.may_page(e.rule, bucket, now))
+            rule = own[0].rule if own else next(free, None)
             if same := [entry for entry in held if entry.rule == rule]:
                 return fitting(same, beside=own)
         return []
@@ -302,7 +306,7 @@ class Notifier:
             if rest is None:
                 return True
             retried = page.retried(now + self._policy.lease)
-            spent = bucket.model_copy(update={"bucket": rest})
+            spent = bucket.spent(rest, now=now, interval=self._policy.rule_interval)
             if self._ledger.commit([retried.item(), spent.item()]):
                 return self._publish(retried.written(), entries, run)
             if (end := self._end_by_another(page)) is not None:

@@ -4,7 +4,7 @@
 - An entry: alerts that came in together. RECEIVED (an attempt with a lease has them), HELD (no
   token; they wait for the next page or the schedule) or PENDING (its page says what happens).
 - A page: PENDING with a lease, SENT, or EXPIRED (its alerts were too old; nobody was paged).
-- The token bucket.
+- The token bucket, and when rules were paged last.
 
 An alert's state is its entry's until that is PENDING, and its page's from then on, so a page with
 any number of alerts becomes SENT in one write.
@@ -12,7 +12,7 @@ any number of alerts becomes SENT in one write.
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
@@ -22,7 +22,7 @@ from cardwatch.contract.fields import EventTime
 from cardwatch.paging.alerts import PagedAlert
 from cardwatch.paging.ports import LedgerItem
 from cardwatch.paging.rules import words_of
-from cardwatch.paging.throttle import TokenBucket
+from cardwatch.paging.throttle import MAX_CLOCK_DIFFERENCE, TokenBucket
 
 MAX_ALERTS_PER_ENTRY: Final = 90
 """An entry and its markers are one transaction of at most 100 items."""
@@ -255,9 +255,27 @@ class Page(_Record):
 
 
 class Bucket(_Record):
-    """The token bucket's item."""
+    """The token bucket's item, and when each rule that is not urgent was paged last."""
 
     bucket: TokenBucket
+    paged_at: dict[str, EventTime] = Field(default_factory=dict)
+    """Of the last interval; who was paged before that may be paged anyhow."""
+
+    def may_page(self, rule: str, now: datetime, interval: timedelta) -> bool:
+        """Say whether the rule's last page is long enough ago.
+
+        A time that is too far ahead is another clock's mistake and holds nobody up.
+        """
+        last = self.paged_at.get(rule)
+        return last is None or not -MAX_CLOCK_DIFFERENCE <= now - last < interval
+
+    def spent(
+        self, rest: TokenBucket, *, now: datetime, interval: timedelta, rule: str | None = None
+    ) -> Self:
+        """Give it with `rest` left, and a page of `rule` gone out, if that is one that waits."""
+        recent = {name: at for name, at in self.paged_at.items() if now - at < interval}
+        paged_at = recent | ({rule: now} if rule is not None else {})
+        return self.model_copy(update={"bucket": rest, "paged_at": paged_at})
 
     def item(self) -> LedgerItem:
         return self._item(BUCKET_KEY, "BUCKET", None)

@@ -3,7 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -180,8 +180,12 @@ class World:
 
     def spend_all_tokens(self) -> None:
         now = self.clock.now()
-        empty = Bucket(bucket=TokenBucket(tokens=0, at=now), since=now)
-        self.ledger.items[BUCKET_KEY] = empty.written().item()
+        self.put_bucket(Bucket(bucket=TokenBucket(tokens=0, at=now), since=now))
+
+    def put_bucket(self, bucket: Bucket) -> None:
+        there = self.ledger.items.get(BUCKET_KEY)
+        version = there.version if there else 1
+        self.ledger.items[BUCKET_KEY] = replace(bucket.item(), version=version)
 
     def check_promise(self, expected: set[str]) -> None:
         """No alert is lost, and none is in two pages unless the second is marked."""

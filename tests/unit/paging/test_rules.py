@@ -12,9 +12,9 @@ from tests.unit.paging.support import World, alert_event, ids, records, rule_ale
 from cardwatch.paging import rules
 from cardwatch.paging.alerts import PagedAlert
 from cardwatch.paging.grouping import Policy
-from cardwatch.paging.records import Entry
+from cardwatch.paging.records import Bucket, Entry
 from cardwatch.paging.rules import words_of
-from cardwatch.paging.throttle import burst, reserved
+from cardwatch.paging.throttle import TokenBucket, burst, reserved
 from cardwatch.paging.words import PLAIN
 
 
@@ -133,9 +133,53 @@ def test_a_rule_alert_older_than_the_maximum_age_expires(world: World) -> None:
     assert [(e.state, e.reason) for e in world.page_events()] == [("EXPIRED", "too_old")]
 
 
-def test_a_storm_of_another_rule_takes_no_token_that_a_stolen_card_needs(world: World) -> None:
+def test_a_flood_of_a_rule_is_a_page_a_minute_that_says_how_many_it_stands_for(
+    world: World,
+) -> None:
+    flood = []
+    for second in range(300):
+        alert = rule_alert_event(second, at=world.clock.now())
+        flood.append(alert)
+        assert world.page_batch(records(alert)).failed == set()
+        if second % 60 == 0:
+            world.page_waiting()
+            stolen = alert_event(second, at=world.clock.now())
+            assert world.page_batch(records(stolen)).paged == 1, "held back"
+        world.clock.advance(1)
+    pages = [m for m in world.pager.sent if set(m.alert_ids) <= ids(*flood)]
+    assert [len(page.alert_ids) for page in pages] == [1, 60, 60, 60, 60]
+    assert all(page.subject.startswith("60 payments above the limit") for page in pages[1:])
+    world.settle(())
+    world.check_promise(ids(*flood))
+
+
+def test_a_rule_that_has_to_wait_holds_up_no_other_rule_that_waits(world: World) -> None:
+    flooding = [rule_alert_event(n) for n in range(20)]
+    for alert in flooding:
+        world.page_batch(records(alert))
+    now = world.clock.now()
+    empty = Bucket(bucket=TokenBucket(tokens=0, at=now), paged_at={"large_amount": now}, since=now)
+    world.put_bucket(empty)
+    other = rule_alert_event(1, rule="spend_over_limit")
+    assert world.page_batch(records(other)).held == 1
+    world.clock.advance(30)
+    world.page_waiting()
+    assert set(world.pager.sent[-1].alert_ids) == ids(other)
+    world.settle(())
+    world.check_promise(ids(other, *flooding))
+
+
+def test_a_clock_that_ran_ahead_holds_a_rule_up_for_a_minute_and_no_longer(world: World) -> None:
+    now = world.clock.now()
+    tomorrow = {"large_amount": now + timedelta(days=1)}
+    bucket = Bucket(bucket=TokenBucket.full(30, now), paged_at=tomorrow, since=now)
+    world.put_bucket(bucket)
+    assert world.page_batch(records(rule_alert_event(1))).paged == 1
+
+
+def test_a_storm_of_other_rules_takes_no_token_that_a_stolen_card_needs(world: World) -> None:
     for number in range(60):
-        large = rule_alert_event(number, at=world.clock.now())
+        large = rule_alert_event(number, at=world.clock.now(), rule=f"rule_{number}")
         assert world.page_batch(records(large)).failed == set()
     large_pages = len(world.pager.sent)
     assert large_pages == burst(30) - reserved(30)

@@ -13,14 +13,14 @@ from cardwatch.local.errors import LocalStackError
 from cardwatch.local.services.deploy import StackOutputs
 from cardwatch.ports import Clock
 
-WARM_SECONDS: Final = 40.0
+PATIENCE_SECONDS: Final = 40.0
 """The notifier's own 30 s, and some for the emulator."""
 TIMED_OUT: Final = "Sandbox.Timedout"
 """What Lambda calls the failure of a function that took too long."""
 
 
 class StackControls:
-    """Starts the simulator, switches payments, has a notifier's worker started."""
+    """Starts the simulator, switches payments, calls the notifier as its schedule does."""
 
     def __init__(
         self, clients: AwsClients, outputs: StackOutputs, clock: Clock | None = None
@@ -48,12 +48,12 @@ class StackControls:
                 Payload=json.dumps(event),
             )
 
-    def warm_notifier(self, *, patience_seconds: float = WARM_SECONDS) -> None:
-        """Have a worker started, as the schedule does every minute, by one call.
+    def call_notifier(self, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        """Have it do its schedule's work now, which starts a worker where none is free.
 
-        A machine that is too busy to answer in time pages later, and that is all: the event source
-        calls the notifier for itself, and to call again would start one more worker beside the
-        first. Raises LocalStackError when the notifier fails.
+        It is called once: on a machine that is too busy to answer in time pages come later, and
+        that is all, whereas to call again would start one more worker beside the first. Raises
+        LocalStackError when the notifier fails.
         """
         client = self._clients.impatient_lambda(patience_seconds=patience_seconds)
         with _explained("the notifier could not be called"):

@@ -235,7 +235,7 @@ class LocalStack:
 
     def _warm_notifier(self) -> None:
         with self.steps.step("start a worker of the notifier"):
-            self.controls.warm_notifier()
+            self.controls.call_notifier()
 
     def _observe(self) -> None:
         receipts = Receipts(self.receipts_folder, file_bytes=self._receipts_file_bytes)

@@ -7,6 +7,7 @@ the supervisor starts it again from its last checkpoint.
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -31,8 +32,12 @@ from cardwatch.settings import LocalSettings
 PROGRAM: Final = "risk-desk"
 RUN: Final = Path(__file__).with_name("run_job.py").resolve()
 CHECKPOINT_SECONDS: Final = 10
-POLL_MS: Final = 500
-"""How often it reads the stream: its pages are less urgent, and the readers share the shards."""
+READS: Final[Mapping[Edge, tuple[str, str]]] = {
+    "local": ("poll_ms", "500"),
+    "connector": ("poll_interval_ms", "2000"),
+}
+"""How often it reads: all readers of a shard share what it serves, and this one can wait. Over the
+connector as on AWS (template.yaml)."""
 NICENESS: Final = 10
 _JVM: Final = (
     "-Xms64m",
@@ -67,8 +72,8 @@ class RiskDesk:
         logging.write_text(LOGGING)
         properties = self._folder / "application_properties.json"
         groups = edge_properties(edge, outputs, self._settings, application=RISK_DESK)
-        if edge == "local":
-            groups["cardwatch.edge"]["poll_ms"] = str(POLL_MS)
+        setting, value = READS[edge]
+        groups["cardwatch.edge"][setting] = value
         groups["cardwatch.flink"] = self._options()
         listed = [{"PropertyGroupId": name, "PropertyMap": dict(g)} for name, g in groups.items()]
         files.replace(properties, json.dumps(listed, indent=1) + "\n")

@@ -69,7 +69,7 @@ def test_a_notifier_that_answers_too_late_is_called_once_and_ends_no_start(
     emulator: Emulator,
 ) -> None:
     emulator.answers.clear()
-    emulator.controls().warm_notifier(patience_seconds=0.2)
+    emulator.controls().call_notifier(patience_seconds=0.2)
     assert len(emulator.calls) == 1
 
 
@@ -86,9 +86,9 @@ def test_a_notifier_that_fails_ends_the_start_but_one_that_was_slow_does_not(
     controls = emulator.controls()
     if ends_the_start:
         with pytest.raises(LocalStackError, match="the notifier fails"):
-            controls.warm_notifier()
+            controls.call_notifier()
     else:
-        controls.warm_notifier()
+        controls.call_notifier()
 
 
 def test_an_emulator_that_refuses_is_named_with_what_was_asked_of_it(emulator: Emulator) -> None:
@@ -100,4 +100,4 @@ def test_an_emulator_that_refuses_is_named_with_what_was_asked_of_it(emulator: E
     with pytest.raises(LocalStackError, match="the simulator could not be started"):
         controls.start_simulator()
     with pytest.raises(LocalStackError, match="the notifier could not be called"):
-        controls.warm_notifier()
+        controls.call_notifier()
