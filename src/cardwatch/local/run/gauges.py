@@ -16,6 +16,7 @@ from cardwatch.local.firehose.delivery import UnreachableError
 from cardwatch.local.firehose.ends import BucketObjects, Quarantine
 from cardwatch.local.processes.run_folder import RunFolder, leftovers
 from cardwatch.local.run.given_up import GivenUp
+from cardwatch.local.run.status import OFF
 from cardwatch.local.services import ministack
 from cardwatch.local.services.deploy import StackOutputs
 from cardwatch.local.services.flink_rest import FlinkHealth
@@ -50,7 +51,7 @@ class Gauges(threading.Thread):
         self.watermark_lag: float | None = None
         self.given_up: Mapping[str, int] = {}
         self.job = "not submitted"
-        self.risk_desk_job = "starting" if risk_desk else "off"
+        self.risk_desk_job = "starting" if risk_desk else OFF
         self.risk_desk_lag: float | None = None
         self.memory_mb: int | None = None
         self.peak_memory_mb = 0

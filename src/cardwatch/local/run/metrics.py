@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from cardwatch.local.run.status import Status
+from cardwatch.local.run.status import OFF, Status
 
 HOST: Final = "127.0.0.1"
 _ALERT_BUCKETS: Final = (0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 7.5, 10, 30, 60)
@@ -70,6 +70,8 @@ class RunMetrics(Collector):
         yield _total("stolen_payments", "Of them on cards known to be stolen.", stolen)
         yield _total("alerts", "Alerts of stolen cards seen on the stream.", counts.alerts)
         yield _total("alerts_paged", "Alerts that stand in a received page.", counts.alerts_paged)
+        rules = "Alerts of every other rule seen on the stream."
+        yield _totals("rule_alerts", rules, "rule", counts.rule_alerts)
         yield _total("summaries", "Summaries seen on the stream.", counts.summaries)
         yield _total("pages", "Pages received, repeats included.", counts.pages)
         yield _total("pages_repeated", "Of them marked as repeats.", counts.pages_repeated)
@@ -87,6 +89,9 @@ class RunMetrics(Collector):
         )
         runs = status.job.startswith(_JOB_RUNS)
         yield _gauge("job_running", "1 while the Flink job runs.", int(runs))
+        if status.risk_desk != OFF:
+            runs = status.risk_desk.startswith(_JOB_RUNS)
+            yield _gauge("risk_desk_running", "1 while the risk desk's job runs.", int(runs))
         yield _gauge("troubles", "What cannot be seen or reached.", len(status.troubles))
         if status.staged_rows is not None:
             yield _gauge(

@@ -23,6 +23,7 @@ from cardwatch.local.witness.receipts import (
     PageReceived,
     PaymentSeen,
     RejectedSeen,
+    RuleAlertSeen,
     StatusSeen,
     SummarySeen,
 )
@@ -33,6 +34,8 @@ MINUTES_KEPT: Final = 180
 STALE_AFTER: Final = timedelta(seconds=10)
 """A status file older than this was left by a run that no longer writes it."""
 
+OFF: Final = "off"
+"""What is said of a risk desk that was not asked for."""
 State = Literal["starting", "running", "finishing", "stopping", "stopped", "failed"]
 
 
@@ -58,6 +61,8 @@ class RunCounts:
     alerts: int = 0
     alerts_paged: int = 0
     """Of these: they stand in a page that was received."""
+    rule_alerts: Mapping[str, int] = field(default_factory=dict)
+    """Alerts of every other rule, by rule."""
     summaries: int = 0
     pages: int = 0
     pages_repeated: int = 0
@@ -85,7 +90,7 @@ class Status:
     """How far event time is behind the clock in the Flink job."""
     job: str = "not submitted"
     """The job that watches stolen cards."""
-    risk_desk: str = "off"
+    risk_desk: str = OFF
     """The job of every other rule."""
     programs: Mapping[str, int] = field(default_factory=dict)
     """Process id of each program that runs."""
@@ -124,6 +129,7 @@ class Tally:
         self._payments = 0
         self._stolen: set[Payment] = set()
         self._origins: dict[str, datetime] = {}
+        self._rules: dict[str, str] = {}
         self._summaries: set[str] = set()
         self._last_summary: SummarySeen | None = None
         self._latest: deque[PageReceived] = deque(maxlen=LATEST_PAGES)
@@ -168,6 +174,8 @@ class Tally:
                 self._registry.learn(fact)
             case AlertSeen():
                 self._take_alert(fact)
+            case RuleAlertSeen():
+                self._rules[fact.alert_id] = fact.rule
             case SummarySeen():
                 self._summaries.add(fact.event_id)
                 if self._last_summary is None or fact.window_end >= self._last_summary.window_end:
@@ -212,6 +220,7 @@ class Tally:
                 stolen_payments=len(self._stolen),
                 alerts=len(self._origins),
                 alerts_paged=self._alerts_paged,
+                rule_alerts=dict(sorted(Counter(self._rules.values()).items())),
                 summaries=len(self._summaries),
                 pages=len(self._messages),
                 pages_repeated=self._repeated,

@@ -115,6 +115,7 @@ def render(status: Status, *, width: int = NARROW) -> RenderableType:
         ("payments", f"{seen.payments}  ({seen.payments_per_second:g}/s)"),
         ("stolen seen", str(seen.stolen_payments)),
         ("alerts", f"{seen.alerts}  ({seen.alerts_paged} paged)"),
+        ("of other rules", _by_name(seen.rule_alerts) or "none"),
         (
             "pages",
             f"{seen.pages}" + (f"  ({seen.pages_repeated} repeats)" * bool(seen.pages_repeated)),
@@ -222,6 +223,7 @@ def render_plain(facts: Mapping[str, Any]) -> str:
         ("payments", f"{counts.get('payments', 0)} ({counts.get('payments_per_second', 0):g}/s)"),
         ("stolen seen", counts.get("stolen_payments", 0)),
         ("alerts", f"{counts.get('alerts', 0)} ({counts.get('alerts_paged', 0)} paged)"),
+        ("of other rules", _by_name(counts.get("rule_alerts") or {}) or "none"),
         (
             "pages",
             f"{counts.get('pages', 0)} ({counts.get('pages_repeated', 0)} marked as repeats)",

@@ -27,11 +27,19 @@ BUSY = Status(
     doing="",
     updated_at="",
     uptime_seconds=9.0,
-    counts=RunCounts(payments=20, stolen_payments=4, alerts=3, alerts_paged=2, pages=2),
+    counts=RunCounts(
+        payments=20,
+        stolen_payments=4,
+        alerts=3,
+        alerts_paged=2,
+        rule_alerts={"large_amount": 1},
+        pages=2,
+    ),
     staged_rows=31,
     quarantined={"not_json": 2},
     watermark_lag_seconds=1.5,
     job="RUNNING, 3 checkpoints",
+    risk_desk="starting",
     programs={"delivery": 17},
     restarts={"delivery": 1},
     memory_mb=1700,
@@ -73,17 +81,29 @@ def test_a_scrape_gives_the_status_of_that_moment(scraped: Scraped) -> None:
     assert values["cardwatch_quarantined_records/not_json"] == 2
     assert values["cardwatch_program_restarts_total/delivery"] == 1
     assert values["cardwatch_program_up/delivery"] == 1
+    assert values["cardwatch_rule_alerts_total/large_amount"] == 1
     assert values["cardwatch_job_running"] == 1
+    assert values["cardwatch_risk_desk_running"] == 0
     assert values["cardwatch_memory_bytes"] == 1.7e9
-    scraped.status = replace(BUSY, job="RESTARTING, 3 checkpoints", programs={})
+    scraped.status = replace(
+        BUSY, job="RESTARTING, 3 checkpoints", risk_desk="RUNNING, 1 checkpoints", programs={}
+    )
     values = scraped.values()
+    assert values["cardwatch_risk_desk_running"] == 1
     assert values["cardwatch_job_running"] == 0
     assert "cardwatch_program_up/delivery" not in values
 
 
 def test_what_is_not_known_yet_is_left_out(scraped: Scraped) -> None:
-    scraped.status = replace(BUSY, staged_rows=None, watermark_lag_seconds=None, memory_mb=None)
-    known = {"cardwatch_staged_rows", "cardwatch_watermark_lag_seconds", "cardwatch_memory_bytes"}
+    scraped.status = replace(
+        BUSY, staged_rows=None, watermark_lag_seconds=None, memory_mb=None, risk_desk="off"
+    )
+    known = {
+        "cardwatch_staged_rows",
+        "cardwatch_watermark_lag_seconds",
+        "cardwatch_memory_bytes",
+        "cardwatch_risk_desk_running",
+    }
     assert not known & scraped.values().keys()
 
 

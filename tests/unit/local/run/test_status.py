@@ -29,6 +29,7 @@ from cardwatch.local.witness.receipts import (
     PageReceived,
     PaymentSeen,
     RejectedSeen,
+    RuleAlertSeen,
     StatusSeen,
     SummarySeen,
 )
@@ -48,6 +49,8 @@ def busy_tally() -> Tally:
     tally.take(PaymentSeen(before(n), f"pay_{n}", CARD, before(n), "2") for n in range(20, 0, -1))
     tally.take([PaymentSeen(before(1), "other", "b" * 32, before(1), "3")])
     tally.take([AlertSeen(before(3), "x", "pay_9", CARD, before(9), before(5), late=False)])
+    large = RuleAlertSeen(before(2), "r", "large_amount", before(9))
+    tally.take([large, large])
     tally.take([SummarySeen(before(2), "s", before(10), 7, 1)])
     tally.take([PageReceived(before(2), "m", "p", "Stolen card", "text", ("x",), repeat=True)])
     tally.take([RejectedSeen(before(1), "shard", "1", "not_json")])
@@ -58,6 +61,7 @@ def test_the_tally_counts_what_was_seen() -> None:
     counts = busy_tally().counts(NOW)
     assert (counts.payments, counts.stolen_payments) == (21, 20)
     assert (counts.alerts, counts.summaries) == (1, 1)
+    assert counts.rule_alerts == {"large_amount": 1}
     assert (counts.pages, counts.pages_repeated) == (1, 1)
     assert counts.rejected == {"not_json": 1}
     assert counts.last_summary == {
@@ -112,6 +116,7 @@ def status() -> Status:
         quarantined_on_stolen_cards=1,
         watermark_lag_seconds=1.25,
         job="RUNNING",
+        risk_desk="RUNNING",
         programs={"ministack": 7},
         restarts={"ministack": 0, "flink-taskmanager": 2},
         memory_mb=1700,
@@ -131,6 +136,7 @@ OTHER = Status(
         payments_per_second=0.1,
         stolen_payments=2,
         alerts=3,
+        rule_alerts={"large_amount": 2},
         summaries=4,
         pages=5,
         pages_repeated=6,
@@ -147,6 +153,7 @@ OTHER = Status(
     quarantined_on_stolen_cards=2,
     watermark_lag_seconds=2.5,
     job="RESTARTING",
+    risk_desk="does not answer",
     programs={"ministack": 7, "delivery": 8},
     restarts={"delivery": 1},
     memory_mb=2300,
