@@ -142,11 +142,14 @@ def test_prometheus_scrapes_the_ports_that_the_setting_gives() -> None:
     shipped = yaml.safe_load((OBSERVABILITY / "prometheus.yml").read_text())
     default = configuration(LocalSettings(), ROOT)
     assert default["scrape_configs"] == shipped["scrape_configs"]
-    moved = configuration(LocalSettings(metrics_port=7000), ROOT)
-    assert [job["static_configs"][0]["targets"] for job in moved["scrape_configs"]] == [
-        ["127.0.0.1:7000"],
-        ["127.0.0.1:7001", "127.0.0.1:7002"],
-    ]
+    desk = ["127.0.0.1:7003"]
+    for risk_desk, scraped_as_well in (("on", desk), ("off", [])):
+        settings = LocalSettings.model_validate({"metrics_port": 7000, "risk_desk": risk_desk})
+        moved = configuration(settings, ROOT)
+        assert [job["static_configs"][0]["targets"] for job in moved["scrape_configs"]] == [
+            ["127.0.0.1:7000"],
+            ["127.0.0.1:7001", "127.0.0.1:7002", *scraped_as_well],
+        ]
     assert [Path(path).is_file() for path in moved["rule_files"]] == [True]
 
 
