@@ -5,10 +5,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # Settings of `make run`: SECONDS of traffic (none: until Ctrl-C), RATE in payments/s, FAULTS a profile,
-# CARDS a card file, EDGE=connector for the production DDL with the jars in flink_app/lib.
+# SCENARIOS of fraud (all by default), CARDS a card file, EDGE=connector for the production DDL with the jars in flink_app/lib.
 # SECONDS is a variable of its own in some shells, so only what make was told counts.
 RUN_OPTIONS := $(if $(filter command line environment,$(origin SECONDS)),--seconds $(SECONDS)) \
-	$(if $(RATE),--rate $(RATE)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(CARDS),--cards $(CARDS)) \
+	$(if $(RATE),--rate $(RATE)) $(if $(FAULTS),--faults $(FAULTS)) \
+	$(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(CARDS),--cards $(CARDS)) \
 	$(if $(EDGE),--edge $(EDGE))
 
 .PHONY: help setup setup-dev run connector monitor ui down test check contract cost bench lock

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cardwatch.cards.card_file import CardFileError
 from cardwatch.cards.tokenizer import Tokenizer, read_tokenized_cards
-from cardwatch.simulation.faults import UnknownFaultError, parse_fault_profile
+from cardwatch.simulation.faults import parse_fault_profile
 from cardwatch.simulation.recording import write_events
 
 FIXED_KEY = bytes(range(32))
@@ -43,7 +43,7 @@ def main() -> int:
             seed=asked.seed,
             faults=parse_fault_profile(asked.faults),
         )
-    except (CardFileError, UnknownFaultError, ValueError, OSError) as error:
+    except (CardFileError, ValueError, OSError) as error:
         print(f"record_events: {error}", file=sys.stderr)
         return 1
     seconds = time.monotonic() - began

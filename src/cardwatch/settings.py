@@ -74,6 +74,10 @@ class SimulatorSettings(Settings):
     fault_profile: Annotated[
         str, Field(description="Named faults to inject, comma-separated; `none` for none.")
     ] = "none"
+    scenarios: Annotated[
+        str,
+        Field(description="Named scenarios of fraud to play, comma-separated, `all` or `none`."),
+    ] = "none"
 
 
 class NotifierSettings(Settings):

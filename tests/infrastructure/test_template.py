@@ -41,8 +41,10 @@ from cardwatch.settings import (
 )
 from cardwatch.simulation.control import Handover
 from cardwatch.simulation.events import TICKS_PER_SECOND, EventGenerator
-from cardwatch.simulation.faults import NAMES, UnknownFaultError, parse_fault_profile
+from cardwatch.simulation.faults import NAMES, parse_fault_profile
 from cardwatch.simulation.loop import SimulatorInvocation
+from cardwatch.simulation.profiles import UnknownNameError
+from cardwatch.simulation.scenarios import SCENARIOS, parse_scenarios
 from cardwatch.webhook import PATIENCE_SECONDS
 from queries import find_queries
 
@@ -293,9 +295,18 @@ def test_an_environment_s_parameters_are_taken(environment: str) -> None:
 def test_a_fault_profile_is_taken_exactly_where_the_simulator_takes_it(profile: str) -> None:
     try:
         known = parse_fault_profile(profile) != () or profile == "none"
-    except UnknownFaultError:
+    except UnknownNameError:
         known = False
     assert refused(Slack="on", FaultProfile=profile) == ([] if known else ["FaultProfile"])
+
+
+@pytest.mark.parametrize("played", ["none", "all", *SCENARIOS, ",".join(SCENARIOS), "bust", ""])
+def test_scenarios_are_taken_exactly_where_the_simulator_takes_them(played: str) -> None:
+    try:
+        known = parse_scenarios(played) != () or played == "none"
+    except UnknownNameError:
+        known = False
+    assert refused(Slack="on", Scenarios=played) == ([] if known else ["Scenarios"])
 
 
 def test_the_default_environment_is_the_template_s_defaults() -> None:

@@ -19,8 +19,10 @@ from cardwatch.clock import SystemClock
 from cardwatch.ports import Clock
 from cardwatch.settings import SettingsError, SimulatorSettings
 from cardwatch.simulation.events import EventGenerator
-from cardwatch.simulation.faults import UnknownFaultError, fault_profile, parse_fault_profile
+from cardwatch.simulation.faults import fault_profile, parse_fault_profile
 from cardwatch.simulation.loop import SimulatorInvocation, SimulatorLoop
+from cardwatch.simulation.profiles import UnknownNameError
+from cardwatch.simulation.scenarios import parse_scenarios, scenarios
 from cardwatch.simulation.telemetry import report
 
 ENDS_EARLY_SECONDS: Final = 30.0
@@ -42,11 +44,8 @@ def build_simulator(
     """
     clock = clock or SystemClock()
     clients = clients or AwsClients()
-    try:
-        faults = parse_fault_profile(settings.fault_profile)
-    except UnknownFaultError as error:
-        msg = f"wrong settings for SimulatorSettings: FAULT_PROFILE: {error}"
-        raise SettingsError(msg) from None
+    faults = _read("FAULT_PROFILE", parse_fault_profile, settings.fault_profile)
+    stories = _read("SCENARIOS", parse_scenarios, settings.scenarios)
     tokenizer = Tokenizer(
         SecretsManagerTokenKeys(clients.secrets(), settings.token_key_secret).current()
     )
@@ -55,6 +54,7 @@ def build_simulator(
         seed=settings.seed,
         registry_period_minutes=settings.registry_period_minutes,
         faults=fault_profile(faults),
+        scenarios=scenarios(stories),
     )
     stream = KinesisEventStream(
         clients.kinesis(),
@@ -84,3 +84,11 @@ def build_simulator(
         return {"end": end, **asdict(loop.totals)}
 
     return simulate
+
+
+def _read(name: str, parse: Callable[[str], tuple[str, ...]], text: str) -> tuple[str, ...]:
+    try:
+        return parse(text)
+    except UnknownNameError as error:
+        msg = f"wrong settings for SimulatorSettings: {name}: {error}"
+        raise SettingsError(msg) from None

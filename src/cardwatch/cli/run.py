@@ -5,12 +5,15 @@ import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
 from cardwatch.cli.application import CommandError, app, examples, settings_and_root
 from cardwatch.settings import LocalSettings
+
+if TYPE_CHECKING:
+    from cardwatch.local.run.stack import StackOptions
 
 FOLLOW_SECONDS: Final = 0.5
 
@@ -20,6 +23,13 @@ RateOption = Annotated[
 FaultsOption = Annotated[
     str,
     typer.Option("--faults", help="Faults to inject: none, all, or names: late,malformed."),
+]
+ScenariosOption = Annotated[
+    str,
+    typer.Option(
+        "--scenarios",
+        help="Fraud to play among the payments: none, all, or names: card_testing,bust_out.",
+    ),
 ]
 CardsOption = Annotated[
     Path | None,
@@ -46,6 +56,7 @@ def up(
     *,
     rate: RateOption = 20.0,
     faults: FaultsOption = "none",
+    scenarios: ScenariosOption = "all",
     cards: CardsOption = None,
     edge: EdgeOption = "local",
     detach: Annotated[
@@ -61,11 +72,14 @@ def up(
 
         settings, _ = settings_and_root()
         options = [f"--rate={rate:g}", f"--faults={faults}", f"--edge={edge}"]
-        options += [f"--cards={cards}"] if cards else []
+        options += [f"--scenarios={scenarios}", *([f"--cards={cards}"] if cards else [])]
         start_detached(settings, options, progress=typer.echo)
         typer.echo("everything runs; `cardwatch status` shows it, `cardwatch down` stops it")
     else:
-        _run(seconds=None, rate=rate, faults=faults, cards=cards, edge=edge)
+        from cardwatch.local.run.stack import StackOptions
+
+        asked = StackOptions(rate=rate, faults=faults, scenarios=scenarios, edge=edge)
+        _run(seconds=None, cards=cards, asked=asked)
 
 
 @app.command(hidden=True, epilog=examples("cardwatch run --seconds 90"))
@@ -77,11 +91,15 @@ def run(
     ] = None,
     rate: RateOption = 20.0,
     faults: FaultsOption = "none",
+    scenarios: ScenariosOption = "all",
     cards: CardsOption = None,
     edge: EdgeOption = "local",
 ) -> None:
     """Do what `make run` asks for: up, and with --seconds a measured run that is judged."""
-    _run(seconds=seconds, rate=rate, faults=faults, cards=cards, edge=edge)
+    from cardwatch.local.run.stack import StackOptions
+
+    asked = StackOptions(rate=rate, faults=faults, scenarios=scenarios, edge=edge)
+    _run(seconds=seconds, cards=cards, asked=asked)
 
 
 @app.command(epilog=examples("cardwatch down"))
@@ -195,26 +213,24 @@ def replay(
 def _run(
     *,
     seconds: float | None,
-    rate: float,
-    faults: str,
     cards: Path | None,
-    edge: Literal["local", "connector"],
+    asked: "StackOptions",
 ) -> None:
     from rich.console import Console
 
     from cardwatch.cards.card_file import read_card_file
     from cardwatch.local.run.run import RunOptions
     from cardwatch.local.run.run import run as run_stack
-    from cardwatch.local.run.stack import StackOptions
     from cardwatch.local.services.flink import check_edge
     from cardwatch.simulation.faults import parse_fault_profile
+    from cardwatch.simulation.scenarios import parse_scenarios
 
     settings, root = settings_and_root()
     settings = settings.model_copy(update={"cards": cards or settings.cards})
-    parse_fault_profile(faults)
+    parse_fault_profile(asked.faults)
+    parse_scenarios(asked.scenarios)
     read_card_file(root / settings.cards, now=datetime.now(UTC))
-    check_edge(root, edge)
-    options = RunOptions(seconds=seconds, stack=StackOptions(rate=rate, faults=faults, edge=edge))
-    code = run_stack(settings, root, options, Console())
+    check_edge(root, asked.edge)
+    code = run_stack(settings, root, RunOptions(seconds=seconds, stack=asked), Console())
     if code:
         raise typer.Exit(code)

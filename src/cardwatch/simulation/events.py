@@ -24,7 +24,7 @@ from cardwatch.contract.payment import EntryMode
 from cardwatch.contract.streams import new_event_id
 from cardwatch.ports import StreamEntry
 from cardwatch.simulation.accounts import Accounts
-from cardwatch.simulation.population import PayingCard, Population
+from cardwatch.simulation.population import Merchant, PayingCard, Population
 
 TICK_MS: Final = 200
 """Divides a second, so that a second's heartbeat belongs to one tick."""
@@ -68,6 +68,8 @@ class Draft(NamedTuple):
     """The data's JSON behind the payment_id, without the closing brace."""
 
 
+DraftsOfTick = Callable[[int], list[Draft]]
+"""What scenarios are: the payments that they have in a tick."""
 PaymentsToEntries = Callable[[int, list[Draft]], list[StreamEntry]]
 """What a fault profile is: (tick, payments) to records, in stream order."""
 
@@ -82,6 +84,7 @@ class EventGenerator:
         seed: int,
         registry_period_minutes: int = 15,
         faults: Callable[["EventGenerator"], PaymentsToEntries] | None = None,
+        scenarios: Callable[["EventGenerator"], DraftsOfTick] | None = None,
     ) -> None:
         """Take the cards and the seed; raises ValueError without a card."""
         self.seed: Final = seed
@@ -90,6 +93,8 @@ class EventGenerator:
         self._statuses = [_StatusText(card) for card in cards]
         self._accounts = Accounts(self.population, seed)
         self._to_entries = faults(self) if faults else None
+        self._scenarios = scenarios(self) if scenarios else None
+        self._turns: dict[int, list[int]] = {}
         # Only to save making them again: what is not here is made.
         self._lasting: dict[tuple[int, float], list[Draft]] = {}
 
@@ -111,6 +116,8 @@ class EventGenerator:
         if payments_per_second is not None:
             entries += self.payments(tick, payments_per_second, limit)
             entries += self.followers(tick, payments_per_second, since_tick)
+            if self._scenarios:
+                entries += map(payment_entry, self._scenarios(tick))
         if (tick + 1) % TICKS_PER_SECOND == 0:
             entries += self.heartbeats(tick, hash_keys)
         return entries
@@ -224,6 +231,23 @@ class EventGenerator:
         merchant = merchants[int(random_() * len(merchants))]
         amount = max(merchant.smallest, draw.lognormvariate(merchant.mu, merchant.sigma))
         status = "DECLINED" if random_() < _DECLINED else "AUTHORIZED"
+        return self.charge(
+            card_index, origin_ms, ids, merchant, amount=amount, status=status, ordinal=ordinal
+        )
+
+    def charge(
+        self,
+        card_index: int,
+        origin_ms: int,
+        ids: str,
+        merchant: Merchant,
+        *,
+        amount: float,
+        status: str,
+        ordinal: int = -1,
+    ) -> Draft:
+        """Make one payment to a merchant, in the merchant's currency."""
+        population = self.population
         entry_mode = "ECOMMERCE" if merchant.online else _entry_mode(int(ids[56:58], 16))
         return Draft(
             ordinal,
@@ -245,11 +269,10 @@ class EventGenerator:
         name = f"{self.seed}|{tick}|{payments_per_second:g}"
         draw = seeded(name)
         random_ = draw.random
-        cards = len(self.population.cards)
         offsets = sorted(int(random_() * TICK_MS) for _ in range(count))
         return [
             self.draft(
-                int(random_() * cards),
+                self._turn(ordinal + index),
                 start_ms + offset,
                 hashlib.sha256(f"payment|{name}|{index}".encode()).hexdigest(),
                 draw,
@@ -257,6 +280,20 @@ class EventGenerator:
             )
             for index, offset in enumerate(offsets)
         ]
+
+    def _turn(self, ordinal: int) -> int:
+        """Give the card whose turn a payment is: each pays once before any pays again.
+
+        So nobody pays many times within a minute just because the cards are few.
+        """
+        cards = len(self.population.cards)
+        round_, place = divmod(ordinal, cards)
+        turns = self._turns.get(round_)
+        if turns is None:
+            turns = list(range(cards))
+            seeded(f"{self.seed}|turns|{round_}").shuffle(turns)
+            self._turns = {**dict(list(self._turns.items())[-1:]), round_: turns}
+        return turns[place]
 
 
 def _entry_mode(chance: int) -> EntryMode:

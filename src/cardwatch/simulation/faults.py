@@ -24,16 +24,13 @@ from cardwatch.simulation.events import (
     seeded,
     time_text,
 )
+from cardwatch.simulation.profiles import parse_profile
 
 OVERSIZED_BYTES: Final = 1_000_000
 """Below the 1 MiB that Kinesis takes by default, far above what the contract lets through."""
 _TEN_YEARS_MS: Final = 3_650 * 86_400_000
 _BURST_TICKS: Final = range(20 * TICKS_PER_SECOND, 25 * TICKS_PER_SECOND)
 _BURST_PER_TICK: Final = 4
-
-
-class UnknownFaultError(ValueError):
-    """A fault profile has a name that is no fault; the text lists those that are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +153,8 @@ NAMES: Final = (*FAULTS, *TICK_FAULTS)
 
 
 def parse_fault_profile(text: str) -> tuple[str, ...]:
-    """Read names separated by commas into faults in a fixed order.
-
-    Raises UnknownFaultError, which lists the names there are, for any other name.
-    """
-    asked = {name.strip() for name in text.split(",") if name.strip()}
-    unknown = sorted(asked - {*NAMES, "none", "all"})
-    if unknown:
-        valid = ", ".join(("none", "all", *NAMES))
-        msg = f"no such fault: {', '.join(unknown)}; valid names are {valid}"
-        raise UnknownFaultError(msg)
-    if "none" in asked and len(asked) > 1:
-        msg = "`none` does not go with other faults"
-        raise UnknownFaultError(msg)
-    return NAMES if "all" in asked else tuple(name for name in NAMES if name in asked)
+    """Read a profile into faults in a fixed order; raises UnknownNameError."""
+    return parse_profile(text, NAMES, "fault")
 
 
 def fault_profile(

@@ -362,3 +362,18 @@ def test_a_city_outside_ascii_is_plain_utf8() -> None:
     )
     assert "Zürich".encode() in made
     assert {json.loads(line)["type"] for line in made.split(b"\n")} == {"PAYMENT_EVENT"}
+
+
+def test_each_card_pays_once_before_any_pays_again() -> None:
+    cards = make_cards(40, 4)
+    generator = EventGenerator(cards, seed=7)
+    paid = [
+        entry.partition_key
+        for tick in range(FIRST, FIRST + 10 * TICKS_PER_SECOND)
+        for entry in generator.payments(tick, 40)
+    ]
+    first = payments_before(FIRST * TICK_MS, 40) % 40
+    rounds = [paid[start : start + 40] for start in range(40 - first, len(paid) - 40, 40)]
+    assert len(rounds) >= 8
+    assert all(set(each) == {card.token for card in cards} for each in rounds)
+    assert rounds[0] != rounds[1], "the order is another each time"

@@ -70,6 +70,8 @@ class StackOptions:
     """Payments per second."""
     faults: str = "none"
     """A fault profile of the simulator."""
+    scenarios: str = "all"
+    """Scenarios of fraud that it plays."""
     edge: flink.Edge = "local"
     """How the Flink job reads and writes the stream."""
 
@@ -221,6 +223,7 @@ class LocalStack:
         parameters = {
             "PaymentsPerSecond": f"{self._options.rate:g}",
             "FaultProfile": self._options.faults,
+            "Scenarios": self._options.scenarios,
         }
         return deploy.deploy(self.settings, self._root, progress=self._say, parameters=parameters)
 
