@@ -174,6 +174,42 @@ def pages(
 
 @app.command(
     epilog=examples(
+        "cardwatch alerts",
+        "cardwatch alerts --follow --rule spend_over_limit",
+        "cardwatch alerts --json | jq .event_json_data.entity_id",
+    )
+)
+def alerts(
+    *,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on showing alerts as they come.")
+    ] = False,
+    rule: Annotated[
+        str | None, typer.Option("--rule", help="Only this rule's; stolen_card is one.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: whole events.")] = False,
+) -> None:
+    """Show the alerts of this run, each once, paged or not.
+
+    They are read off the stream, oldest first.
+    """
+    from cardwatch.local.alerts import alert_line, alerts_on
+    from cardwatch.local.services import ministack
+    from cardwatch.local.services.deploy import read_outputs
+    from cardwatch.local.stream.shard import Stream
+
+    settings = LocalSettings.from_env()
+    stream = Stream(ministack.clients(settings).kinesis(), read_outputs(settings).stream_name)
+    shown = 0
+    for alert in alerts_on(stream, rule=rule, follow=follow):
+        typer.echo(alert.to_bytes().decode() if as_json else alert_line(alert))
+        shown += 1
+    if not shown:
+        typer.echo("no alert yet" + (f" of {rule}" if rule else ""), err=True)
+
+
+@app.command(
+    epilog=examples(
         "cardwatch replay payments.jsonl --out replayed",
         "cardwatch replay backup/2026/11/21 --out replayed",
     )

@@ -6,12 +6,13 @@ of the topic, a queue, and are removed from it only when their receipt is on dis
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from cardwatch.contract.fields import parse_time
-from cardwatch.local.stream.shard import ShardCursor, Stream
+from cardwatch.local.stream.all_shards import AllShards
+from cardwatch.local.stream.shard import Stream, StreamRecord
 from cardwatch.local.witness.receipts import Fact, PageReceived, facts_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 POLL_SECONDS: Final = 0.5
 RETRY_SECONDS: Final = 1.0
-RECORDS_PER_READ: Final = 2_000
 LONG_POLL_SECONDS: Final = 2
 PAGES_PER_READ: Final = 10
 VISIBILITY_SECONDS: Final = 10
@@ -65,47 +65,22 @@ class StreamObserver(_Observer):
     def __init__(self, stream: Stream, sink: Sink) -> None:
         """Read `stream`."""
         super().__init__("stream observer", sink)
-        self._stream = stream
-        self._cursors: dict[str, ShardCursor] = {}
-        self._closed: set[str] = set()
-        self._look_for_shards = True
+        self._shards = AllShards(stream)
 
     def look(self) -> float:
         """Read each shard once."""
-        if self._look_for_shards:
-            for shard in self._stream.shards():
-                if shard.shard_id not in self._closed:
-                    cursor = ShardCursor(self._stream, shard.shard_id)
-                    self._cursors.setdefault(shard.shard_id, cursor)
-            self._look_for_shards = False
-        behind = False
-        for shard_id, cursor in list(self._cursors.items()):
-            behind |= self._read(shard_id, cursor)
-        return 0.0 if behind else POLL_SECONDS
+        return 0.0 if self._shards.read(self._take) else POLL_SECONDS
 
-    def _read(self, shard: str, cursor: ShardCursor) -> bool:
-        after = cursor.after
-        got = cursor.read(RECORDS_PER_READ)
+    def _take(self, shard: str, records: Sequence[StreamRecord]) -> None:
         facts: list[Fact] = []
-        for record in got.records:
+        for record in records:
             facts += facts_of(
                 record.data,
                 arrived=parse_time(record.arrived_at),
                 shard=shard,
                 sequence=record.sequence_number,
             )
-        if got.records:
-            try:
-                self._sink(facts)
-            except BaseException:
-                cursor.after = after  # they are read again
-                raise
-        elif got.closed:
-            # Split or merged: its children are looked for.
-            self._closed.add(shard)
-            del self._cursors[shard]
-            self._look_for_shards = True
-        return len(got.records) == RECORDS_PER_READ
+        self._sink(facts)
 
 
 class PageObserver(_Observer):
