@@ -25,6 +25,7 @@ from queries import (
 )
 from sql_files import SQL, sql_text
 
+LIFETIME, FOR_GOOD = "table.exec.state.ttl", "0 ms"
 FLINK_GROUP = "cardwatch.flink"
 """Flink options of a job that is not on Managed Flink, which has its own way to set them."""
 
@@ -103,9 +104,12 @@ def register(job: Job, queries: Iterable[Query]) -> None:
         table = job.tables.sql_query(query.text)
         if query.boundary is not None:
             row_time = None if query.boundary == NO_ROW_TIME else query.boundary
+            # It is planned at once, so the lifetime is that of its own operators.
+            job.tables.get_config().set(LIFETIME, query.lifetime or FOR_GOOD)
             table = through_a_stream(
                 job.tables, table, row_time=row_time, watermark=query.watermark
             )
+            job.tables.get_config().set(LIFETIME, FOR_GOOD)
         job.tables.create_temporary_view(query.name, table)
 
 

@@ -6,6 +6,7 @@ header speak to this module:
     -- reads: stolen, on_time      the queries it reads; `events` is the stream
     -- boundary: rt                its rows become a stream and a table again, with this row time
     -- watermark: rt - …           that row time's watermark; without it, the one of what it reads
+    -- lifetime: 2 h               of a boundary: how long its state is kept; without it, for good
     -- application: risk_desk      which application runs a detection; without it, stolen_cards
 
 What is read is held against the SQL, so that the header cannot lie. A detection gives two columns:
@@ -33,7 +34,9 @@ NO_ROW_TIME = "none"
 STOLEN_CARDS = "stolen_cards"
 """The application of a detection whose header names none: the one that nothing may delay."""
 
-_HEADER_LINE = re.compile(r"^-- (reads|boundary|watermark|application): (.*)$", re.MULTILINE)
+_HEADER_LINE = re.compile(
+    r"^-- (reads|boundary|watermark|lifetime|application): (.*)$", re.MULTILINE
+)
 _EXPRESSION = re.compile(r"\$\{(\w+)(?:\(([\w.]+)\))?\}")
 _COMMENT = re.compile(r"--[^\n]*")
 _NOT_SQL = re.compile(r"'(?:[^']|'')*'|\bEXTRACT\s*\([^()]*\)", re.IGNORECASE)
@@ -58,6 +61,8 @@ class Query:
     """The row time that its rows get as a stream, or "none"; None: planned with what reads it."""
     watermark: str | None
     """The SQL of the row time's watermark; None: that of what it reads."""
+    lifetime: str | None
+    """How long the state of what is planned with this boundary is kept; None: for good."""
     application: str | None
     """Which application runs it; None for a view, which any of them may read."""
 
@@ -174,6 +179,9 @@ def _read_query(path: Path, expressions: Mapping[str, str], settings: Mapping[st
     if len(row_times) > 1:
         msg = f"{file} names {_list(row_times)} as the row time of its boundary: name one column"
         raise QueryError(msg)
+    if "lifetime" in header and not row_times:
+        msg = f"{file} has a lifetime, and is no boundary: give it one, or take the lifetime out"
+        raise QueryError(msg)
     return Query(
         name=path.stem,
         file=file,
@@ -181,6 +189,7 @@ def _read_query(path: Path, expressions: Mapping[str, str], settings: Mapping[st
         reads=tuple(sorted(read)),
         boundary=row_times[0] if row_times else None,
         watermark=watermark,
+        lifetime=header.get("lifetime"),
         application=application,
     )
 

@@ -109,7 +109,7 @@ def _stolen(lines: Iterable[str], delay_ms: int) -> Collection[Stolen]:
     cards: defaultdict[str, Card] = defaultdict(Card)
     stolen: dict[tuple[str, str], Stolen] = {}
     for line in lines:
-        row = _read(line, now)
+        row = read_line(line, now)
         if row is None:
             continue
         time, data = row["time"], row["data"]
@@ -119,7 +119,7 @@ def _stolen(lines: Iterable[str], delay_ms: int) -> Collection[Stolen]:
         if row["type"] == "PAYMENT_EVENT" and data.get("payment_id") is not None and token:
             reported = cards[token].stolen_from(time)
             if reported is not None:
-                found = Stolen(time, watermark, reported, _amount(data.get("amount")), data)
+                found = Stolen(time, watermark, reported, read_amount(data.get("amount")), data)
                 stolen.setdefault((data["payment_id"], token), found)
         passed = time // WATERMARK_STEP * WATERMARK_STEP - delay_ms
         watermark = max(watermark, passed) if passed > 0 else watermark
@@ -217,7 +217,7 @@ def _summary(end: int, rows: list[Stolen], digits: list[Stolen]) -> dict[str, An
     return _envelope("PAYMENT_ALERT_SUMMARY", _sha("summary", _text(end), "1"), end, data)
 
 
-def _read(line: str, now: float) -> dict[str, Any] | None:
+def read_line(line: str, now: float) -> dict[str, Any] | None:
     """Give type, event time and data of a record that takes part, else None."""
     try:
         record = json.loads(line, parse_float=Decimal)
@@ -253,7 +253,8 @@ def _text(time: int) -> str:
     return f"{datetime.fromtimestamp(time // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{time % 1000:03d}Z"
 
 
-def _amount(value: object) -> Decimal | None:
+def read_amount(value: object) -> Decimal | None:
+    """Give an amount to four decimals; None for what is none or too long."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         return None
     try:

@@ -67,9 +67,9 @@ class Flink:
         """Give the rows of the job's view timed_events, in the order of the lines."""
         return [json.loads(line) for line in self._run({"events": {}}, lines)]
 
-    def plan(self) -> list[dict[str, Any]]:
+    def plan(self, **detection: str) -> list[dict[str, Any]]:
         """Give the operators of the whole job."""
-        nodes: list[dict[str, Any]] = self._ask({"plan": {}})["plan"]["nodes"]
+        nodes: list[dict[str, Any]] = self._ask({"plan": detection})["plan"]["nodes"]
         return nodes
 
     def options(

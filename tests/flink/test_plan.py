@@ -9,12 +9,17 @@ from tests.managed_flink import ALLOWED_OPTIONS
 pytestmark = pytest.mark.flink
 
 
-def operators(flink: Flink, word: str) -> list[str]:
-    return [node["contents"] for node in flink.plan() if word in node["contents"]]
+STOLEN_CARDS, RISK_DESK = "stolen_cards", "risk_desk"
 
 
-def test_the_events_are_read_once(flink: Flink) -> None:
-    assert len([n for n in flink.plan() if n["pact"] == "Data Source"]) == 1
+def operators(flink: Flink, word: str, application: str = STOLEN_CARDS) -> list[str]:
+    nodes = flink.plan(application=application)
+    return [node["contents"] for node in nodes if word in node["contents"]]
+
+
+@pytest.mark.parametrize("asked", [{}, *({"application": a} for a in (STOLEN_CARDS, RISK_DESK))])
+def test_the_events_are_read_once(flink: Flink, asked: dict[str, str]) -> None:
+    assert len([n for n in flink.plan(**asked) if n["pact"] == "Data Source"]) == 1
 
 
 def test_the_detections_share_one_judgement_of_the_payments(flink: Flink) -> None:
@@ -23,7 +28,7 @@ def test_the_detections_share_one_judgement_of_the_payments(flink: Flink) -> Non
 
 
 def test_no_task_gathers_the_rows_but_what_windows_made_of_them(flink: Flink) -> None:
-    nodes = {node["id"]: node for node in flink.plan()}
+    nodes = {node["id"]: node for node in flink.plan(application=STOLEN_CARDS)}
     ways = [
         (way["ship_strategy"], nodes[way["id"]])
         for node in nodes.values()
@@ -49,12 +54,21 @@ def test_one_window_counts_the_cards_and_finds_the_first_five(flink: Flink) -> N
     )
 
 
-def test_no_python_runs_between_the_edges(flink: Flink) -> None:
-    assert not operators(flink, "Python")
+@pytest.mark.parametrize("application", [STOLEN_CARDS, RISK_DESK])
+def test_no_python_runs_between_the_edges_and_everything_goes_to_one_sink(
+    flink: Flink, application: str
+) -> None:
+    assert not operators(flink, "Python", application)
+    assert len(operators(flink, "StreamingFileWriter", application)) == 1
 
 
-def test_everything_goes_to_one_sink(flink: Flink) -> None:
-    assert len(operators(flink, "StreamingFileWriter")) == 1
+def test_the_risk_desks_rules_over_several_payments_share_what_tells_their_copies_apart(
+    flink: Flink,
+) -> None:
+    kept = operators(flink, "Deduplicate", RISK_DESK)
+    # One for all of them, and the large amounts' own, which few payments reach.
+    assert len([contents for contents in kept if "declined" in contents]) == 1
+    assert not operators(flink, "Join", RISK_DESK)
 
 
 @pytest.mark.parametrize("edge", ["connector", "files"])

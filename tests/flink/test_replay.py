@@ -64,9 +64,13 @@ def test_a_replay_writes_the_detections_in_order_and_what_the_contract_rejects(
     ]
     assert (report.lines, report.rejected) == (210, 2)
     assert (report.alerts, report.summaries) == (len(alerts), len(summaries))
-    (large,) = records(tmp_path / "out" / "rule_alerts.jsonl")
-    assert large["event_json_data"]["payment_ids"] == ["pay_large"]
-    assert report.rule_alerts == 1
+    of_rules = [alert["event_json_data"] for alert in records(tmp_path / "out/rule_alerts.jsonl")]
+    large = [alert for alert in of_rules if alert["rule"] == "large_amount"]
+    assert [alert["payment_ids"] for alert in large] == [["pay_large"]]
+    # Nine people with 200 payments within 20 s.
+    velocity = {a["entity_id"] for a in of_rules if a["rule"] == "user_velocity"}
+    assert velocity == {f"usr_{person}" for person in range(9)}
+    assert report.rule_alerts == len(of_rules)
     assert report.lines_per_second > 0
     assert said[-1] == "sorting the detections"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [

@@ -168,6 +168,22 @@ def test_a_view_belongs_to_no_application(folder: Path) -> None:
         find_queries(folder)
 
 
+def test_only_what_is_planned_by_itself_has_a_lifetime(folder: Path) -> None:
+    header = "-- reads: events\n-- lifetime: 2 h"
+    write(folder, "views/a", "SELECT record FROM events", header)
+    with pytest.raises(QueryError, match=r"^views/a\.sql has a lifetime, and is no boundary"):
+        find_queries(folder)
+    write(folder, "views/a", "SELECT record FROM events", f"{header}\n-- boundary: none")
+    assert find_queries(folder)["a"].lifetime == "2 h"
+
+
+def test_nothing_that_judges_stolen_cards_is_ever_forgotten() -> None:
+    queries = find_queries(settings={"watermark_delay": "1.000"})
+    asked = Properties({"cardwatch.detection": {"application": "stolen_cards"}}, "a.json")
+    needed = in_order(queries, chosen_detections(asked, queries))
+    assert [query.name for query in needed if query.lifetime is not None] == []
+
+
 def test_stolen_cards_are_paged_by_an_application_that_runs_nothing_else() -> None:
     queries = find_queries(settings={"watermark_delay": "1.000"})
     asked = Properties({"cardwatch.detection": {"application": "stolen_cards"}}, "a.json")

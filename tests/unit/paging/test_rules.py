@@ -40,7 +40,7 @@ def test_an_alert_of_a_rule_is_paged_in_its_words_and_accounted_for(world: World
 
 def test_a_rule_without_words_of_its_own_is_paged_in_plain_ones(world: World) -> None:
     event = rule_alert_event(
-        rule="spend_over_limit",
+        rule="spend_in_an_hour",
         entity_kind="account",
         entity_id="acc_00042",
         card_last4=None,
@@ -54,11 +54,11 @@ def test_a_rule_without_words_of_its_own_is_paged_in_plain_ones(world: World) ->
     )
     world.page_batch(records(event))
     (message,) = world.pager.sent
-    assert message.subject == "spend_over_limit: account acc_00042: 20150.75 EUR"
+    assert message.subject == "spend_in_an_hour: account acc_00042: 20150.75 EUR"
     assert (
         message.text
         == f"""\
-An alert of the rule spend_over_limit
+An alert of the rule spend_in_an_hour
 
 Account: acc_00042
 Observed: 20150.75 EUR
