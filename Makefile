@@ -32,7 +32,7 @@ connector: ## Fetch the Kinesis connector for AWS, verified: make connector [CON
 monitor: setup ## Start Prometheus over the run, where the machine has it
 	@$(BIN)/cardwatch monitor
 
-ui: setup ## Print where the run's pages are: Flink, metrics, Prometheus
+ui: setup ## Print where the run's pages are: dashboard, Flink, metrics, Prometheus
 	@$(BIN)/cardwatch ui
 
 down: setup ## Stop whatever a run left behind

@@ -69,6 +69,7 @@ def of_its_own(var: Path) -> dict[str, str]:
         "CARDWATCH_AWS_PORT": str(free_port()),
         "CARDWATCH_FLINK_PORT": str(free_port()),
         "CARDWATCH_METRICS_PORT": str(free_ports(3).start),
+        "CARDWATCH_DASHBOARD_PORT": "0",
     }
 
 

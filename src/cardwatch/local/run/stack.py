@@ -39,7 +39,7 @@ from cardwatch.local.run.gauges import Gauges
 from cardwatch.local.run.metrics import RunMetrics
 from cardwatch.local.run.status import State, Status, Tally
 from cardwatch.local.run.steps import Step, Steps
-from cardwatch.local.services import deploy, flink, ministack
+from cardwatch.local.services import dashboard, deploy, flink, ministack
 from cardwatch.local.stream.shard import Stream
 from cardwatch.local.warehouse import Warehouse, WarehouseServer
 from cardwatch.local.witness.observer import PageObserver, StreamObserver
@@ -189,6 +189,10 @@ class LocalStack:
             self._result(worker)
         self._wait_for(self._job_reads, self._why_no_job, FLINK_SECONDS)
         self.state, self.doing = "running", ""
+        # Last, for nobody's page waits for it.
+        if (shown := dashboard.program(self.settings, self._root)) is not None:
+            with suppress(LocalStackError):
+                self.supervisor.start(shown)
 
     def _clear(self) -> None:
         # Thousands of files: out of the way at once, and removed while other things start.
@@ -421,6 +425,7 @@ class LocalStack:
 
     def _addresses(self) -> dict[str, str]:
         addresses = {
+            **dashboard.addresses(self.settings, self._root),
             "Flink": self.cluster.address,
             **self._metrics_address(),
             "AWS": f"aws --endpoint-url {ministack.endpoint(self.settings)} …  (any credentials)",
