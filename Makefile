@@ -33,7 +33,7 @@ connector: ## Fetch the Kinesis connector for AWS, verified: make connector [CON
 monitor: setup ## Start Prometheus over the run, where the machine has it
 	@$(BIN)/cardwatch monitor
 
-ui: setup ## Print where the run's pages are: Flink, metrics, Prometheus
+ui: setup ## Print where the run's pages are: dashboard, Flink, metrics, Prometheus
 	@$(BIN)/cardwatch ui
 
 down: setup ## Stop whatever a run left behind
@@ -50,10 +50,10 @@ test: setup-dev ## Run every test, the end-to-end test included, and measure wha
 check: setup-dev ## Lint, types, dependency rule, SQL, templates, security, contract drift
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy src functions flink_app tools tests
+	$(BIN)/mypy src functions flink_app dashboard tools tests
 	$(BIN)/lint-imports
-	$(BIN)/sqlfluff lint --disable-progress-bar warehouse flink_app/sql
-	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive src functions flink_app tools
+	$(BIN)/sqlfluff lint --disable-progress-bar warehouse flink_app/sql dashboard/queries
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive src functions flink_app dashboard tools
 	$(BIN)/cfn-lint template.yaml infra/*.yaml
 	.venvs/sam/bin/python tools/transform.py --unconditional --out .aws-sam/checked template.yaml infra/*.yaml
 	.venvs/checkov/bin/checkov --config-file .checkov.yaml --file .aws-sam/checked/*.json
@@ -76,6 +76,8 @@ COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-has
 lock: setup-dev ## Lock every environment again: make lock [UPGRADE=1]
 	$(COMPILE) pyproject.toml -o requirements/layer.txt
 	$(COMPILE) pyproject.toml --extra local -o requirements/cardwatch.txt
-	$(COMPILE) pyproject.toml --extra local --group dev -c requirements/cardwatch.txt -o requirements/dev.txt
+	$(COMPILE) --group pyproject.toml:dashboard -c requirements/cardwatch.txt -o requirements/dashboard.txt
+	$(COMPILE) pyproject.toml --extra local --group dev -c requirements/cardwatch.txt \
+		-c requirements/dashboard.txt -o requirements/dev.txt
 	for group in checkov flink ministack sam setup build; do \
 		$(COMPILE) --group pyproject.toml:$$group -o requirements/$$group.txt || exit 1; done

@@ -1,11 +1,12 @@
-"""Measures the local warehouse: loading, refreshing, and how fast each mart answers.
+"""Measures the local warehouse: loading, refreshing, how fast each mart and the dashboard answer.
 
-    python tools/bench_warehouse.py [--payments 10000000] [--folder <empty folder>]
+    python -m tools.bench_warehouse [--payments 10000000] [--folder <empty folder>]
 
 It loads payments as COPY does, 100,000 a transaction at 1,000 payments/s of event time, on 10,000
 cards of which 1 % are stolen; with alerts for 99 in 100 stolen payments and a page for each 20
 alerts. It needs 1.5 GB of disk per million payments and prints a Markdown table. A mart's time is
-the server's, for all of its rows, the best of three.
+the server's, for all of its rows, the best of three; a question's of the dashboard that of asking
+it, about the day before the newest payment, the freshness that it is shown with included.
 """
 
 import argparse
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+from dashboard.warehouse import QUERIES
+from dashboard.warehouse import Warehouse as Dashboard
 from psycopg.sql import SQL, Identifier
 
 from cardwatch.local.processes.stopping import stop_on_signals
@@ -54,11 +57,14 @@ class Figures:
     idle_refresh_seconds: float = 0.0
     marts: dict[str, tuple[int, float]] = field(default_factory=dict)
     """Rows and milliseconds of each mart."""
+    questions: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Rows and milliseconds of each question of the dashboard."""
     bytes: Mapping[str, int] = field(default_factory=dict)
     """Size of the larger tables with their indexes."""
 
     def markdown(self) -> str:
         """Give the figures as tables."""
+        asked = self.questions
         lines = [
             f"| {self.payments:,} payments on the local database | |",
             "|---|---|",
@@ -73,6 +79,10 @@ class Figures:
             "| Mart | Rows | All of them in |",
             "|---|---|---|",
             *(f"| {name} | {rows:,} | {ms:.0f} ms |" for name, (rows, ms) in self.marts.items()),
+            "",
+            "| Question of the dashboard | Rows | Answered in |",
+            "|---|---|---|",
+            *(f"| {name} | {rows:,} | {ms:.0f} ms |" for name, (rows, ms) in asked.items()),
         ]
         return "\n".join(lines)
 
@@ -108,12 +118,60 @@ def measure(folder: Path, payments: int) -> Figures:
                 figures.marts[name] = min(
                     (_answer(connection, name) for _ in range(3)), key=lambda answer: answer[1]
                 )
+            for question in questions(since=_at(payments) - timedelta(days=1)):
+                say(f"asking {question.name}")
+                figures.questions[question.name] = min(
+                    (_asked(server, question) for _ in range(3)), key=lambda answer: answer[1]
+                )
             tables = ("staging.events", "typed.payment_event")
             figures.bytes = {name: _size(connection, name) for name in tables}
         warehouse.close()
     finally:
         server.stop()
     return figures
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question of the dashboard with what is asked for."""
+
+    file: str
+    values: Mapping[str, object]
+    column: Any = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.file} ({self.column})" if self.column else self.file
+
+
+def questions(since: datetime) -> Iterator[Question]:
+    """Give each question of the dashboard as its pages ask it, of one card, account or merchant."""
+    asked_for: Mapping[str, object] = {
+        "since": since.replace(tzinfo=None),
+        "bucket": "minute",
+        "objective_ms": 10_000,
+        "rows": 200,
+        **dict.fromkeys(("rule", "severity", "entity")),
+    }
+    entities = {"card_token": _token(7), "account_id": "acc_00007", "merchant_id": "mer_0007"}
+    for path in sorted(QUERIES.glob("*.sql")):
+        text = path.read_text("utf-8")
+        wanted = {name: value for name, value in asked_for.items() if f":{name}" in text}
+        if "${entity}" in text:
+            for column, name in entities.items():
+                yield Question(path.stem, {**wanted, "id": name}, column)
+        elif "${place}" in text:
+            for column in ("merchant_id", "country"):
+                yield Question(path.stem, wanted, column)
+        else:
+            of_one = entities["account_id" if path.stem == "account" else "card_token"]
+            yield Question(path.stem, {**wanted, **({"id": of_one} if ":id" in text else {})})
+
+
+def _asked(server: WarehouseServer, question: Question) -> tuple[int, float]:
+    began = time.monotonic()
+    answer = Dashboard(server.folder).ask(question.file, column=question.column, **question.values)
+    return len(answer.rows), 1000 * (time.monotonic() - began)
 
 
 def say(text: str) -> None:
@@ -224,11 +282,15 @@ def _alerts(payments: int) -> Iterator[Row]:
             "payment_id": f"pay_{number:012}",
             "card_token": _token(card),
             "card_last4": "4242",
+            "account_id": f"acc_{card:05}",
+            "merchant_id": f"mer_{number % 997:04}",
+            "country": COUNTRIES[number % len(COUNTRIES)][0],
         }
         yield alert, "PAYMENT_ALERT", _origin(at), json.dumps(data)
         if number % 1_000 == 0:
             large = _digest("large_amount", number)
             rule = {"alert_id": large, "rule": "large_amount", "payment_ids": [f"pay_{number:012}"]}
+            rule |= {"entity_kind": "card", "entity_id": _token(card), "detected_at": _iso(at)}
             yield large, "RULE_ALERT", _origin(at), json.dumps(rule)
         page.append(alert)
         if len(page) == ALERTS_PER_PAGE:
@@ -251,7 +313,8 @@ def main() -> int:
     with stop_on_signals(), place as folder:
         figures = measure(Path(folder), options.payments)
     print(figures.markdown())
-    slow = [name for name, (_, ms) in figures.marts.items() if ms > BOUND_MS]
+    answered = {**figures.marts, **figures.questions}
+    slow = [name for name, (_, ms) in answered.items() if ms > BOUND_MS]
     if slow:
         print(f"slower than {BOUND_MS} ms: {', '.join(slow)}", file=sys.stderr)
     return 1 if slow else 0

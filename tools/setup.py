@@ -102,6 +102,7 @@ def environments(root: Path, only: str) -> list[Environment]:
             why="apache-flink has wheels for",
         ),
         main,
+        Environment("dashboard", root / ".venvs" / "dashboard", locks / "dashboard.txt"),
         Environment("ministack", root / ".venvs" / "ministack", locks / "ministack.txt"),
         Environment("sam", root / ".venvs" / "sam", locks / "sam.txt"),
         *(checking if only == "dev" else []),

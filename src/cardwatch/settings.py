@@ -249,6 +249,18 @@ class LocalSettings(Settings):
     prometheus_port: Annotated[
         int, Field(ge=1024, le=65_535, description="Port of the Prometheus of `cardwatch monitor`.")
     ] = 9090
+    dashboard_port: Annotated[
+        int, Field(ge=0, le=65_535, description="Port of the dashboard. 0: none.")
+    ] = 8501
+    page_objective_seconds: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=600,
+            description="From payment to page, what 99 of 100 pages should stay under; the "
+            "dashboard holds them against it.",
+        ),
+    ] = 10.0
     cards: Annotated[Path, Field(description="Card file the simulator's payments are made of.")] = (
         Path("data/cards.txt")
     )

@@ -70,6 +70,7 @@ def of_its_own(var: Path) -> dict[str, str]:
         "CARDWATCH_FLINK_PORT": str(free_port()),
         "CARDWATCH_RISK_DESK_PORT": str(free_port()),
         "CARDWATCH_METRICS_PORT": str(free_ports(4).start),
+        "CARDWATCH_DASHBOARD_PORT": "0",
     }
 
 

@@ -133,7 +133,7 @@ def test_a_development_environment_stays_one_when_a_run_is_asked_for(tmp_path: P
 @pytest.mark.parametrize("only", ["run", "dev"])
 def test_every_environment_has_a_lock_in_the_repository(only: str) -> None:
     root = Path(__file__).parents[2]
-    running = {"cardwatch", "flink", "ministack", "sam"}
+    running = {"cardwatch", "dashboard", "flink", "ministack", "sam"}
     checking = {"checkov"} if only == "dev" else set()
     assert {e.name for e in environments(root, only)} == running | checking
     for each in environments(root, only):
@@ -154,7 +154,7 @@ def test_where_everything_is_set_up_it_starts_no_program_and_asks_no_network(
     set_up(only)
 
 
-@pytest.mark.parametrize("name", ["cardwatch", "flink", "ministack"])
+@pytest.mark.parametrize("name", ["cardwatch", "dashboard", "flink", "ministack"])
 def test_an_environment_holds_the_byte_code_of_all_its_packages(name: str) -> None:
     """What a start would have to compile, and not even keep where Python may write none."""
     root = Path(__file__).parents[2]

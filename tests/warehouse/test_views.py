@@ -34,8 +34,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def stage(connection: psycopg.Connection, line: dict[str, Any]) -> None:
-    columns = json.loads(copy_line(read_event(json.dumps(line["event"]).encode(), now=NOW)))
+def stage(connection: psycopg.Connection, line: dict[str, Any], *, now: datetime = NOW) -> None:
+    columns = json.loads(copy_line(read_event(json.dumps(line["event"]).encode(), now=now)))
     connection.execute(
         "INSERT INTO staging.events VALUES (%(event_id)s, %(event_type)s, %(event_date_origin)s,"
         " %(loaded)s, %(event_json_data)s)",

@@ -1,4 +1,4 @@
-"""Commands for those who watch the system: Prometheus beside it, and where its pages are."""
+"""Commands for those who watch the system: dashboard, Prometheus, and where its pages are."""
 # ruff: noqa: PLC0415  commands import what they need when they run
 
 import os
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cardwatch.cli.application import CommandError, app, examples, settings_and_root
-from cardwatch.settings import LocalSettings
+from cardwatch.settings import LocalSettings, program_environment
 
 
 @app.command(
@@ -31,6 +31,24 @@ def monitor() -> None:
     os.execv(command[0], command)  # noqa: S606  its path is from PATH  # nosec B606
 
 
+@app.command(
+    epilog=examples("cardwatch dashboard", "CARDWATCH_DASHBOARD_PORT=8502 cardwatch dashboard")
+)
+def dashboard() -> None:
+    """Serve the dashboard alone, until Ctrl-C; a run starts it by itself.
+
+    It shows the warehouse of this project's run, and says so while none runs.
+    """
+    from cardwatch.local.processes.ports import check_port
+    from cardwatch.local.services.dashboard import address, command
+
+    settings, root = settings_and_root()
+    served = command(settings, root)
+    check_port(settings.dashboard_port, "the dashboard", "CARDWATCH_DASHBOARD_PORT")
+    typer.echo(f"dashboard: {address(settings)}; Ctrl-C stops it")
+    os.execve(served[0], served, program_environment({}))  # noqa: S606  it is cardwatch's own  # nosec B606
+
+
 @app.command(epilog=examples("cardwatch ui", "cardwatch ui --open"))
 def ui(
     *,
@@ -38,7 +56,7 @@ def ui(
         bool, typer.Option("--open", help="Open the first one in a browser as well.")
     ] = False,
 ) -> None:
-    """Print where the run's pages are: Flink, metrics, Prometheus."""
+    """Print where the run's pages are: dashboard, Flink, metrics, Prometheus."""
     from cardwatch.local.processes.ports import answers
     from cardwatch.local.processes.run_folder import RunFolder
     from cardwatch.local.run.status import read_status, status_path
@@ -57,4 +75,4 @@ def ui(
     for name, address in addresses.items():
         typer.echo(f"{name:<11} {address}")
     if open_it:
-        webbrowser.open(next(iter(addresses.values())))
+        webbrowser.open(next(a for a in addresses.values() if a.startswith("http")))

@@ -50,6 +50,8 @@ class Program:
     """Says whether it serves yet; it may raise nothing. None: ready as soon as it runs."""
     fatal: str | None = None
     """Why a new process could not go on where this one died; None: it is restarted."""
+    optional: bool = False
+    """Whether a run goes on without it where it cannot be started again."""
     stop_seconds: float = 10.0
     """How long it may take to end after SIGTERM before it is killed."""
 
@@ -204,7 +206,8 @@ class Supervisor:
                 try:
                     child.process = self._spawn(child.program)
                 except LocalStackError as error:
-                    self._failure = self._failure or str(error)
+                    if not child.program.optional:
+                        self._failure = self._failure or str(error)
                     child.stopping = True
                 child.started = now
             return

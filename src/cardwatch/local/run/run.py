@@ -96,6 +96,8 @@ def run(settings: LocalSettings, root: Path, options: RunOptions, console: Conso
         for port in (settings.metrics_port, *metrics_ports(settings)):
             if port:
                 check_port(port, "metrics", "CARDWATCH_METRICS_PORT")
+        if settings.dashboard_port:
+            check_port(settings.dashboard_port, "the dashboard", "CARDWATCH_DASHBOARD_PORT")
         with stop_on_signals():
             stack = LocalStack(
                 settings,

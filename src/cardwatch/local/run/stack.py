@@ -39,7 +39,7 @@ from cardwatch.local.run.gauges import Gauges
 from cardwatch.local.run.metrics import RunMetrics
 from cardwatch.local.run.status import State, Status, Tally
 from cardwatch.local.run.steps import Step, Steps
-from cardwatch.local.services import deploy, flink, ministack
+from cardwatch.local.services import dashboard, deploy, flink, ministack
 from cardwatch.local.services.flink_rest import FlinkHealth
 from cardwatch.local.services.risk_desk import RiskDesk
 from cardwatch.local.stream.shard import Stream
@@ -198,6 +198,10 @@ class LocalStack:
             # Not before the stolen cards are watched.
             self.supervisor.start(self.risk_desk.program(self._options.edge, self.outputs))
         self.state, self.doing = "running", ""
+        # Last, for nobody's page waits for it.
+        if (shown := dashboard.program(self.settings, self._root)) is not None:
+            with suppress(LocalStackError):
+                self.supervisor.start(shown)
 
     def _clear(self) -> None:
         # Thousands of files: out of the way at once, and removed while other things start.
@@ -432,6 +436,7 @@ class LocalStack:
 
     def _addresses(self) -> dict[str, str]:
         addresses = {
+            **dashboard.addresses(self.settings, self._root),
             "Flink": self.cluster.rest.address,
             **({"risk desk": self.risk_desk.rest.address} if self.risk_desk else {}),
             **self._metrics_address(),

@@ -86,6 +86,21 @@ def test_a_program_whose_state_dies_with_it_ends_the_run_with_the_reason(run: Ru
         assert supervisor.restarts() == {"stateful": 0}
 
 
+@pytest.mark.parametrize("optional", [True, False])
+def test_a_program_that_cannot_be_started_again_ends_the_run_unless_that_can_do_without(
+    run: RunFolder, tmp_path: Path, *, optional: bool
+) -> None:
+    python_of_its_own = tmp_path / "python"
+    python_of_its_own.symlink_to(sys.executable)
+    with Supervisor(run) as supervisor:
+        command = (str(python_of_its_own), *SLEEPER[1:])
+        supervisor.start(Program("guest", command, optional=optional))
+        python_of_its_own.unlink()
+        os.kill(supervisor.pids()["guest"], signal.SIGKILL)
+        assert until(lambda: supervisor.restarts()["guest"] == 1)
+        assert until(lambda: supervisor.failure is not None, 2) is not optional
+
+
 def test_stopping_leaves_no_process_behind_not_even_a_grandchild_in_its_own_session(
     run: RunFolder,
 ) -> None:

@@ -1,0 +1,1 @@
+"""What the warehouse holds, to look at: a Streamlit application."""

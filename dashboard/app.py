@@ -1,0 +1,20 @@
+"""The dashboard's entry: which pages there are. Started by `cardwatch dashboard` and by a run."""
+
+import streamlit as st
+
+from dashboard.panels import STYLE
+from dashboard.views import entity, now, paging, pipeline
+
+st.set_page_config(page_title="cardwatch", layout="wide")
+st.html(STYLE)
+st.navigation(
+    [
+        st.Page(now.show, title="Now", url_path="now", default=True),
+        st.Page(entity.show_card, title="Card", url_path="card"),
+        st.Page(entity.show_account, title="Account", url_path="account"),
+        st.Page(entity.show_merchant, title="Merchant", url_path="merchant"),
+        st.Page(paging.show, title="Paging", url_path="paging"),
+        st.Page(pipeline.show, title="Pipeline", url_path="pipeline"),
+    ],
+    position="top",
+).run()
