@@ -35,9 +35,9 @@ def monitor() -> None:
     epilog=examples("cardwatch dashboard", "CARDWATCH_DASHBOARD_PORT=8502 cardwatch dashboard")
 )
 def dashboard() -> None:
-    """Serve the dashboard alone, until Ctrl-C; a run starts it by itself.
+    """Serve the dashboard alone, until Ctrl-C.
 
-    It shows the warehouse of this project's run, and says so while none runs.
+    A run starts it by itself. It shows this project's warehouse, and says so while there is none.
     """
     from cardwatch.local.processes.ports import check_port
     from cardwatch.local.services.dashboard import address, command
@@ -56,7 +56,7 @@ def ui(
         bool, typer.Option("--open", help="Open the first one in a browser as well.")
     ] = False,
 ) -> None:
-    """Print where the run's pages are: dashboard, Flink, metrics, Prometheus."""
+    """Print where the run's pages are, and which are not started."""
     from cardwatch.local.processes.ports import answers
     from cardwatch.local.processes.run_folder import RunFolder
     from cardwatch.local.run.status import read_status, status_path
