@@ -27,8 +27,8 @@ class Stream:
     """Alert ids by payment."""
     counts: Counter[str] = field(default_factory=Counter)
     """How many alerts of each payment."""
-    rule_alerts: Counter[str] = field(default_factory=Counter)
-    """How many alerts of other rules name each payment first."""
+    large: Counter[str] = field(default_factory=Counter)
+    """How many alerts of a large amount each payment has."""
     keys: dict[str, set[str]] = field(default_factory=dict)
     """The partition keys of what the job wrote, by the id that the contract asks for."""
 
@@ -89,8 +89,8 @@ class Stream:
                 if envelope["type"] in {"PAYMENT_ALERT", "PAYMENT_ALERT_SUMMARY", "RULE_ALERT"}:
                     asked = data.get("entity_id", envelope["event_id"])
                     self.keys.setdefault(asked, set()).add(record["PartitionKey"])
-                if envelope["type"] == "RULE_ALERT":
-                    self.rule_alerts[data["payment_ids"][0]] += 1
+                if envelope["type"] == "RULE_ALERT" and data["rule"] == "large_amount":
+                    self.large[data["payment_ids"][0]] += 1
                 if envelope["type"] == "PAYMENT_ALERT":
                     self.alerts.setdefault(data["payment_id"], set()).add(data["alert_id"])
                     self.counts[data["payment_id"]] += 1
@@ -99,9 +99,9 @@ class Stream:
         self.read()
         return set(payments) <= set(self.alerts)
 
-    def has_rule_alerts(self, *payments: str) -> bool:
+    def finds_large(self, *payments: str) -> bool:
         self.read()
-        return set(payments) <= set(self.rule_alerts)
+        return set(payments) <= set(self.large)
 
     def ids_of(self, payments: Iterable[str]) -> dict[str, set[str]]:
         return {payment: self.alerts[payment] for payment in payments}

@@ -59,7 +59,7 @@ def test_a_killed_risk_desk_goes_on_from_its_checkpoint_and_leaves_no_process(
 ) -> None:
     desk, stream, supervisor = running.desk, running.stream, running.supervisor
     stream.pay("pay_before", amount="50000.00")
-    wait_for(lambda: stream.has_rule_alerts("pay_before"))
+    wait_for(lambda: stream.finds_large("pay_before"))
     taken = running.checkpoints()
     wait_for(lambda: running.checkpoints() > taken)
 
@@ -69,12 +69,12 @@ def test_a_killed_risk_desk_goes_on_from_its_checkpoint_and_leaves_no_process(
     stream.pay("pay_meanwhile", amount="50000.00")
     # A copy: it is known to whoever kept its state, and found again by whoever began anew.
     stream.pay("pay_before", amount="50000.00")
-    wait_for(lambda: stream.has_rule_alerts("pay_meanwhile"))
+    wait_for(lambda: stream.finds_large("pay_meanwhile"))
     wait_for(desk.runs)
     stream.pay("pay_after", amount="50000.00")
-    wait_for(lambda: stream.has_rule_alerts("pay_after"))
+    wait_for(lambda: stream.finds_large("pay_after"))
 
-    assert stream.rule_alerts == {"pay_before": 1, "pay_meanwhile": 1, "pay_after": 1}
+    assert stream.large == {"pay_before": 1, "pay_meanwhile": 1, "pay_after": 1}
     assert stream.alerts == {}, "stolen cards are the other application's"
     assert supervisor.restarts() == {PROGRAM: 1}
     wait_for(lambda: not any(child.is_running() for child in children))
