@@ -1,27 +1,21 @@
 """Who listens where on this machine."""
 
 import contextlib
+import secrets
 import socket
-from typing import Final
 
 import psutil
 
 from cardwatch.local.errors import LocalStackError
 
-_PORTS: Final = 65_536
+_FIRST, _BELOW = 10_000, 32_768
+"""Free for servers; Linux gives outgoing connections the ports above (ip_local_port_range)."""
 
 
 def check_port(port: int, what: str, setting: str) -> None:
     """Raise LocalStackError, with who holds it if that can be told, when a port is taken."""
-    with socket.socket() as probe:
-        # As servers do: connections of an earlier run that linger do not count as taken.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            pass
-        else:
-            return
+    if _can_listen(port):
+        return
     holder = port_holder(port)
     by = f" by {holder}" if holder else ""
     msg = (
@@ -38,19 +32,31 @@ def answers(port: int) -> bool:
 
 
 def free_ports(count: int) -> range:
-    """Find so many ports in a row that nobody listens on; see `free_port`."""
+    """Find so many ports in a row that can be listened on; see `free_port`."""
     while True:
-        first = free_port()
+        first = _FIRST + secrets.randbelow(_BELOW - _FIRST - count)
         ports = range(first, first + count)
-        if ports.stop <= _PORTS and not any(map(answers, ports)):
+        if all(map(_can_listen, ports)):
             return ports
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on; somebody else may take it until it is used."""
+    """Find a port that can be listened on; another program may take it until it is used.
+
+    No outgoing connection takes it by chance: those have their ports from where these end.
+    """
+    return free_ports(1).start
+
+
+def _can_listen(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        # As servers do: connections of an earlier run that linger do not count as taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def port_holder(port: int) -> str | None:
