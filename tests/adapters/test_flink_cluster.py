@@ -83,7 +83,9 @@ def running(emulator: AwsClients, tmp_path_factory: pytest.TempPathFactory) -> I
     stream = Stream(emulator)
     run = RunFolder(tmp_path_factory.mktemp("cluster") / "var")
     run.acquire()
-    settings = LocalSettings(var=run.var, flink_port=free_port(), metrics_port=free_ports(3).start)
+    settings = LocalSettings(
+        var=run.var, flink_port=free_port(), risk_desk="off", metrics_port=free_ports(3).start
+    )
     cluster = FlinkCluster(settings, ROOT)
     cluster.prepare()
     edge = {
