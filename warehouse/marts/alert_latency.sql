@@ -6,17 +6,6 @@
 -- detection_ms counts from the window's end, the rest from the payment.
 
 CREATE OR REPLACE VIEW marts.alert_latency AS
-WITH
-
-first_pages AS (
-    SELECT
-        alert_id,
-        MIN(happened_at) AS paged_at
-    FROM facts.page_alerts
-    WHERE state = 'SENT'
-    GROUP BY alert_id
-)
-
 SELECT
     alerts.alert_id,
     alerts.payment_id,
@@ -35,6 +24,6 @@ SELECT
     ) AS origin_to_staged_ms,
     freshness.lag_seconds
 FROM typed.payment_alert AS alerts
-LEFT JOIN first_pages
+LEFT JOIN marts.first_pages
     ON alerts.alert_id = first_pages.alert_id
 CROSS JOIN marts.freshness;

@@ -8,15 +8,6 @@
 CREATE OR REPLACE VIEW marts.alerts AS
 WITH
 
-first_pages AS (
-    SELECT
-        alert_id,
-        MIN(happened_at) AS paged_at
-    FROM facts.page_alerts
-    WHERE state = 'SENT'
-    GROUP BY alert_id
-),
-
 alerts AS (
     SELECT
         alert_id,
@@ -89,6 +80,6 @@ SELECT
     first_pages.paged_at,
     freshness.lag_seconds
 FROM alerts
-LEFT JOIN first_pages
+LEFT JOIN marts.first_pages
     ON alerts.alert_id = first_pages.alert_id
 CROSS JOIN marts.freshness;

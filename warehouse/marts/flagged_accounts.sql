@@ -6,17 +6,6 @@
 -- paged_at is the first sent page that carries the alert, null while there is none.
 
 CREATE OR REPLACE VIEW marts.flagged_accounts AS
-WITH
-
-first_pages AS (
-    SELECT
-        alert_id,
-        MIN(happened_at) AS paged_at
-    FROM facts.page_alerts
-    WHERE state = 'SENT'
-    GROUP BY alert_id
-)
-
 SELECT
     alerts.alert_id,
     alerts.entity_id AS account_id,
@@ -34,7 +23,7 @@ SELECT
     first_pages.paged_at,
     freshness.lag_seconds
 FROM typed.rule_alert AS alerts
-LEFT JOIN first_pages
+LEFT JOIN marts.first_pages
     ON alerts.alert_id = first_pages.alert_id
 CROSS JOIN marts.freshness
 WHERE alerts.rule = 'spend_over_limit';
