@@ -131,9 +131,19 @@ def freshness(answer: Answer) -> None:
 
 
 def table(
-    caption: str, columns: Mapping[str, Callable[[Row], object]], rows: Sequence[Row]
+    caption: str,
+    columns: Mapping[str, Callable[[Row], object]],
+    rows: Sequence[Row],
+    *,
+    otherwise: str = "There is nothing.",
 ) -> None:
-    """Draw a real table of at least one row: titles with how each gets its cell out of a row."""
+    """Draw a real table: titles with how each gets its cell out of a row.
+
+    `otherwise` is said where there is no row.
+    """
+    if not rows:
+        st.info(otherwise)
+        return
     cells = [[read(row) for read in columns.values()] for row in rows]
     head = "".join(
         f'<th scope="col"{NUMBER * _stands_right(value)}>{escape(title)}</th>'

@@ -76,9 +76,6 @@ def statuses(token: str) -> None:
     """Draw what was reported of a card."""
     answer = panels.warehouse().ask("statuses_of", id=token, rows=panels.ROWS)
     panels.freshness(answer)
-    if not answer.rows:
-        st.info("Nobody reported anything of this card.")
-        return
     panels.table(
         "Reported of this card, the newest first",
         {
@@ -88,6 +85,7 @@ def statuses(token: str) -> None:
             "Reason": lambda row: row["reason"],
         },
         answer.rows,
+        otherwise="Nobody reported anything of this card.",
     )
 
 
@@ -96,9 +94,6 @@ def account(account_id: str) -> None:
     """Draw an account's newest version."""
     answer = panels.warehouse().ask("account", id=account_id)
     panels.freshness(answer)
-    if not answer.rows:
-        st.info("The bank has published nothing of this account.")
-        return
     panels.table(
         "The account's newest version",
         {
@@ -111,6 +106,7 @@ def account(account_id: str) -> None:
             "Valid from, UTC": lambda row: row["valid_from"],
         },
         answer.rows,
+        otherwise="The bank has published nothing of this account.",
     )
 
 

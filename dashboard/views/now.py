@@ -59,28 +59,23 @@ def last_hour() -> None:
         column.metric(label, value)
     left, right = st.columns(2)
     with left:
-        if rules:
-            panels.table(
-                "Alerts of the last hour by rule",
-                {
-                    "Rule": lambda row: row["rule"],
-                    "Alerts": lambda row: row["alert_count"],
-                    "Paged": lambda row: row["paged_count"],
-                    "Newest, UTC": lambda row: row["newest"],
-                },
-                rules,
-            )
-        else:
-            st.info("No alert in the last hour.")
+        panels.table(
+            "Alerts of the last hour by rule",
+            {
+                "Rule": lambda row: row["rule"],
+                "Alerts": lambda row: row["alert_count"],
+                "Paged": lambda row: row["paged_count"],
+                "Newest, UTC": lambda row: row["newest"],
+            },
+            rules,
+            otherwise="No alert in the last hour.",
+        )
         _summary(warehouse.ask("summary", since=since).rows)
     with right:
         _spend(warehouse.ask("spend", since=since).rows)
 
 
 def _summary(rows: Sequence[Row]) -> None:
-    if not rows:
-        st.info("No summary of the last hour's payments on stolen cards.")
-        return
     panels.table(
         "Payments on stolen cards, by the newest summary of an hour",
         {
@@ -91,6 +86,7 @@ def _summary(rows: Sequence[Row]) -> None:
             "Refunded": lambda row: row["refunded"],
         },
         rows,
+        otherwise="No summary of the last hour's payments on stolen cards.",
     )
 
 
@@ -138,10 +134,7 @@ def alerts(window: Window) -> None:
         rows=panels.ROWS,
     )
     panels.freshness(answer)
-    if not answer.rows:
-        filtered = " that fits the filters" if _filter(chosen) or _filter(severe) or about else ""
-        st.info(f"No alert{filtered} in the last {window.label}.")
-        return
+    filtered = " that fits the filters" if _filter(chosen) or _filter(severe) or about else ""
     panels.table(
         f"Alerts of the last {window.label}, the newest first",
         {
@@ -155,6 +148,7 @@ def alerts(window: Window) -> None:
             "Paged": lambda row: _paged(row["detected_at"], row["paged_at"]),
         },
         answer.rows,
+        otherwise=f"No alert{filtered} in the last {window.label}.",
     )
     panels.cut(answer.rows)
 

@@ -83,9 +83,6 @@ def per_rule(window: Window) -> None:
     """Draw how many pages each rule sent."""
     answer = panels.warehouse().ask("pages_per_rule", since=window.since())
     panels.freshness(answer)
-    if not answer.rows:
-        st.info(f"No page in the last {window.label}.")
-        return
     panels.table(
         f"Pages of the last {window.label} by rule",
         {
@@ -96,6 +93,7 @@ def per_rule(window: Window) -> None:
             "Newest, UTC": lambda row: row["newest"],
         },
         answer.rows,
+        otherwise=f"No page in the last {window.label}.",
     )
 
 
@@ -104,9 +102,6 @@ def owed() -> None:
     """Draw what nobody was told yet."""
     answer = panels.warehouse().ask("owed", rows=panels.ROWS)
     panels.freshness(answer)
-    if not answer.rows:
-        st.info("Every alert is in a page, or recorded as expired.")
-        return
     panels.table(
         "Alerts in no page, the oldest first",
         {
@@ -116,5 +111,6 @@ def owed() -> None:
             "Payment": lambda row: row["payment_id"],
         },
         answer.rows,
+        otherwise="Every alert is in a page, or recorded as expired.",
     )
     panels.cut(answer.rows)

@@ -45,14 +45,12 @@ def health() -> None:
     for column, (label, value) in zip(st.columns(len(figures)), figures, strict=True):
         column.metric(label, value)
     st.text(f"Flink job: {found.job}")
-    if found.troubles:
-        panels.table(
-            "In trouble",
-            {"In trouble": lambda row: row["text"]},
-            [{"text": text} for text in found.troubles],
-        )
-    else:
-        st.info("Nothing is in trouble.")
+    panels.table(
+        "In trouble",
+        {"In trouble": lambda row: row["text"]},
+        [{"text": text} for text in found.troubles],
+        otherwise="Nothing is in trouble.",
+    )
     restarted = [{"program": name, "count": n} for name, n in found.restarts.items() if n]
     if restarted:
         panels.table(
@@ -72,9 +70,6 @@ def quarantine() -> None:
     age = (datetime.now(UTC) - found.as_of).total_seconds()
     st.caption(f"As of {panels.clock(found.as_of)} UTC, {age:.0f} s ago, by the run itself.")
     reasons = sorted({*found.quarantined, *found.rejected})
-    if not reasons:
-        st.info("No record was refused.")
-        return
     panels.table(
         "Refused records by reason",
         {
@@ -90,6 +85,7 @@ def quarantine() -> None:
             }
             for reason in reasons
         ],
+        otherwise="No record was refused.",
     )
 
 
