@@ -94,7 +94,6 @@ class EventGenerator:
         self._accounts = Accounts(self.population, seed)
         self._to_entries = faults(self) if faults else None
         self._scenarios = scenarios(self) if scenarios else None
-        self._turns: dict[int, list[int]] = {}
         # Only to save making them again: what is not here is made.
         self._lasting: dict[tuple[int, float], list[Draft]] = {}
 
@@ -288,12 +287,14 @@ class EventGenerator:
         """
         cards = len(self.population.cards)
         round_, place = divmod(ordinal, cards)
-        turns = self._turns.get(round_)
-        if turns is None:
-            turns = list(range(cards))
-            seeded(f"{self.seed}|turns|{round_}").shuffle(turns)
-            self._turns = {**dict(list(self._turns.items())[-1:]), round_: turns}
-        return turns[place]
+        return _turns(self.seed, round_, cards)[place]
+
+
+@lru_cache(maxsize=4)
+def _turns(seed: int, round_: int, cards: int) -> list[int]:
+    turns = list(range(cards))
+    seeded(f"{seed}|turns|{round_}").shuffle(turns)
+    return turns
 
 
 def _entry_mode(chance: int) -> EntryMode:
