@@ -56,7 +56,7 @@ POLL_SECONDS: Final = 0.2
 MAX_START_RESTARTS: Final = 4
 NOTIFIER_WORKERS: Final = 2
 """One per shard: the event source calls the notifier for each apart."""
-STALE_STATE: Final = ("flink", "positions", "receipts", "ministack")
+STALE_STATE: Final = ("flink", "risk-desk", "positions", "receipts", "ministack")
 FLUSH_SECONDS: Final = 30.0
 
 T = TypeVar("T")

@@ -197,28 +197,16 @@ class FlinkCluster:
             "taskmanager.memory.jvm-overhead.max": "192m",
             # RocksDB's caches and write buffers, and what the Python process may plan with.
             "taskmanager.memory.managed.size": "128m",
-            "parallelism.default": 1,
             # Half a dozen hops, each of which would wait up to 100 ms for its buffer to fill.
             "execution.buffer-timeout.interval": "10 ms",
             "pipeline.object-reuse": True,
-            # What a job brings along is on the class path, whose classes alone are archived.
-            "classloader.resolve-order": "parent-first",
-            # As on Managed Flink.
-            "state.backend.type": "rocksdb",
-            "execution.checkpointing.incremental": True,
-            "execution.checkpointing.interval": f"{CHECKPOINT_SECONDS} s",
-            "execution.checkpointing.dir": (self._folder / "checkpoints").as_uri(),
-            "restart-strategy.type": "exponential-delay",
+            **job_options(self._folder, self._python),
             "restart-strategy.exponential-delay.initial-backoff": "500 ms",
             "restart-strategy.exponential-delay.max-backoff": "10 s",
-            "restart-strategy.exponential-delay.reset-backoff-threshold": "2 min",
             "heartbeat.interval": "2 s",
             "heartbeat.timeout": "8 s",
             "metrics.fetcher.update-interval": "500 ms",
             **(reporter() if self.settings.metrics_port else {}),
-            "io.tmp.dirs": str(self._folder / "tmp"),
-            "python.executable": str(self._python),
-            "python.client.executable": str(self._python),
             # The client may be ready before the JobManager is.
             "rest.retry.max-attempts": 120,
             "rest.retry.delay": "500 ms",
@@ -327,6 +315,25 @@ def metrics_ports(settings: LocalSettings) -> tuple[int, ...]:
     programs = 3 if settings.risk_desk == "on" else 2
     port = settings.metrics_port
     return tuple(range(port + 1, port + 1 + programs)) if port else ()
+
+
+def job_options(folder: Path, python: Path) -> dict[str, str]:
+    """Give the options that both applications' jobs have; what they keep is below `folder`."""
+    return {
+        "parallelism.default": "1",
+        # What a job brings along is on the class path, whose classes alone are archived.
+        "classloader.resolve-order": "parent-first",
+        # As on Managed Flink.
+        "state.backend.type": "rocksdb",
+        "execution.checkpointing.incremental": "true",
+        "execution.checkpointing.interval": f"{CHECKPOINT_SECONDS} s",
+        "execution.checkpointing.dir": (folder / "checkpoints").as_uri(),
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.reset-backoff-threshold": "2 min",
+        "io.tmp.dirs": str(folder / "tmp"),
+        "python.executable": str(python),
+        "python.client.executable": str(python),
+    }
 
 
 def reporter(port: int | None = None) -> dict[str, str]:

@@ -22,6 +22,7 @@ from cardwatch.local.services.flink import (
     RISK_DESK,
     Edge,
     edge_properties,
+    job_options,
     metrics_ports,
     reporter,
 )
@@ -31,7 +32,6 @@ from cardwatch.settings import LocalSettings
 
 PROGRAM: Final = "risk-desk"
 RUN: Final = Path(__file__).with_name("run_job.py").resolve()
-CHECKPOINT_SECONDS: Final = 10
 READS: Final[Mapping[Edge, tuple[str, str]]] = {
     "local": ("poll_ms", "500"),
     "connector": ("poll_interval_ms", "2000"),
@@ -60,6 +60,7 @@ class RiskDesk:
         """Use the environment and the application under `root`, the project's folder."""
         self._settings = settings
         self._root = root.resolve()
+        self._python = self._root / ENVIRONMENT / "bin" / "python"
         self._folder = (settings.var / "risk-desk").resolve()
         self.rest = FlinkRest(settings.risk_desk_port)
 
@@ -77,12 +78,11 @@ class RiskDesk:
         groups["cardwatch.flink"] = self._options()
         listed = [{"PropertyGroupId": name, "PropertyMap": dict(g)} for name, g in groups.items()]
         files.replace(properties, json.dumps(listed, indent=1) + "\n")
-        python = self._root / ENVIRONMENT / "bin" / "python"
         return Program(
             PROGRAM,
             [
                 *("nice", "-n", str(NICENESS)),
-                *(str(python), str(RUN)),
+                *(str(self._python), str(RUN)),
                 *("--edge", edge, "--properties", str(properties)),
             ],
             environment={
@@ -110,7 +110,6 @@ class RiskDesk:
 
     def _options(self) -> dict[str, str]:
         ports = metrics_ports(self._settings)
-        python = str(self._root / ENVIRONMENT / "bin" / "python")
         return {
             "execution.target": "local",
             "rest.address": HOST,
@@ -123,21 +122,11 @@ class RiskDesk:
             "taskmanager.memory.network.min": "32m",
             "taskmanager.memory.network.max": "32m",
             "taskmanager.memory.managed.size": "128m",
-            "parallelism.default": "1",
             "execution.buffer-timeout.interval": "50 ms",
-            "classloader.resolve-order": "parent-first",
-            "state.backend.type": "rocksdb",
-            "execution.checkpointing.incremental": "true",
-            "execution.checkpointing.interval": f"{CHECKPOINT_SECONDS} s",
-            "execution.checkpointing.dir": (self._folder / "checkpoints").as_uri(),
+            **job_options(self._folder, self._python),
             # Of the checkpoint that it was started from it is the owner, and removes it in time.
             "execution.state-recovery.claim-mode": "CLAIM",
-            "restart-strategy.type": "exponential-delay",
             "restart-strategy.exponential-delay.initial-backoff": "1 s",
             "restart-strategy.exponential-delay.max-backoff": "30 s",
-            "restart-strategy.exponential-delay.reset-backoff-threshold": "2 min",
-            "io.tmp.dirs": str(self._folder / "tmp"),
-            "python.executable": python,
-            "python.client.executable": python,
             **(reporter(ports[-1]) if ports else {}),
         }
