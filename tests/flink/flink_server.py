@@ -6,7 +6,7 @@ answer is a line on standard output:
 
     {"run": {"watermark_delay_ms": "1000"}, "parallelism": 1}    ->  {"ok": true}
     {"events": {}}                                               ->  {"ok": true}
-    {"plan": {}}                                                 ->  {"ok": true, "plan": …}
+    {"plan": {"application": "risk_desk"}}                       ->  {"ok": true, "plan": …}
     {"options": "connector", "managed": true, "flink": {…}}      ->  {"ok": true, "options": …}
     {"start": "connector", "groups": {"cardwatch.edge": {…}}}    ->  {"ok": true}
     {"drain": "<savepoint folder>"}                              ->  {"ok": true}
@@ -124,7 +124,9 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         unbounded(request)
         return {}
     if "plan" in request:
-        return {"plan": json.loads(planned((), 1).env.get_execution_plan())}
+        return {
+            "plan": json.loads(planned(tuple(request["plan"].items()), 1).env.get_execution_plan())
+        }
     job = planned(tuple(request["run"].items()), request["parallelism"])
     environment = job.env._j_stream_execution_environment  # noqa: SLF001
     # Not env.execute(): it would forget what was planned.

@@ -67,9 +67,10 @@ class Flink:
         """Give the rows of the job's view timed_events, in the order of the lines."""
         return [json.loads(line) for line in self._run({"events": {}}, lines)]
 
-    def plan(self) -> list[dict[str, Any]]:
-        """Give the operators of the whole job."""
-        nodes: list[dict[str, Any]] = self._ask({"plan": {}})["plan"]["nodes"]
+    def plan(self, application: str) -> list[dict[str, Any]]:
+        """Give the operators of an application's job."""
+        reply = self._ask({"plan": {"application": application}})
+        nodes: list[dict[str, Any]] = reply["plan"]["nodes"]
         return nodes
 
     def options(
@@ -116,7 +117,7 @@ class Flink:
 
 def in_a_replays_order(record: dict[str, Any]) -> tuple[str, str, str]:
     """Give what a replay sorts by: alerts first, then the window's end, then the id."""
-    return record["type"], record["event_json_data"]["window_end"] or "", record["event_id"]
+    return record["type"], record["event_json_data"].get("window_end") or "", record["event_id"]
 
 
 def turning_points(summaries: list[dict[str, Any]]) -> list[dict[str, Any]]:

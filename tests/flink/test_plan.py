@@ -9,21 +9,37 @@ from tests.managed_flink import ALLOWED_OPTIONS
 pytestmark = pytest.mark.flink
 
 
-def operators(flink: Flink, word: str) -> list[str]:
-    return [node["contents"] for node in flink.plan() if word in node["contents"]]
+STOLEN_CARDS, RISK_DESK = "stolen_cards", "risk_desk"
+of_each_application = pytest.mark.parametrize("application", [STOLEN_CARDS, RISK_DESK])
 
 
-def test_the_events_are_read_once(flink: Flink) -> None:
-    assert len([n for n in flink.plan() if n["pact"] == "Data Source"]) == 1
+def operators(flink: Flink, application: str, word: str) -> list[str]:
+    return [node["contents"] for node in flink.plan(application) if word in node["contents"]]
+
+
+@of_each_application
+def test_the_events_are_read_once(flink: Flink, application: str) -> None:
+    assert len([n for n in flink.plan(application) if n["pact"] == "Data Source"]) == 1
 
 
 def test_the_detections_share_one_judgement_of_the_payments(flink: Flink) -> None:
-    assert len(operators(flink, "OverAggregate")) == 1
-    assert not operators(flink, "Join")
+    assert len(operators(flink, STOLEN_CARDS, "OverAggregate")) == 1
 
 
-def test_no_task_gathers_the_rows_but_what_windows_made_of_them(flink: Flink) -> None:
-    nodes = {node["id"]: node for node in flink.plan()}
+def test_a_score_is_made_of_ten_operators_that_its_alerts_share(flink: Flink) -> None:
+    assert len(operators(flink, RISK_DESK, "OverAggregate")) == 10
+
+
+@of_each_application
+def test_no_payment_waits_for_another_stream(flink: Flink, application: str) -> None:
+    assert not operators(flink, application, "Join")
+
+
+@of_each_application
+def test_no_task_gathers_the_rows_but_what_windows_made_of_them(
+    flink: Flink, application: str
+) -> None:
+    nodes = {node["id"]: node for node in flink.plan(application)}
     ways = [
         (way["ship_strategy"], nodes[way["id"]])
         for node in nodes.values()
@@ -45,16 +61,25 @@ def _maker(node: dict[str, Any], nodes: dict[int, dict[str, Any]]) -> str:
 
 def test_one_window_counts_the_cards_and_finds_the_first_five(flink: Flink) -> None:
     assert (
-        len(operators(flink, "GlobalWindowAggregate(groupBy=[card_token], window=[CUMULATE")) == 1
+        len(
+            operators(
+                flink,
+                STOLEN_CARDS,
+                "GlobalWindowAggregate(groupBy=[card_token], window=[CUMULATE",
+            )
+        )
+        == 1
     )
 
 
-def test_no_python_runs_between_the_edges(flink: Flink) -> None:
-    assert not operators(flink, "Python")
+@of_each_application
+def test_no_python_runs_between_the_edges(flink: Flink, application: str) -> None:
+    assert not operators(flink, application, "Python")
 
 
-def test_everything_goes_to_one_sink(flink: Flink) -> None:
-    assert len(operators(flink, "StreamingFileWriter")) == 1
+@of_each_application
+def test_everything_goes_to_one_sink(flink: Flink, application: str) -> None:
+    assert len(operators(flink, application, "StreamingFileWriter")) == 1
 
 
 @pytest.mark.parametrize("edge", ["connector", "files"])
