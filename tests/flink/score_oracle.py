@@ -56,8 +56,16 @@ WORDS = {
 }
 PRESENT = {"CHIP", "CONTACTLESS", "MAGSTRIPE", "KEYED"}
 ABSENT = {"ECOMMERCE", "MAIL_OR_TELEPHONE", "RECURRING"}
-NAME = re.compile(r"[^\s*0-9]\*+( [^\s*0-9]\*+)*")
-PLAIN = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,4})?")
+PARTS = {
+    "account_name": re.compile(r"[^\s*0-9]\*+( [^\s*0-9]\*+)*"),
+    "holder_country": re.compile("[A-Z]{2}"),
+    "credit_limit": re.compile(r"[0-9]{1,15}(\.[0-9]{1,4})?"),
+    "currency": re.compile("[A-Z]{3}"),
+    "spent": re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,4})?"),
+    "status": re.compile("ACTIVE|BLOCKED|CLOSED"),
+    "risk_segment": re.compile("LOW|MEDIUM|HIGH"),
+}
+"""What a version of an account must say."""
 DEGREES = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,6})?")
 
 Judgement = tuple[str, str] | bool | None
@@ -151,20 +159,13 @@ def attribute(lines: Iterable[str], *, delay_ms: int = 1_000) -> list[dict[str, 
 
 def learn_version(known: Known, time: int, data: dict[str, Any]) -> None:
     opened, until = instant(data.get("opened_at")), instant(data.get("spent_until"))
-    limit, spent = data.get("credit_limit") or "", data.get("spent") or ""
-    if (
-        data.get("account_id") is None
-        or not NAME.fullmatch(data.get("account_name") or "")
-        or len(data["account_name"]) > 64
-        or not PLAIN.fullmatch(limit)
-        or limit.startswith("-")
-        or not PLAIN.fullmatch(spent)
-        or opened is None
-        or until is None
-        or max(opened, until) > time
-        or data.get("status") not in {"ACTIVE", "BLOCKED", "CLOSED"}
-        or data.get("risk_segment") not in {"LOW", "MEDIUM", "HIGH"}
-    ):
+    valid = all(pattern.fullmatch(str(data.get(name))) for name, pattern in PARTS.items())
+    extra = {"payment_id", "card_token", "user_id", "merchant_id", "country"} & data.keys()
+    if not valid or extra or len(data["account_name"]) > 64:
+        return
+    if data.get("account_id") is None or opened is None or until is None:
+        return
+    if max(opened, until) > time:
         return
     version = {**data, "valid": time, "opened": opened, "until": until}
     newest = known.versions.setdefault(data["account_id"], version)
