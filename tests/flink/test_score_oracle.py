@@ -116,3 +116,38 @@ def test_the_streams_make_every_factor_fire_and_be_left_out() -> None:
     left_out = Counter(name for each in data for name in each["not_judged"])
     assert left_out.keys() == POINTS.keys() - {"stolen_card"}
     assert sum(each["late"] for each in data) > 100
+
+
+def of_strangers() -> list[str]:
+    """Give payments of which each is its card's, user's and account's only one."""
+    rng = random.Random(17)
+    known = [account(name, -DAY, 0) for name in range(0, 3_000, 2)]
+    stolen = [status(name, "STOLEN", -DAY, 0) for name in range(0, 3_000, 3)]
+    paid = [
+        Arrival(at + rng.randrange(900), payment(str(name), name, at, merchant_id=f"mer_{name}"))
+        for name in range(3_000)
+        for at in [1_000 + name]
+    ]
+    copies = [Arrival(row.at + 2_000, row.line) for row in paid[::5]]
+    return [*known, *stolen, *in_order([*paid, *copies])]
+
+
+def test_at_any_parallelism_each_payment_has_one_score_and_stolen_cards_are_the_same(
+    flink: Flink,
+) -> None:
+    """Between accounts and payments, which have keys of their own, the order may change."""
+    lines = of_strangers()
+    expected = {r["event_id"]: on_a_stolen_card(r) for r in attribute(lines) if is_score(r)}
+    assert len(expected) == 3_000
+    for parallelism in (1, 2, 4):
+        found = flink.detect(lines, parallelism=parallelism, detections="payment_attributed")
+        assert len(found) == len(expected), parallelism
+        assert {r["event_id"]: on_a_stolen_card(r) for r in found} == expected, parallelism
+
+
+def is_score(record: dict[str, Any]) -> bool:
+    return bool(record["type"] == "PAYMENT_ATTRIBUTED")
+
+
+def on_a_stolen_card(record: dict[str, Any]) -> bool:
+    return any(f["factor"] == "stolen_card" for f in record["event_json_data"]["factors"])
