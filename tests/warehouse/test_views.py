@@ -30,7 +30,9 @@ TYPED = sorted(SQL_FOLDER.glob("refresh/typed/*.sql"))
 OF_THE_MOMENT = {"freshness", "data_quality"}
 """What they answer depends on the clock: test_refresh.py and test_upkeep.py ask them."""
 ANSWERS = {
-    **{p.stem: f"{p.parent.name}.{p.stem}" for p in (*MARTS, *TYPED) if p.stem not in OF_THE_MOMENT},
+    **{
+        p.stem: f"{p.parent.name}.{p.stem}" for p in (*MARTS, *TYPED) if p.stem not in OF_THE_MOMENT
+    },
     **{f"banking.{p.stem}": f"banking.{p.stem}" for p in BANKING},
 }
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -1,10 +1,11 @@
 -- Question: how risky is each payment, why, and whose account does it charge?
 --
 -- One row per payment that was scored, by its first record. account_name: the holder, masked; null
--- like the account's other columns while account_known is false. factors: a JSON list of what speaks
--- against the payment, each with its points, what was observed and the threshold; not_judged: one of
--- the factors that could not be judged. late: the payment came after the watermark had passed it.
--- datetime_occured is datetime_occurred under the name that old queries have.
+-- like the account's other columns while account_known is false. factors: a JSON list of what
+-- speaks against the payment, each with its points, what was observed and the threshold;
+-- not_judged: one of the factors that could not be judged. late: the payment came after the
+-- watermark had passed it. datetime_occured is datetime_occurred under the name that old queries
+-- have.
 
 CREATE OR REPLACE VIEW marts.attributed_transactions AS
 SELECT

@@ -2,12 +2,13 @@
 -- the versions of accounts.
 -- reads: payment_records
 --
--- All on arrival: processing time is the order of the records. spent_today: what the account has
--- spent since midnight (UTC) of the payment's day in the payment's currency, with this payment,
--- net of refunds. habit: the account's charges of more than nothing in that currency before this
--- one; those of a billion and more are no habit, so that the sums fit. State: per account,
--- currency and day one sum, which grows with the days; per account and currency three sums; per
--- account and country a count.
+-- All on arrival: processing time is the order of the records.
+-- spent_today: what the account has spent since midnight (UTC) of the payment's day in the
+-- payment's currency, with this payment, net of refunds. habit: the account's charges of more than
+-- nothing in that currency before this one; those of a billion and more are no habit, so that the
+-- sums fit.
+-- State: per account and currency three sums; per account and country a count; per account,
+-- currency and day one sum, which grows with the days and has no bound yet: docs/decisions/0034.
 -- noqa: all columns of the view below, whichever they are.
 SELECT
     *, -- noqa: AM04

@@ -4,11 +4,12 @@
 -- boundary: none
 --
 -- All on arrival: processing time is the order of the records, and a payment is seen beside the
--- rows up to it. One operator per OVER; windows of one key that are alike share theirs. *_seconds:
--- since the fifth payment before this one of the card or the user, the 20th of the merchant; below
--- nothing where that one is of a later time. Each OVER is followed by what is computed of it: two
--- OVERs with nothing between them name a column alike, which Flink refuses. State: per account its
--- newest version and a count, about 400 bytes; per card ten values, per user five times, per
+-- rows up to it. One operator per OVER; windows of one key that are alike share theirs. Each OVER
+-- is followed by what is computed of it: two with nothing between them name a column alike, which
+-- Flink refuses.
+-- *_seconds: since the fifth payment before this one of the card or the user, the 20th of the
+-- merchant; below nothing where that one is of a later time.
+-- State: per account its newest version and a count; per card ten values, per user five times, per
 -- merchant 20.
 SELECT
     rt,

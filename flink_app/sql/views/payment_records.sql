@@ -5,8 +5,8 @@
 --
 -- stolen_since is judged as `stolen` does, by what had come of the card on its shard: three times
 -- per card token, for good. late: the watermark that the row meets here had passed it.
--- State besides: three numbers per payment, so that no copy and no later status counts again, about
--- 100 bytes, for good; it is what grows with the stream.
+-- State besides: three numbers per payment, for good, so that no copy and no later status counts
+-- again. It grows with the stream and has no bound yet: docs/decisions/0034.
 SELECT
     rt,
     version,

@@ -3,11 +3,10 @@
 -- reads: timed_events
 --
 -- All three go one way, so that what came first is seen first. A payment is what it is for
--- `arrivals`, under a token of the tokenizer's. sign: what its record does to the account's spend,
--- 1 a charge, -1 a refund, 0 a declined one. place: where the card was read, in 1/10,000 of a
--- degree, latitude + 90 before longitude + 180; null unless entry_mode says that the card was
--- there.
---
+-- `arrivals`, under a token of the tokenizer's.
+-- sign: what its record does to the account's spend, 1 a charge, -1 a refund, 0 a declined one.
+-- place: where the card was read, in 1/10,000 of a degree, latitude + 90 before longitude + 180;
+-- null unless entry_mode says that the card was there.
 -- version: a version of an account as one text, its parts between tabs, which none of them holds;
 -- its first part is valid_from, so that the greatest text is the newest version, however often and
 -- in whichever order versions come. An ACCOUNT that breaks the contract is none: the patterns are
