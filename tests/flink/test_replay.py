@@ -64,15 +64,22 @@ def test_a_replay_writes_the_detections_in_order_and_what_the_contract_rejects(
     ]
     assert (report.lines, report.rejected) == (210, 2)
     assert (report.alerts, report.summaries) == (len(alerts), len(summaries))
-    (large,) = records(tmp_path / "out" / "rule_alerts.jsonl")
-    assert large["event_json_data"]["payment_ids"] == ["pay_large"]
-    assert report.rule_alerts == 1
+    of_rules = [r["event_json_data"] for r in records(tmp_path / "out" / "rule_alerts.jsonl")]
+    large = [data["payment_ids"] for data in of_rules if data["rule"] == "large_amount"]
+    assert large == [["pay_large"]]
+    assert report.rule_alerts == len(of_rules)
+    scored = [r["event_json_data"] for r in records(tmp_path / "out" / "scores.jsonl")]
+    assert {data["payment_id"] for data in scored} == {
+        json.loads(row.line)["event_json_data"]["payment_id"] for row in rows
+    }
+    assert report.scores == len(scored) == len(rows)
     assert report.lines_per_second > 0
     assert said[-1] == "sorting the detections"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "alerts.jsonl",
         "rejected.jsonl",
         "rule_alerts.jsonl",
+        "scores.jsonl",
         "summaries.jsonl",
     ]
 

@@ -3,11 +3,11 @@
 -- application: risk_desk
 -- stream: scores
 --
--- Score version 1. Each payment once, as its first record comes: late ones and those of unknown
--- accounts too; its copies and later statuses say nothing here. Factors, points and constants stand
--- in views/payment_factors.sql and views/scored_payments.sql, what the state costs in
--- views/payment_records.sql and views/payment_features.sql.
--- Texts are cut to the contract's lengths; amounts as in payment_alert.sql.
+-- Rule: score version 1. Each payment once, as its first record comes: late ones and those of
+-- unknown accounts too; its copies and later statuses say nothing here.
+-- Constants: factors and thresholds stand in views/payment_factors.sql, points in
+-- views/scored_payments.sql. Texts are cut to the contract's lengths; amounts as in
+-- payment_alert.sql.
 SELECT
     JSON_OBJECT(
         KEY 'type' VALUE 'PAYMENT_ATTRIBUTED',
