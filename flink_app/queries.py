@@ -7,6 +7,7 @@ header speak to this module:
     -- boundary: rt                its rows become a stream and a table again, with this row time
     -- watermark: rt - …           that row time's watermark; without it, the one of what it reads
     -- application: risk_desk      which application runs a detection; without it, stolen_cards
+    -- stream: scores              onto which stream a detection goes; without it, events
 
 What is read is held against the SQL, so that the header cannot lie. A detection gives two columns:
 `record`, a complete envelope, and `partition_key`, where it stands on the stream: what the contract
@@ -30,10 +31,12 @@ EVENTS = "events"
 """The table that the edge registers: where every query begins."""
 NO_ROW_TIME = "none"
 """What a header gives as its boundary's row time when the rows have none."""
+EVENTS_STREAM = "events"
+"""The stream of a detection whose header names none: the one that everything is read from."""
 STOLEN_CARDS = "stolen_cards"
 """The application of a detection whose header names none: the one that nothing may delay."""
 
-_HEADER_LINE = re.compile(r"^-- (reads|boundary|watermark|application): (.*)$", re.MULTILINE)
+_HEADER_LINE = re.compile(r"^-- (reads|boundary|watermark|application|stream): (.*)$", re.MULTILINE)
 _EXPRESSION = re.compile(r"\$\{(\w+)(?:\(([\w.]+)\))?\}")
 _COMMENT = re.compile(r"--[^\n]*")
 _NOT_SQL = re.compile(r"'(?:[^']|'')*'|\bEXTRACT\s*\([^()]*\)", re.IGNORECASE)
@@ -60,6 +63,8 @@ class Query:
     """The SQL of the row time's watermark; None: that of what it reads."""
     application: str | None
     """Which application runs it; None for a view, which any of them may read."""
+    stream: str
+    """Where a detection is written to."""
 
     @property
     def is_detection(self) -> bool:
@@ -136,6 +141,11 @@ def chosen_detections(properties: Properties, queries: Mapping[str, Query]) -> l
     return names
 
 
+def of_stream(key: str, stream: str) -> str:
+    """Name the property that says of one stream what `key` says of the events' stream."""
+    return f"{stream}_{key}" if key.startswith("stream_") and stream != EVENTS_STREAM else key
+
+
 def _check_known(
     key: str, names: Iterable[str], known: Collection[str], properties: Properties
 ) -> None:
@@ -165,10 +175,8 @@ def _read_query(path: Path, expressions: Mapping[str, str], settings: Mapping[st
         raise QueryError(msg)
     is_detection = path.parent.name == "detections"
     application = header.get("application", STOLEN_CARDS) if is_detection else None
-    if not is_detection and "application" in header:
-        msg = (
-            f"{file} names an application, and is a view: take the line out, the detections say it"
-        )
+    for line in {"application", "stream"} & set(header) if not is_detection else ():
+        msg = f"{file} names its {line}, and is a view: take the line out, the detections say it"
         raise QueryError(msg)
     row_times = _names(header.get("boundary", ""))
     if len(row_times) > 1:
@@ -182,6 +190,7 @@ def _read_query(path: Path, expressions: Mapping[str, str], settings: Mapping[st
         boundary=row_times[0] if row_times else None,
         watermark=watermark,
         application=application,
+        stream=header.get("stream", EVENTS_STREAM),
     )
 
 

@@ -43,7 +43,8 @@ def test_the_connector_reaches_the_emulator_with_its_credentials() -> None:
 
 
 def test_the_local_edge_needs_neither_a_jar_nor_a_connector_s_options() -> None:
-    assert set(edge_properties("local", OUTPUTS, SETTINGS)) == {"cardwatch.edge"}
+    groups = edge_properties("local", OUTPUTS, SETTINGS)
+    assert set(groups) == {"cardwatch.detection", "cardwatch.edge"}
     check_edge(SETTINGS.var, "local")
 
 
