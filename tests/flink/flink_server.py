@@ -5,6 +5,7 @@ the tests share this process, and the plan. Each line on standard input asks for
 answer is a line on standard output:
 
     {"run": {"watermark_delay_ms": "1000"}, "parallelism": 1}    ->  {"ok": true}
+    {"run": {…, "lifetime_ms": "1"}, "parallelism": 1}           ->  {"ok": true}
     {"events": {}}                                               ->  {"ok": true}
     {"plan": {<setting>: …}}                                     ->  {"ok": true, "plan": …}
     {"options": "connector", "managed": true, "flink": {…}}      ->  {"ok": true, "options": …}
@@ -13,7 +14,8 @@ answer is a line on standard output:
 
 A run reads the files in events/ and writes outputs/ in the folder that is the only argument;
 `events` writes the rows of the view timed_events there, as JSON. `start` runs a job that ends only
-when it is drained: all that it has read counts, as at the end of a file.
+when it is drained: all that it has read counts, as at the end of a file. With `lifetime_ms`, what a
+header gives a lifetime is forgotten after that long.
 """
 
 import contextlib
@@ -21,6 +23,8 @@ import functools
 import json
 import sys
 import traceback
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +32,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "flink_app"))
 
 from pyflink.java_gateway import get_gateway
 
+import pipeline
 from edges import Job
 from pipeline import EDGES, build, flink_options, queries_of, read_events, register
 from properties import MANAGED_FLINK_FILE, Properties, PropertyError
-from queries import in_order
+from queries import Query, in_order
 
 FOLDER = Path(sys.argv[1])
 RUNNING: dict[str, Any] = {}
@@ -53,7 +58,25 @@ def properties(detection: tuple[tuple[str, str], ...] = (), parallelism: int = 1
 
 @functools.cache
 def planned(detection: tuple[tuple[str, str], ...], parallelism: int) -> Job:
-    return build(EDGES["files"](), properties(detection, parallelism))
+    asked = dict(detection)
+    lifetime = asked.pop("lifetime_ms", None)
+    with sooner_forgotten(lifetime) if lifetime else contextlib.nullcontext():
+        return build(EDGES["files"](), properties(tuple(asked.items()), parallelism))
+
+
+@contextlib.contextmanager
+def sooner_forgotten(lifetime_ms: str) -> Iterator[None]:
+    def shortened(of: Properties) -> dict[str, Query]:
+        return {
+            name: replace(query, lifetime=f"{lifetime_ms} ms") if query.lifetime else query
+            for name, query in queries_of(of).items()
+        }
+
+    pipeline.queries_of = shortened
+    try:
+        yield
+    finally:
+        pipeline.queries_of = queries_of
 
 
 def write_events() -> None:
