@@ -4,7 +4,8 @@
     python tools/cost.py --check    exit 1 when it is not up to date
 
 What is deployed is read from template.yaml and infra/observability.yaml: shards, parallelism,
-buffers, memory, alarms. What traffic makes of it is computed here, by the formulas below.
+buffers, memory, alarms. What traffic makes of it is computed here, by the formulas below. Why it is
+no table kept by hand: docs/decisions/0035.
 """
 
 import argparse

@@ -34,7 +34,7 @@ def test_a_payment_is_forgotten_in_time_and_scored_again_under_its_id(flink: Fli
 
 def test_a_day_s_spend_is_forgotten_in_time(flink: Flink) -> None:
     known = account(CARD, -DAY, 0, midnight=0, spent="0", credit_limit="150")
-    spent = {"account_id": f"acc_{CARD}", "amount": "100"}
+    spent: dict[str, Any] = {"account_id": f"acc_{CARD}", "amount": "100"}
     lines = [
         known,
         payment("1", CARD, 1_000, **spent),
@@ -50,7 +50,7 @@ def test_a_day_s_spend_is_forgotten_in_time(flink: Flink) -> None:
 
 
 def test_a_card_its_account_and_their_habits_are_never_forgotten(flink: Flink) -> None:
-    theirs = {"account_id": f"acc_{CARD}", "amount": "10"}
+    theirs: dict[str, Any] = {"account_id": f"acc_{CARD}", "amount": "10"}
     lines = [
         account(CARD, -DAY, 0),
         status(CARD, "STOLEN", -DAY, 0),

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from cardwatch import files
 from cardwatch.contract.fields import format_time
-from cardwatch.local import files
 from cardwatch.local.run.steps import Step
 from cardwatch.local.witness.judgement import Payment, Registry
 from cardwatch.local.witness.receipts import (

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, ClassVar, Final, Self, TypeVar
 
+from cardwatch import files
 from cardwatch.contract.fields import format_time, parse_time
 from cardwatch.contract.framing import first_documents
 from cardwatch.contract.streams import (
@@ -348,10 +349,7 @@ class Receipts:
         full.flush()
         lines = path.read_bytes().splitlines(keepends=True)
         gone = len(lines) // 2
-        # In one step, so that a reader finds the old file or the new one, each whole.
-        half = path.with_suffix(".tmp")
-        half.write_bytes(b"".join(lines[gone:]))
-        half.replace(path)
+        files.replace(path, b"".join(lines[gone:]))
         self._files[name] = path.open("ab")
         full.close()
         self.dropped += gone
