@@ -33,7 +33,7 @@ def test_a_payment_is_forgotten_in_time_and_scored_again_under_its_id(flink: Fli
 
 
 def test_a_day_s_spend_is_forgotten_in_time(flink: Flink) -> None:
-    known = account(CARD, -DAY, 0, midnight=0, spent="0", credit_limit="150")
+    known = account(CARD, 0, 0, spent="0", credit_limit="150")
     spent: dict[str, Any] = {"account_id": f"acc_{CARD}", "amount": "100"}
     lines = [
         known,
