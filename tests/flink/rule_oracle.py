@@ -122,14 +122,13 @@ def _velocity(attempts: Iterable[Attempt], met: Counter[str]) -> Iterator[Breach
             newest = max([newest, *(attempt.time for attempt in come)])
             for attempt in come:
                 in_order.append(attempt)
-                six = in_order[-6:]
-                met["velocity: of six the first and the last alone"] += (
-                    len(six) == 6
-                    and abs(six[0].time - six[-1].time) < MINUTE
-                    and not _in_a_minute(six)
-                )
+                met["velocity: of six the first and the last alone"] += _ends_alone(in_order[-6:])
                 row = recent if attempt.time > newest - MINUTE else old
-                if not row.add(attempt):
+                begins = row.add(attempt)
+                met["velocity: of six in a row the first and the last alone"] += _ends_alone(
+                    row.attempts[-6:]
+                )
+                if not begins:
                     continue
                 six = row.attempts[-6:]
                 met["velocity: again"] += row.breaches > 1
@@ -162,6 +161,11 @@ class Row:
 def _in_a_minute(six: Sequence[Attempt]) -> bool:
     times = [attempt.time for attempt in six]
     return len(times) == 6 and max(times) - min(times) < MINUTE
+
+
+def _ends_alone(six: Sequence[Attempt]) -> bool:
+    """Say whether only the first and the last of six are near each other."""
+    return len(six) == 6 and abs(six[0].time - six[-1].time) < MINUTE and not _in_a_minute(six)
 
 
 def _card_testing(attempts: Iterable[Attempt], met: Counter[str]) -> Iterator[Breach]:
