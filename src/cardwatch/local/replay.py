@@ -27,7 +27,7 @@ from cardwatch.settings import program_environment
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 PROGRESS_SECONDS: Final = 2.0
-JVM_OPTIONS: Final = "-Xmx1536m -Xmn1000m -XX:+UseSerialGC"
+JVM_OPTIONS: Final = "-Xmx3g -Xmn1000m -XX:+UseSerialGC"
 """What a row leaves behind is garbage at once: a large young generation has it collected seldom,
 before anything grows old. What stays is a little of each payment (docs/decisions/0034)."""
 RUN_DEPENDENT: Final = ("detected_at", "late")
