@@ -4,8 +4,8 @@ The SQL between the edges is the same text everywhere. An edge does two things:
 
 1. it registers the table `events` with exactly the schema of the table `events_schema`
    (sql/schemas/events.sql: physical columns, row time and watermark), and
-2. it takes `outputs`, a table of two texts: `record`, a complete envelope, one JSON object, to be
-   written as UTF-8, and `partition_key`, under which it goes onto a stream.
+2. it takes `outputs`, for each stream a table of two texts: `record`, a complete envelope, one JSON
+   object, to be written as UTF-8, and `partition_key`, under which it goes onto that stream.
 
 `files` and `connector` are SQL alone (SqlEdge, kinesis_connector.py); `local` is local_kinesis.py.
 """
@@ -18,6 +18,7 @@ from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.table import Schema, StatementSet, StreamTableEnvironment, Table
 
 from properties import Properties
+from queries import EVENTS_STREAM, of_stream
 from sql_files import SQL, placeholders, sql_text, with_options
 
 EDGE_GROUP = "cardwatch.edge"
@@ -45,10 +46,10 @@ class Edge(Protocol):
         """Create the table `events` with the schema of `events_schema`; raises PropertyError."""
         ...
 
-    def write_outputs(self, job: Job, outputs: Table) -> None:
-        """Attach the sink that writes `outputs`; raises PropertyError.
+    def write_outputs(self, job: Job, outputs: Mapping[str, Table]) -> None:
+        """Attach the sinks that write `outputs`, by stream; raises PropertyError.
 
-        The sink is an INSERT in `job.statements` or a DataStream in `job.env`; nothing is executed.
+        A sink is an INSERT in `job.statements` or a DataStream in `job.env`; nothing is executed.
         """
         ...
 
@@ -73,16 +74,33 @@ class SqlEdge:
         """Create `events` from the edge's DDL; raises PropertyError."""
         self._create(job, "events")
 
-    def write_outputs(self, job: Job, outputs: Table) -> None:
-        """Create the sink table from the edge's DDL and insert into it; raises PropertyError."""
-        self._create(job, "outputs")
-        job.tables.create_temporary_view("detected", outputs)
-        written = sql_text(SQL / "connectors" / self.name / "written.sql")
-        job.statements.add_insert("outputs", job.tables.sql_query(written))
+    def write_outputs(self, job: Job, outputs: Mapping[str, Table]) -> None:
+        """Create the sink tables from the edge's DDL and insert into them; raises PropertyError."""
+        former = job.tables.get_current_database()
+        for stream, table in self.sinks(outputs).items():
+            # A database for each stream, so that the same statements make its tables.
+            database = f"{stream}_stream"
+            job.tables.execute_sql(f"CREATE DATABASE {database}")
+            job.tables.use_database(database)
+            self._create(job, "outputs", stream)
+            job.tables.create_temporary_view("detected", table)
+            written = sql_text(SQL / "connectors" / self.name / "written.sql")
+            job.statements.add_insert("outputs", job.tables.sql_query(written))
+        job.tables.use_database(former)
 
-    def _create(self, job: Job, table: str) -> None:
+    def sinks(self, outputs: Mapping[str, Table]) -> Mapping[str, Table]:
+        """Give what each sink takes: here one takes all, whatever stream it is for."""
+        first, *others = outputs.values()
+        for table in others:
+            first = first.union_all(table)
+        return {EVENTS_STREAM: first}
+
+    def _create(self, job: Job, table: str, stream: str = EVENTS_STREAM) -> None:
         path = SQL / "connectors" / self.name / f"{table}.sql"
-        values = {key: job.properties.text(EDGE_GROUP, key) for key in placeholders(path)}
+        values = {
+            key: job.properties.text(EDGE_GROUP, of_stream(key, stream))
+            for key in placeholders(path)
+        }
         text = sql_text(path, values)
         job.tables.execute_sql(with_options(text, self.table_options(job.properties)))
 

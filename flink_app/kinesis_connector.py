@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyflink.table import Table
+
 from edges import SqlEdge
 from properties import MANAGED_FLINK_FILE, Properties, PropertyError
 
@@ -36,6 +38,10 @@ class ConnectorEdge(SqlEdge):
             )
             raise PropertyError(msg)
         return {"pipeline.jars": ";".join(jar.as_uri() for jar in jars)}
+
+    def sinks(self, outputs: Mapping[str, Table]) -> Mapping[str, Table]:
+        """Give each stream a sink of its own."""
+        return outputs
 
     def table_options(self, properties: Properties) -> Mapping[str, str]:
         """Give what the group cardwatch.connector adds to the tables' options."""

@@ -37,6 +37,7 @@ from local_stream import (
     wait_seconds,
 )
 from properties import Properties, PropertyError
+from queries import EVENTS_STREAM, of_stream
 
 BUNDLE_MS: Final = 10
 """How long Flink collects rows before it hands them to Python, or takes them from there."""
@@ -89,23 +90,27 @@ class LocalEdge:
         table = job.tables.from_data_stream(events, schema)
         job.tables.create_temporary_view("events", table)
 
-    def write_outputs(self, job: Job, outputs: Table) -> None:
-        """Write `outputs` to the stream; raises PropertyError."""
+    def write_outputs(self, job: Job, outputs: Mapping[str, Table]) -> None:
+        """Write `outputs` to their streams; raises PropertyError."""
         flush_ms = job.properties.whole_number(EDGE_GROUP, "flush_ms", 50, least=1, most=10_000)
-        (
-            job.tables.to_data_stream(outputs)
-            .key_by(_one_key, key_type=Types.INT())
-            .process(PutOnStream(stream_address(job.properties), flush_ms), Types.STRING())
-            .name("write stream")
-            .uid("write-stream")
-            .set_parallelism(1)
-        )
+        for stream, table in outputs.items():
+            of = "" if stream == EVENTS_STREAM else f"-{stream}"
+            (
+                job.tables.to_data_stream(table)
+                .key_by(_one_key, key_type=Types.INT())
+                .process(
+                    PutOnStream(stream_address(job.properties, stream), flush_ms), Types.STRING()
+                )
+                .name(f"write stream{of}")
+                .uid(f"write-stream{of}")
+                .set_parallelism(1)
+            )
 
 
-def stream_address(properties: Properties) -> StreamAddress:
-    """Give the stream that the properties name; raises PropertyError."""
+def stream_address(properties: Properties, stream: str = EVENTS_STREAM) -> StreamAddress:
+    """Give the address that the properties give a stream; raises PropertyError."""
     return StreamAddress(
-        name=properties.text(EDGE_GROUP, "stream_name"),
+        name=properties.text(EDGE_GROUP, of_stream("stream_name", stream)),
         region=properties.text(EDGE_GROUP, "aws_region"),
         endpoint=properties.text(EDGE_GROUP, "endpoint_url"),
     )

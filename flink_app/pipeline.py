@@ -127,11 +127,18 @@ def build(edge: Edge, properties: Properties, *, managed: bool = False) -> Job:
     ordered = in_order(queries, detections)
     job = read_events(edge, properties, managed=managed)
     register(job, ordered)
-    outputs = " UNION ALL ".join(
-        f"SELECT record, partition_key FROM {name}"  # noqa: S608  names of files
-        for name in detections
+    written: dict[str, list[str]] = {}
+    for name in detections:
+        written.setdefault(queries[name].stream, []).append(
+            f"SELECT record, partition_key FROM {name}"  # noqa: S608  names of files
+        )
+    edge.write_outputs(
+        job,
+        {
+            stream: job.tables.sql_query(" UNION ALL ".join(selects))
+            for stream, selects in sorted(written.items())
+        },
     )
-    edge.write_outputs(job, job.tables.sql_query(outputs))
     # Only now are all statements planned together, into the environment that is executed.
     job.statements.attach_as_datastream()
     return job

@@ -8,6 +8,7 @@ header speak to this module:
     -- watermark: rt - …           that row time's watermark; without it, the one of what it reads
     -- lifetime: 2 h               of a boundary: how long its state is kept; without it, for good
     -- application: risk_desk      which application runs a detection; without it, stolen_cards
+    -- stream: scores              onto which stream a detection goes; without it, events
 
 What is read is held against the SQL, so that the header cannot lie. A detection gives two columns:
 `record`, a complete envelope, and `partition_key`, where it stands on the stream: what the contract
@@ -31,11 +32,13 @@ EVENTS = "events"
 """The table that the edge registers: where every query begins."""
 NO_ROW_TIME = "none"
 """What a header gives as its boundary's row time when the rows have none."""
+EVENTS_STREAM = "events"
+"""The stream of a detection whose header names none: the one that everything is read from."""
 STOLEN_CARDS = "stolen_cards"
 """The application of a detection whose header names none: the one that nothing may delay."""
 
 _HEADER_LINE = re.compile(
-    r"^-- (reads|boundary|watermark|lifetime|application): (.*)$", re.MULTILINE
+    r"^-- (reads|boundary|watermark|lifetime|application|stream): (.*)$", re.MULTILINE
 )
 _EXPRESSION = re.compile(r"\$\{(\w+)(?:\(([\w.]+)\))?\}")
 _COMMENT = re.compile(r"--[^\n]*")
@@ -65,6 +68,8 @@ class Query:
     """How long the state of what is planned with this boundary is kept; None: for good."""
     application: str | None
     """Which application runs it; None for a view, which any of them may read."""
+    stream: str
+    """Where a detection is written to."""
 
     @property
     def is_detection(self) -> bool:
@@ -141,6 +146,11 @@ def chosen_detections(properties: Properties, queries: Mapping[str, Query]) -> l
     return names
 
 
+def of_stream(key: str, stream: str) -> str:
+    """Name the property that says of one stream what `key` says of the events' stream."""
+    return f"{stream}_{key}" if key.startswith("stream_") and stream != EVENTS_STREAM else key
+
+
 def _check_known(
     key: str, names: Iterable[str], known: Collection[str], properties: Properties
 ) -> None:
@@ -170,10 +180,8 @@ def _read_query(path: Path, expressions: Mapping[str, str], settings: Mapping[st
         raise QueryError(msg)
     is_detection = path.parent.name == "detections"
     application = header.get("application", STOLEN_CARDS) if is_detection else None
-    if not is_detection and "application" in header:
-        msg = (
-            f"{file} names an application, and is a view: take the line out, the detections say it"
-        )
+    for line in {"application", "stream"} & set(header) if not is_detection else ():
+        msg = f"{file} names its {line}, and is a view: take the line out, the detections say it"
         raise QueryError(msg)
     row_times = _names(header.get("boundary", ""))
     if len(row_times) > 1:
@@ -191,6 +199,7 @@ def _read_query(path: Path, expressions: Mapping[str, str], settings: Mapping[st
         watermark=watermark,
         lifetime=header.get("lifetime"),
         application=application,
+        stream=header.get("stream", EVENTS_STREAM),
     )
 
 

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,13 +42,14 @@ DECODED = "`type` STRING, rt TIMESTAMP_LTZ(3), token STRING, amount STRING, city
 class BlackholeEdge(SqlEdge):
     """Reads as the files edge does and throws the outputs away."""
 
-    def write_outputs(self, job: Job, outputs: Table) -> None:
+    def write_outputs(self, job: Job, outputs: Mapping[str, Table]) -> None:
         """Insert into a blackhole."""
         job.tables.execute_sql(
             "CREATE TEMPORARY TABLE outputs (record STRING, partition_key STRING) "
             "WITH ('connector' = 'blackhole')"
         )
-        job.statements.add_insert("outputs", outputs)
+        for table in outputs.values():
+            job.statements.add_insert("outputs", table)
 
 
 def decode_job(edge: SqlEdge, properties: Properties) -> Job:

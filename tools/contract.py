@@ -273,21 +273,20 @@ def _redshift_value(name: str, annotation: object) -> str:
     kind = _plain_type(annotation)
     origin = get_origin(kind)
     # Redshift casts no text to BOOLEAN, hence the comparison; a list stays JSON text.
-    if kind is bool:
-        value = f"{value} = 'true'"
-    elif kind is int:
+    compared = " = 'true'" if kind is bool else ""
+    if kind is int:
         value = f"CAST({value} AS BIGINT)"
     elif kind is Decimal:
         value = f"CAST({value} AS DECIMAL(19, 4))"
     elif kind is datetime:
         value = f"CAST({value} AS TIMESTAMP)"
-    elif kind is not str and origin is not tuple and origin is not Literal:
+    elif kind not in {bool, str} and origin is not tuple and origin is not Literal:
         msg = f"{name}: the warehouse has no type for {kind}"
         raise TypeError(msg)
-    item = f"{value} AS {name}"
+    item = f"{value}{compared} AS {name}"
     call, _, inner = value.partition("(")
     if len(item) > SQL_WIDTH - _DEEPEST and call in {"CAST", "NULLIF"}:
-        item = f"{call}(\n    {inner[:-1]}\n) AS {name}"
+        item = f"{call}(\n    {inner[:-1]}\n){compared} AS {name}"
     return item
 
 

@@ -5,6 +5,7 @@ the tests share this process, and the plan. Each line on standard input asks for
 answer is a line on standard output:
 
     {"run": {"watermark_delay_ms": "1000"}, "parallelism": 1}    ->  {"ok": true}
+    {"run": {…, "lifetime_ms": "1"}, "parallelism": 1}           ->  {"ok": true}
     {"events": {"arrivals": "unknown"}}                          ->  {"ok": true}
     {"plan": {<setting>: …}}                                     ->  {"ok": true, "plan": …}
     {"options": "connector", "managed": true, "flink": {…}}      ->  {"ok": true, "options": …}
@@ -15,6 +16,7 @@ A run reads the files in events/ and writes outputs/ in the folder that is the o
 `events` writes the rows of the view timed_events there, as JSON; with the arrivals "known" each
 line says in a field of its own, `arrived`, when the stream took it, in epoch milliseconds. `start`
 runs a job that ends only when it is drained: all that it has read counts, as at the end of a file.
+With `lifetime_ms`, what a header gives a lifetime is forgotten after that long.
 """
 
 import contextlib
@@ -22,6 +24,8 @@ import functools
 import json
 import sys
 import traceback
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +33,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "flink_app"))
 
 from pyflink.java_gateway import get_gateway
 
+import pipeline
 from edges import Edge, Job, SqlEdge
 from pipeline import EDGES, build, flink_options, queries_of, read_events, register
 from properties import MANAGED_FLINK_FILE, Properties, PropertyError
-from queries import in_order
+from queries import Query, in_order
 
 FOLDER = Path(sys.argv[1])
 RUNNING: dict[str, Any] = {}
@@ -54,7 +59,25 @@ def properties(detection: tuple[tuple[str, str], ...] = (), parallelism: int = 1
 
 @functools.cache
 def planned(detection: tuple[tuple[str, str], ...], parallelism: int) -> Job:
-    return build(EDGES["files"](), properties(detection, parallelism))
+    asked = dict(detection)
+    lifetime = asked.pop("lifetime_ms", None)
+    with sooner_forgotten(lifetime) if lifetime else contextlib.nullcontext():
+        return build(EDGES["files"](), properties(tuple(asked.items()), parallelism))
+
+
+@contextlib.contextmanager
+def sooner_forgotten(lifetime_ms: str) -> Iterator[None]:
+    def shortened(properties: Properties) -> dict[str, Query]:
+        return {
+            name: replace(query, lifetime=f"{lifetime_ms} ms") if query.lifetime else query
+            for name, query in queries_of(properties).items()
+        }
+
+    pipeline.queries_of = shortened
+    try:
+        yield
+    finally:
+        pipeline.queries_of = queries_of
 
 
 class ArrivalsEdge(SqlEdge):

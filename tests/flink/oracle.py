@@ -89,7 +89,7 @@ class Stolen:
         currency, amount = self.data.get("currency"), self.amount
         if self.data.get("status") in {"DECLINED", "REFUNDED"} or currency is None:
             return None
-        return None if amount is None or _money(amount, currency) is None else (currency, amount)
+        return None if amount is None or money(amount, currency) is None else (currency, amount)
 
 
 def detect(lines: Iterable[str], *, delay_ms: int = 1_000) -> list[dict[str, Any]]:
@@ -131,10 +131,10 @@ def _alerts(stolen: Iterable[Stolen]) -> list[dict[str, Any]]:
     for s in stolen:
         data = s.data
         start = s.time // ALERT_WINDOW * ALERT_WINDOW
-        alert_id = _sha(data["payment_id"], data["card_token"], "stolen_card", "1")
-        reported = _text(s.reported)
+        alert_id = sha(data["payment_id"], data["card_token"], "stolen_card", "1")
+        reported = instant_text(s.reported)
         alerts.append(
-            _envelope(
+            envelope(
                 "PAYMENT_ALERT",
                 alert_id,
                 s.time,
@@ -144,15 +144,15 @@ def _alerts(stolen: Iterable[Stolen]) -> list[dict[str, Any]]:
                     "rule_version": 1,
                     "reason": f"card reported stolen {reported}",
                     "reported_at": reported,
-                    "window_start": _text(start),
-                    "window_end": _text(start + ALERT_WINDOW),
+                    "window_start": instant_text(start),
+                    "window_end": instant_text(start + ALERT_WINDOW),
                     "late": start + ALERT_WINDOW - 1 <= s.watermark,
                     "payment_id": data["payment_id"][:128],
                     "card_token": data["card_token"],
-                    "amount": _money(s.amount, data.get("currency")),
-                    "city": _cut(data.get("city"), 64),
-                    "status": _cut(data.get("status"), 128),
-                    **{field: _cut(data.get(field), 128) for field in COPIED},
+                    "amount": money(s.amount, data.get("currency")),
+                    "city": cut(data.get("city"), 64),
+                    "status": cut(data.get("status"), 128),
+                    **{field: cut(data.get(field), 128) for field in COPIED},
                 },
             )
         )
@@ -198,8 +198,8 @@ def _summary(end: int, rows: list[Stolen], digits: list[Stolen]) -> dict[str, An
             amounts[currency].append(amount)
     top = sorted(cards.items(), key=lambda item: (-item[1], item[0]))[:5]
     data = {
-        "window_start": _text(end - SUMMARY_WINDOW),
-        "window_end": _text(end),
+        "window_start": instant_text(end - SUMMARY_WINDOW),
+        "window_end": instant_text(end),
         "payment_count": len(rows),
         "declined": sum(s.data.get("status") == "DECLINED" for s in rows),
         "refunded": sum(s.data.get("status") == "REFUNDED" for s in rows),
@@ -207,14 +207,14 @@ def _summary(end: int, rows: list[Stolen], digits: list[Stolen]) -> dict[str, An
         "totals": [
             {"currency": c, "count": len(values), "amount": total}
             for c, values in sorted(amounts.items())
-            if (total := _money(sum(values, Decimal(0)), c)) is not None
+            if (total := money(sum(values, Decimal(0)), c)) is not None
         ],
         "top_cards": [
             {"card_token": token, "card_last4": last4.get(token), "payment_count": count}
             for token, count in top
         ],
     }
-    return _envelope("PAYMENT_ALERT_SUMMARY", _sha("summary", _text(end), "1"), end, data)
+    return envelope("PAYMENT_ALERT_SUMMARY", sha("summary", instant_text(end), "1"), end, data)
 
 
 def read_line(line: str, now: float) -> dict[str, Any] | None:
@@ -225,20 +225,25 @@ def read_line(line: str, now: float) -> dict[str, Any] | None:
         record = None
     if not isinstance(record, dict) or not isinstance(data := record.get("event_json_data"), dict):
         return None
-    kind, origin = record.get("type"), _time(record.get("event_date_origin"))
+    kind, origin = record.get("type"), instant(record.get("event_date_origin"))
     if origin is None or not EARLIEST <= origin <= now + CLOCK_SKEW:
         return None
     time = origin
     if kind == "CARD_STATUS":
-        effective = _time(data.get("effective_from"))
+        effective = instant(data.get("effective_from"))
         if effective is None or not EARLIEST <= effective <= origin or not data.get("card_token"):
             return None
         time = effective
-    known = kind in {"PAYMENT_EVENT", "CARD_STATUS", "HEARTBEAT"}
+    if kind == "ACCOUNT":
+        valid = instant(data.get("valid_from"))
+        if valid is None or not EARLIEST <= valid <= origin:
+            return None
+        time = valid
+    known = kind in {"PAYMENT_EVENT", "CARD_STATUS", "ACCOUNT", "HEARTBEAT"}
     return {"type": kind, "time": time, "data": data} if known else None
 
 
-def _time(value: object) -> int | None:
+def instant(value: object) -> int | None:
     found = TIME.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         return None
@@ -249,7 +254,7 @@ def _time(value: object) -> int | None:
     return int(seconds) * 1000 + int((found[2] or ".0")[1:4].ljust(3, "0"))
 
 
-def _text(time: int) -> str:
+def instant_text(time: int) -> str:
     return f"{datetime.fromtimestamp(time // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{time % 1000:03d}Z"
 
 
@@ -265,7 +270,7 @@ def read_amount(value: object) -> Decimal | None:
     return amount if abs(amount) < 10**15 else None
 
 
-def _money(amount: Decimal | None, currency: object) -> str | None:
+def money(amount: Decimal | None, currency: object) -> str | None:
     if amount is None:
         return None
     with localcontext(prec=60):
@@ -277,20 +282,20 @@ def _money(amount: Decimal | None, currency: object) -> str | None:
     return format(abs(rounded) if rounded == 0 else rounded, "f")
 
 
-def _cut(value: object, length: int) -> str | None:
+def cut(value: object, length: int) -> str | None:
     return value[:length] if isinstance(value, str) else None
 
 
-def _sha(*parts: str) -> str:
+def sha(*parts: str) -> str:
     return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
 
-def _envelope(kind: str, event_id: str, time: int, data: dict[str, Any]) -> dict[str, Any]:
+def envelope(kind: str, event_id: str, time: int, data: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": kind,
         "event_id": event_id,
         "schema_version": 1,
-        "event_date_origin": _text(time),
+        "event_date_origin": instant_text(time),
         "event_json_data": data,
     }
 

@@ -122,7 +122,7 @@ class Flink:
 
 def in_a_replays_order(record: dict[str, Any]) -> tuple[str, str, str]:
     """Give what a replay sorts by: alerts first, then the window's end, then the id."""
-    return record["type"], record["event_json_data"]["window_end"] or "", record["event_id"]
+    return record["type"], record["event_json_data"].get("window_end") or "", record["event_id"]
 
 
 def turning_points(summaries: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -87,6 +87,34 @@ def status(card: object, word: str, effective: int, published: int, **changed: o
     return _line("CARD_STATUS", time_text(published), data, event_id)
 
 
+def account(
+    name: object, valid: int, published: int, *, midnight: int | None = None, **changed: object
+) -> str:
+    """Give the line of an account's version; `midnight`, in ms after BASE, is when spent counts to.
+
+    By default that is the midnight before it is valid.
+    """
+    if midnight is None:
+        midnight = (BASE + valid) // DAY * DAY - BASE
+    data = {
+        "account_id": f"acc_{name}",
+        "account_name": "J*** D***",
+        "holder_country": "MT",
+        "opened_at": "2019-05-02T09:30:00.000Z",
+        "credit_limit": "5000.00",
+        "currency": "EUR",
+        "spent": "100.00",
+        "spent_until": time_text(midnight),
+        "status": "ACTIVE",
+        "risk_segment": "LOW",
+        "valid_from": time_text(valid),
+        **changed,
+    }
+    key = f"account|acc_{name}|{time_text(valid)}"
+    event_id = hashlib.sha256(key.encode()).hexdigest()
+    return _line("ACCOUNT", time_text(published), data, event_id)
+
+
 def heartbeat(time: int) -> str:
     """Give a heartbeat's line."""
     return _line("HEARTBEAT", time_text(time), {"source": "test"}, f"hb_{BASE + time}")

@@ -59,7 +59,8 @@ def expected(event: Row, columns: Row) -> Row:
     data = event["event_json_data"]
     origin = parse_time(event["event_date_origin"])
     effective = parse_time(data["effective_from"]) if "effective_from" in data else None
-    times = {"event_date_origin": origin, "effective_from": effective}
+    valid = parse_time(data["valid_from"]) if "valid_from" in data else None
+    times = {"event_date_origin": origin, "effective_from": effective, "valid_from": valid}
     return {
         "type": event["type"],
         "origin": origin,
@@ -93,7 +94,7 @@ def test_an_invalid_example_is_one_row_at_most_and_without_a_valid_time_has_no_e
     rows = rows_of[path]
     assert len(rows) <= 1
     kind = next(t for t in EVENT_TYPES.values() if path.parts[-3] == f"{t.name.lower()}.v1")
-    if reason(path).endswith(("_time", "too_old", "effective_from")) and kind.event_time != "none":
+    if reason(path).endswith(("_time", "too_old", "_from")) and kind.event_time != "none":
         assert [time_of(row["rt"]) for row in rows] == [EPOCH]
 
 

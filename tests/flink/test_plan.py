@@ -10,10 +10,12 @@ pytestmark = pytest.mark.flink
 
 
 STOLEN_CARDS, RISK_DESK = "stolen_cards", "risk_desk"
+SCORES = "payment_attributed,high_score"
+of_each_application = pytest.mark.parametrize("application", [STOLEN_CARDS, RISK_DESK])
 
 
-def operators(flink: Flink, word: str, application: str = STOLEN_CARDS) -> list[str]:
-    nodes = flink.plan(application=application)
+def operators(flink: Flink, word: str, **asked: str) -> list[str]:
+    nodes = flink.plan(**asked or {"application": STOLEN_CARDS})
     return [node["contents"] for node in nodes if word in node["contents"]]
 
 
@@ -24,7 +26,26 @@ def test_the_events_are_read_once(flink: Flink, asked: dict[str, str]) -> None:
 
 def test_the_detections_share_one_judgement_of_the_payments(flink: Flink) -> None:
     assert len(operators(flink, "OverAggregate")) == 1
-    assert not operators(flink, "Join")
+
+
+@of_each_application
+def test_no_payment_waits_for_another_stream(flink: Flink, application: str) -> None:
+    assert not operators(flink, "Join", application=application)
+
+
+def test_a_score_and_its_alert_share_every_operator_over_the_payments(flink: Flink) -> None:
+    alone = operators(flink, "OverAggregate", detections="payment_attributed")
+    both = operators(flink, "OverAggregate", detections=SCORES)
+    assert alone
+    # Without the number that each has in its plan.
+    assert sorted(map(_contents, both)) == sorted(map(_contents, alone))
+
+
+def test_no_score_waits_for_the_watermark(flink: Flink) -> None:
+    for contents in operators(flink, "OverAggregate", detections=SCORES):
+        assert "orderBy=[seen_at" in contents
+    for waiting in ("Window", "Sort", "Match", "Deduplicate", "Rank"):
+        assert not operators(flink, waiting, detections=SCORES)
 
 
 def test_no_task_gathers_the_rows_but_what_windows_made_of_them(flink: Flink) -> None:
@@ -37,6 +58,10 @@ def test_no_task_gathers_the_rows_but_what_windows_made_of_them(flink: Flink) ->
     assert {strategy for strategy, _ in ways} <= {"FORWARD", "HASH", "GLOBAL"}
     for strategy, producer in ways:
         assert strategy != "GLOBAL" or "WindowAggregate" in _maker(producer, nodes)
+
+
+def _contents(operator: str) -> str:
+    return operator.partition(":")[2]
 
 
 def _maker(node: dict[str, Any], nodes: dict[int, dict[str, Any]]) -> str:
@@ -54,21 +79,20 @@ def test_one_window_counts_the_cards_and_finds_the_first_five(flink: Flink) -> N
     )
 
 
-@pytest.mark.parametrize("application", [STOLEN_CARDS, RISK_DESK])
+@of_each_application
 def test_no_python_runs_between_the_edges_and_everything_goes_to_one_sink(
     flink: Flink, application: str
 ) -> None:
-    assert not operators(flink, "Python", application)
-    assert len(operators(flink, "StreamingFileWriter", application)) == 1
+    assert not operators(flink, "Python", application=application)
+    assert len(operators(flink, "StreamingFileWriter", application=application)) == 1
 
 
 def test_the_risk_desks_rules_over_several_payments_share_what_tells_their_copies_apart(
     flink: Flink,
 ) -> None:
-    kept = operators(flink, "Deduplicate", RISK_DESK)
+    kept = operators(flink, "Deduplicate", application=RISK_DESK)
     # One for all of them, and the large amounts' own, which few payments reach.
     assert len([contents for contents in kept if "declined" in contents]) == 1
-    assert not operators(flink, "Join", RISK_DESK)
 
 
 @pytest.mark.parametrize("edge", ["connector", "files"])

@@ -75,12 +75,18 @@ def test_a_replay_writes_the_detections_in_order_and_what_the_contract_rejects(
     velocity = {a["entity_id"] for a in of_rules if a["rule"] == "user_velocity"}
     assert velocity == {f"usr_{person}" for person in range(9)}
     assert report.rule_alerts == len(of_rules)
+    scored = [r["event_json_data"] for r in records(tmp_path / "out" / "scores.jsonl")]
+    assert {data["payment_id"] for data in scored} == {
+        json.loads(row.line)["event_json_data"]["payment_id"] for row in rows
+    }
+    assert report.scores == len(scored) == len(rows)
     assert report.lines_per_second > 0
     assert said[-1] == "sorting the detections"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "alerts.jsonl",
         "rejected.jsonl",
         "rule_alerts.jsonl",
+        "scores.jsonl",
         "summaries.jsonl",
     ]
 

@@ -17,7 +17,7 @@ from cardwatch.deployment import custom_resource
 from cardwatch.deployment.flink_application import MOST_LOOK_BACK_SECONDS
 from cardwatch.deployment.flink_code import PREFIX
 from properties import Properties
-from queries import chosen_detections, find_queries
+from queries import chosen_detections, find_queries, of_stream
 from sql_files import SQL, placeholders
 
 PATH = ROOT / "infra" / "detection.yaml"
@@ -63,9 +63,10 @@ def actions(template: Template, role: str) -> dict[str, list[Any]]:
     for policy in template.resources[role]["Properties"]["Policies"]:
         for statement in policy["PolicyDocument"]["Statement"]:
             assert statement["Effect"] == "Allow"
-            names = statement["Action"]
+            names, resources = statement["Action"], statement["Resource"]
             for name in names if isinstance(names, list) else [names]:
-                allowed.setdefault(name, []).append(statement["Resource"])
+                listed = resources if isinstance(resources, list) else [resources]
+                allowed.setdefault(name, []).extend(listed)
     return allowed
 
 
@@ -146,7 +147,7 @@ def test_looking_back_covers_the_hour_the_registry_and_slack(
 def test_the_application_is_paused_by_whatever_changes_it(detection: Template) -> None:
     pause = detection.resources["ApplicationPause"]["Properties"]
     used = set(references(application(detection)))
-    constant = {"AWS::StackName", "AWS::Region", "CodeBucket.Arn"}
+    constant = {"AWS::StackName", "AWS::Region", "AWS::NoValue", "CodeBucket.Arn"}
     # The jar's name is part of the archive, whose key is a hash of it.
     assert used - constant - {"FlinkCode.Jar"} <= set(references(pause["Changes"]))
 
@@ -194,6 +195,8 @@ def test_the_properties_fill_every_placeholder_of_the_production_ddl(detection: 
     wanted = set[str]().union(
         *(placeholders(SQL / "connectors/kinesis" / f"{t}.sql") for t in ("events", "outputs"))
     )
+    # What is asked of the events' stream is asked of the scores' as well.
+    wanted |= {of_stream(key, "scores") for key in wanted if key.startswith("stream_")}
     assert set(groups(detection)["cardwatch.edge"]) == wanted
 
 
@@ -312,8 +315,10 @@ def test_only_this_account_s_application_takes_the_job_s_role(detection: Templat
 def test_the_job_may_read_its_code_and_read_and_write_its_stream(detection: Template) -> None:
     job = actions(detection, "ApplicationRole")
     assert job["s3:GetObject"] == [{"Fn::Sub": f"${{CodeBucket.Arn}}/{PREFIX}*"}]
-    for action in ("GetRecords", "GetShardIterator", "ListShards", "PutRecords"):
+    for action in ("GetRecords", "GetShardIterator", "ListShards"):
         assert job[f"kinesis:{action}"] == [{"Ref": "StreamArn"}]
+    scores = {"Fn::If": ["WithScores", {"Ref": "ScoresStreamArn"}, {"Ref": "AWS::NoValue"}]}
+    assert job["kinesis:PutRecords"] == [{"Ref": "StreamArn"}, scores]
     assert job["kms:Decrypt"] == job["kms:GenerateDataKey"] == [{"Ref": "DataKeyArn"}]
 
 

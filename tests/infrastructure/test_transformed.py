@@ -54,6 +54,7 @@ GOES_WITH_THE_STACK = {
     "DeliveryStack/CardRegistryTable": "published again by the simulator every registry period",
     "DetectionStack/CodeBucket": "archives that `sam build` makes again",
     "RiskDeskStack/CodeBucket": "archives that `sam build` makes again",
+    "ScoresStream": "the same of what is said of each payment",
     "EventStream": "a day of events, which the delivery bucket and the warehouse have as well",
     "PagingStack/SlackQueueStack/Queue": "pages of at most a day; the ledger has what was paged",
     "PagingStack/SlackQueueStack/DeadLetterQueue": "pages that e-mail brought as well",

@@ -72,8 +72,9 @@ def ran(api: FakeRedshiftData) -> list[str]:
 
 def test_an_empty_warehouse_gets_everything_in_order(api: FakeRedshiftData) -> None:
     assert deploy(api) == ALL_DONE
-    views = rows(api, "SELECT count(*) FROM pg_views WHERE schemaname IN ('staging', 'marts')")
-    assert views == [(len(list(SQL_FOLDER.glob("marts/*.sql"))),)]
+    views = rows(api, "SELECT count(*) FROM pg_views WHERE schemaname IN ('marts', 'banking')")
+    files = [path for schema in ("marts", "banking") for path in SQL_FOLDER.glob(f"{schema}/*.sql")]
+    assert views == [(len(files),)]
     assert rows(api, "SELECT count(*) FROM marts.alert_latency") == [(0,)]
 
 

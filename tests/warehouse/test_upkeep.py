@@ -81,6 +81,10 @@ def status(connection: psycopg.Connection[Any], age: timedelta, *, card: str = "
     )
 
 
+def attributed(connection: psycopg.Connection[Any], age: timedelta) -> None:
+    stage(connection, "PAYMENT_ATTRIBUTED", f"attributed-{age.days}", age, payment_id="p")
+
+
 def account(connection: psycopg.Connection[Any], name: str, age: timedelta) -> None:
     since = (now(connection) - age).isoformat(timespec="milliseconds") + "Z"
     stage(connection, "ACCOUNT", f"{name}-{since}", age, account_id=name, valid_from=since)
@@ -111,11 +115,13 @@ def test_what_is_older_than_the_retention_leaves_every_table_and_the_registry_st
     status(connection, timedelta(days=400))
     for days in (1, 29, 31, 90):
         payment(connection, f"of-{days}", timedelta(days=days))
+        attributed(connection, timedelta(days=days))
     upkeep(warehouse)
     assert rows(connection, "typed.payment_event") == 2
+    assert rows(connection, "typed.payment_attributed") == 2
     assert rows(connection, "facts.stolen_payments") == 2
     assert rows(connection, "facts.spend_minutes") == 2
-    assert rows(connection, "staging.events") == 2
+    assert rows(connection, "staging.events") == 4
     assert rows(connection, "typed.card_status") == 1
     assert {r["payment_id"] for r in warehouse.rows("marts.stolen_payments")} == {"of-1", "of-29"}
 

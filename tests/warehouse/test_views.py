@@ -1,5 +1,7 @@
 """Every table and view answers its question: tests/warehouse/<name>/<case>/{events,expected}.jsonl.
 
+A view of `banking` has its schema in its folder's name.
+
 A line of events.jsonl is one row of staging.events: the envelope as it was on the stream, and when
 it was loaded. Its data goes through the contract and the stager's transform, so a case cannot hold
 what could never get there. Lines with a higher `round` are loaded after a refresh over the ones
@@ -23,10 +25,16 @@ from cardwatch.staging.transform import copy_line
 HERE = Path(__file__).parent
 CASES = sorted(path.parent for path in HERE.glob("*/*/events.jsonl"))
 MARTS = sorted(SQL_FOLDER.glob("marts/*.sql"))
+BANKING = sorted(SQL_FOLDER.glob("banking/*.sql"))
 TYPED = sorted(SQL_FOLDER.glob("refresh/typed/*.sql"))
 OF_THE_MOMENT = {"freshness", "data_quality"}
 """What they answer depends on the clock: test_refresh.py and test_upkeep.py ask them."""
-ANSWERS = {p.stem: p.parent.name for p in (*MARTS, *TYPED) if p.stem not in OF_THE_MOMENT}
+ANSWERS = {
+    **{
+        p.stem: f"{p.parent.name}.{p.stem}" for p in (*MARTS, *TYPED) if p.stem not in OF_THE_MOMENT
+    },
+    **{f"banking.{p.stem}": f"banking.{p.stem}" for p in BANKING},
+}
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -61,7 +69,7 @@ def refresh(connection: psycopg.Connection, warehouse: Warehouse) -> None:
 
 
 def answer(warehouse: Warehouse, name: str) -> list[dict[str, Any]]:
-    rows = warehouse.rows(f"{ANSWERS[name]}.{name}")
+    rows = warehouse.rows(ANSWERS[name])
     for row in rows:
         # The lag is that of the moment, a batch the refresh's own business.
         assert row.pop("lag_seconds", 0) in range(60)
@@ -92,7 +100,7 @@ def test_every_table_and_view_has_a_case_and_every_case_one() -> None:
     assert {case.parent.name for case in CASES} == set(ANSWERS)
 
 
-@pytest.mark.parametrize("path", sorted(SQL_FOLDER.glob("[mr]*/**/*.sql")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted(SQL_FOLDER.glob("[bmr]*/**/*.sql")), ids=lambda p: p.stem)
 def test_a_file_states_its_question(path: Path) -> None:
     head = path.read_text(encoding="utf-8").split("CREATE")[0]
     assert "-- Question: " in head

@@ -13,6 +13,7 @@ GRANT SELECT, INSERT, UPDATE ON TABLE staging.loaded_objects TO cardwatch_loader
 
 GRANT SELECT, INSERT ON TABLE staging.bad_objects TO cardwatch_loader;
 
-GRANT USAGE ON SCHEMA staging, typed, facts, refresh, marts TO ROLE cardwatch_reader;
+GRANT USAGE ON SCHEMA staging, typed, facts, refresh, marts, banking TO ROLE cardwatch_reader;
 
-GRANT SELECT ON ALL TABLES IN SCHEMA staging, typed, facts, refresh, marts TO ROLE cardwatch_reader;
+GRANT SELECT ON ALL TABLES IN SCHEMA staging, typed, facts, refresh, marts, banking
+TO ROLE cardwatch_reader;

@@ -1,7 +1,7 @@
 -- Question: which rows are of a time that is kept no longer?
 -- Reads: what it writes
 -- Writes: staging.events, staging.staged_minutes
--- Writes: typed.payment_event, typed.account, typed.heartbeat
+-- Writes: typed.payment_event, typed.payment_attributed, typed.account, typed.heartbeat
 -- Writes: typed.payment_alert, typed.payment_alert_summary, typed.rule_alert, typed.page_event
 -- Writes: facts.page_alerts, facts.stolen_payments, facts.spend_minutes, facts.event_minutes
 -- Writes: refresh.loads
@@ -24,6 +24,9 @@ DELETE FROM facts.event_minutes
 WHERE minute < :before;
 
 DELETE FROM typed.payment_event
+WHERE event_date_origin < :before;
+
+DELETE FROM typed.payment_attributed
 WHERE event_date_origin < :before;
 
 DELETE FROM typed.account

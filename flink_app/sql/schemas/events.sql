@@ -21,6 +21,17 @@ CREATE TEMPORARY TABLE events_schema (
         country STRING,
         city STRING,
         status STRING,
-        effective_from STRING
+        entry_mode STRING,
+        latitude STRING,
+        longitude STRING,
+        effective_from STRING,
+        account_name STRING,
+        holder_country STRING,
+        opened_at STRING,
+        credit_limit STRING,
+        spent STRING,
+        spent_until STRING,
+        risk_segment STRING,
+        valid_from STRING
     >
 ) WITH ('connector' = 'blackhole')

@@ -3,7 +3,8 @@
 -- boundary: none
 --
 -- A boundary, so that what reads a record's texts is computed once, not wherever it is used, and
--- that all detections share one reading of the stream.
+-- that all detections share one reading of the stream. What the watermark does not need of an
+-- account is read behind it, by the one application that asks for it.
 SELECT
     `type`,
     event_json_data.payment_id,
@@ -18,8 +19,19 @@ SELECT
     event_json_data.country,
     event_json_data.city,
     event_json_data.status,
+    event_json_data.entry_mode,
+    event_json_data.latitude,
+    event_json_data.longitude,
+    event_json_data.account_name,
+    event_json_data.holder_country,
+    event_json_data.opened_at,
+    event_json_data.credit_limit,
+    event_json_data.spent,
+    event_json_data.spent_until,
+    event_json_data.risk_segment,
     ${instant(event_date_origin)} AS origin,
     ${instant(event_json_data.effective_from)} AS effective_from,
+    ${instant(event_json_data.valid_from)} AS valid_from,
     arrived_at
 FROM events
-WHERE `type` IN ('PAYMENT_EVENT', 'CARD_STATUS', 'HEARTBEAT')
+WHERE `type` IN ('PAYMENT_EVENT', 'CARD_STATUS', 'ACCOUNT', 'HEARTBEAT')

@@ -23,6 +23,11 @@ SELECT
                     AND effective_from >= TO_TIMESTAMP_LTZ(1577836800000, 3)
                     AND effective_from <= origin
                     THEN effective_from
+                WHEN
+                    `type` = 'ACCOUNT'
+                    AND valid_from >= TO_TIMESTAMP_LTZ(1577836800000, 3)
+                    AND valid_from <= origin
+                    THEN valid_from
                 ELSE TO_TIMESTAMP_LTZ(0, 3)
             END
         ELSE TO_TIMESTAMP_LTZ(0, 3)

@@ -23,7 +23,7 @@ RiskSegment = Literal["LOW", "MEDIUM", "HIGH"]
 
 MASKED_NAME_PATTERN = r"^[^\s*0-9]\*+( [^\s*0-9]\*+)*$"
 """The first letter of each word and stars in the place of the others: `J*** D**`."""
-_MAX_NAME: Final = 64
+MAX_NAME: Final = 64
 _MAX_WORDS: Final = 12
 
 
@@ -55,7 +55,7 @@ class Account(Contract):
         str,
         Field(
             pattern=MASKED_NAME_PATTERN,
-            max_length=_MAX_NAME,
+            max_length=MAX_NAME,
             description="The holder, masked: the first letter of each word and stars.",
         ),
     ]

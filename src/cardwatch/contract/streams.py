@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from cardwatch.contract.account import Account
 from cardwatch.contract.alert import PaymentAlert
+from cardwatch.contract.attributed import AttributedPayment
 from cardwatch.contract.card_numbers import holds_card_number, mask_card_numbers
 from cardwatch.contract.card_status import CardStatus
 from cardwatch.contract.fields import (
@@ -36,10 +37,19 @@ EventType = Literal[
     "PAYMENT_ALERT",
     "PAYMENT_ALERT_SUMMARY",
     "RULE_ALERT",
+    "PAYMENT_ATTRIBUTED",
     "PAGE_EVENT",
 ]
 EventData = (
-    Payment | CardStatus | Account | Heartbeat | PaymentAlert | AlertSummary | RuleAlert | PageEvent
+    Payment
+    | CardStatus
+    | Account
+    | Heartbeat
+    | PaymentAlert
+    | AlertSummary
+    | RuleAlert
+    | AttributedPayment
+    | PageEvent
 )
 
 MAX_CLOCK_SKEW: Final = timedelta(seconds=10)
@@ -67,14 +77,14 @@ EVENT_TYPES: Final[dict[EventType, EventStreamType]] = {
     for t in (
         EventStreamType("PAYMENT_EVENT", Payment, "card_token", "event_date_origin", "producers"),
         EventStreamType("CARD_STATUS", CardStatus, "card_token", "effective_from", "producers"),
-        # No job reads it yet.
-        EventStreamType("ACCOUNT", Account, "account_id", "none", "producers"),
+        EventStreamType("ACCOUNT", Account, "account_id", "valid_from", "producers"),
         EventStreamType(
             "HEARTBEAT", Heartbeat, "explicit hash key", "event_date_origin", "producers"
         ),
         EventStreamType("PAYMENT_ALERT", PaymentAlert, "random", "none"),
         EventStreamType("PAYMENT_ALERT_SUMMARY", AlertSummary, "random", "none"),
         EventStreamType("RULE_ALERT", RuleAlert, "entity_id", "none"),
+        EventStreamType("PAYMENT_ATTRIBUTED", AttributedPayment, "card_token", "none"),
         EventStreamType("PAGE_EVENT", PageEvent, "page_id", "none"),
     )
 }
@@ -167,7 +177,7 @@ def read_event(raw: bytes, *, now: datetime) -> Envelope:
     model = EVENT_TYPES[event_type].data
     try:
         data = model.model_validate(fields.get("event_json_data"))
-        if isinstance(data, PaymentAlert | RuleAlert | AlertSummary):
+        if isinstance(data, PaymentAlert | RuleAlert | AlertSummary | AttributedPayment):
             data = _masked(data)
         event = Envelope.model_validate(
             {**fields, "event_date_origin": origin, "event_json_data": data}

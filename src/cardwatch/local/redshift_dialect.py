@@ -43,6 +43,7 @@ INDEXES: Final = (
     "typed.payment_event (event_date_origin)",
     "typed.payment_event USING brin (batch)",
     "typed.card_status (card_token)",
+    "typed.payment_attributed (event_date_origin)",
     "facts.stolen_payments (payment_id, card_token)",
     "facts.page_alerts (event_id)",
     "facts.spend_minutes (minute)",

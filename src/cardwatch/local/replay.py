@@ -27,9 +27,9 @@ from cardwatch.settings import program_environment
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 PROGRESS_SECONDS: Final = 2.0
-JVM_OPTIONS: Final = "-Xmx1536m -Xmn1000m -XX:+UseSerialGC"
-"""State grows with the stolen payments of an hour, not with the file. What a row leaves behind is
-garbage at once: a large young generation has it collected seldom, before anything grows old."""
+JVM_OPTIONS: Final = "-Xmx3g -Xmn1000m -XX:+UseSerialGC"
+"""What a row leaves behind is garbage at once: a large young generation has it collected seldom,
+before anything grows old. What stays is a little of each payment (docs/decisions/0034)."""
 RUN_DEPENDENT: Final = ("detected_at", "late")
 """Fields of an alert that say how the job met the payment, not what it found."""
 
@@ -47,6 +47,7 @@ class ReplayReport:
     alerts: int
     rule_alerts: int
     summaries: int
+    scores: int
     seconds: float
     """From start to finished files."""
     detection_seconds: float
@@ -66,10 +67,10 @@ def replay(
     """Run the detections over a file or folder of envelopes, plain or gzip, whatever its names.
 
     One per line or end to end. Writes to `out_dir`, each file whole or not at all: alerts.jsonl,
-    rule_alerts.jsonl and summaries.jsonl (envelopes, one per event_id, by window end, which an
-    alert without a window has not, then id, without detected_at and late) and rejected.jsonl (what
-    breaks the contract: line from 1, reason, detail; the line is the event's number where the input
-    is no file of lines). Raises ReplayError.
+    rule_alerts.jsonl, summaries.jsonl and scores.jsonl (envelopes, one per event_id, by window end
+    where there is one, then id, without detected_at and late) and rejected.jsonl (what breaks the
+    contract: line from 1, reason, detail; the line is the event's number where the input is no file
+    of lines). Raises ReplayError.
     """
     started = time.monotonic()
     if not _python(root).exists():
@@ -102,8 +103,9 @@ def replay(
             alerts = _write(store, "PAYMENT_ALERT", work / "alerts.jsonl")
             rule_alerts = _write(store, "RULE_ALERT", work / "rule_alerts.jsonl")
             summaries = _write(store, "PAYMENT_ALERT_SUMMARY", work / "summaries.jsonl")
-        for name in ("alerts.jsonl", "rule_alerts.jsonl", "summaries.jsonl", "rejected.jsonl"):
-            (work / name).replace(out_dir / name)
+            scores = _write(store, "PAYMENT_ATTRIBUTED", work / "scores.jsonl")
+        for name in ("alerts", "rule_alerts", "summaries", "scores", "rejected"):
+            (work / f"{name}.jsonl").replace(out_dir / f"{name}.jsonl")
     seconds = time.monotonic() - started
     return ReplayReport(
         lines,
@@ -111,6 +113,7 @@ def replay(
         alerts,
         rule_alerts,
         summaries,
+        scores,
         seconds,
         detection_seconds,
         validation_seconds,
@@ -250,7 +253,7 @@ def _sorted_store(work: Path) -> sqlite3.Connection:
     return store
 
 
-def _detections(outputs: Path) -> Iterator[tuple[str, str, str, str]]:
+def _detections(outputs: Path) -> Iterator[tuple[str, str, str | None, str]]:
     for path in sorted(outputs.glob("**/part-*")):
         with path.open(encoding="utf-8") as lines:
             for line in lines:
@@ -259,7 +262,7 @@ def _detections(outputs: Path) -> Iterator[tuple[str, str, str, str]]:
                 for field in RUN_DEPENDENT:
                     data.pop(field, None)
                 text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-                yield record["event_id"], record["type"], data["window_end"], text
+                yield record["event_id"], record["type"], data.get("window_end"), text
 
 
 def _write(store: sqlite3.Connection, event_type: str, out: Path) -> int:

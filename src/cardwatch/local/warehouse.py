@@ -207,7 +207,8 @@ class Warehouse:
         with self._transaction() as connection:
             connection.execute(REDSHIFT_FUNCTIONS)
             views = connection.execute(
-                "SELECT schemaname, viewname FROM pg_views WHERE schemaname IN ('staging', 'marts')"
+                "SELECT schemaname, viewname FROM pg_views"
+                " WHERE schemaname IN ('staging', 'marts', 'banking')"
             ).fetchall()
             for schema, view in views:
                 drop = SQL("DROP VIEW IF EXISTS {} CASCADE")

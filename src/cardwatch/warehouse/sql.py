@@ -1,10 +1,10 @@
 """The SQL files of `warehouse/` as the statements that a deployment runs.
 
 `tables/NNNN_name.sql` are migrations: each is run once, in order, and never changed afterwards.
-`marts/` holds one view a file, made anew whenever one of them changes. `access/` says who may do
-what; it goes with the views, because a new view has no grants. `refresh/` is the SQL that writes:
-`loads.sql` opens a round, then `<schema>/<table>.sql` brings one table up to date each;
-`retention.sql` removes what is too old. Why no parser is used: docs/decisions/0035.
+`marts/` and `banking/` hold one view a file, made anew whenever one of them changes. `access/` says
+who may do what; it goes with the views, because a new view has no grants. `refresh/` is the SQL
+that writes: `loads.sql` opens a round, then `<schema>/<table>.sql` brings one table up to date
+each; `retention.sql` removes what is too old. Why no parser is used: docs/decisions/0035.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 MIGRATIONS: Final = "tables"
-VIEWS: Final = ("marts",)
+VIEWS: Final = ("marts", "banking")
 GRANTS: Final = "access"
 REFRESH: Final = "refresh"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from properties import Properties, PropertyError
-from queries import QueryError, chosen_detections, find_queries, in_order
+from queries import QueryError, chosen_detections, find_queries, in_order, of_stream
 from sql_files import SQL
 
 
@@ -157,14 +157,11 @@ def test_what_no_file_has_is_refused_by_name(
         chosen(folder, **asked)
 
 
-def test_a_view_belongs_to_no_application(folder: Path) -> None:
-    write(
-        folder,
-        "views/a",
-        "SELECT record FROM events",
-        "-- reads: events\n-- application: risk_desk",
-    )
-    with pytest.raises(QueryError, match=r"^views/a\.sql names an application, and is a view"):
+@pytest.mark.parametrize("line", ["application: risk_desk", "stream: scores"])
+def test_a_view_belongs_to_no_application_and_no_stream(folder: Path, line: str) -> None:
+    write(folder, "views/a", "SELECT record FROM events", f"-- reads: events\n-- {line}")
+    said = f"views/a.sql names its {line.partition(':')[0]}, and is a view"
+    with pytest.raises(QueryError, match=re.escape(said)):
         find_queries(folder)
 
 
@@ -182,6 +179,19 @@ def test_nothing_that_judges_stolen_cards_is_ever_forgotten() -> None:
     asked = Properties({"cardwatch.detection": {"application": "stolen_cards"}}, "a.json")
     needed = in_order(queries, chosen_detections(asked, queries))
     assert [query.name for query in needed if query.lifetime is not None] == []
+
+
+def test_a_detection_goes_onto_the_stream_that_it_names_or_else_onto_the_events(
+    folder: Path,
+) -> None:
+    write(folder, "detections/card", "SELECT record FROM events", "-- reads: events")
+    header = "-- reads: events\n-- stream: scores"
+    write(folder, "detections/score", "SELECT record FROM events", header)
+    found = find_queries(folder)
+    assert (found["card"].stream, found["score"].stream) == ("events", "scores")
+    assert of_stream("stream_name", "events") == "stream_name"
+    assert of_stream("stream_name", "scores") == "scores_stream_name"
+    assert of_stream("aws_region", "scores") == "aws_region"
 
 
 def test_stolen_cards_are_paged_by_an_application_that_runs_nothing_else() -> None:

@@ -95,6 +95,32 @@ def test_every_rule_s_words_make_a_page_of_one_alert_and_of_many(
     assert "What to do\n1. " in message.text
 
 
+def test_scores_are_not_added_up_and_a_page_says_what_speaks_against_a_payment(
+    world: World,
+) -> None:
+    alone = rule_alert_event(
+        rule="high_score",
+        currency=None,
+        observed="70",
+        threshold="70",
+        explanation="score 70 of 100: stolen card, young account",
+    )
+    world.page_batch(records(alone))
+    (message,) = world.pager.sent
+    assert message.subject == "Risk score 70: card ******4242"
+    assert "\nScore: 70, the threshold is 70\nWhy: score 70 of 100: stolen card, " in message.text
+    assert "currency" not in message.text
+    world.clock.advance(61)
+    two = [
+        rule_alert_event(number, rule="high_score", currency=None, observed=score)
+        for number, score in enumerate(["95", "80"], start=7)
+    ]
+    world.page_batch(records(*two))
+    subject = world.pager.sent[-1].subject
+    assert subject.startswith("2 payments with a high risk score on ")
+    assert subject.endswith(": up to 95")
+
+
 def test_nothing_but_plain_facts_is_said_of_a_rule_without_figures(world: World) -> None:
     event = rule_alert_event(
         rule="known_bad_merchant",

@@ -1,8 +1,8 @@
-"""The process that delivers the stream to the warehouse on one machine, in Firehose's place.
+"""The process that delivers the streams to the warehouse on one machine, in Firehose's place.
 
 `python -m cardwatch.local.firehose.program`; what it does is in `delivery`, and it does it between
 the ends in `ends`. SIGTERM delivers what is buffered and ends with status 0; SIGUSR1 delivers and
-loads all that is on the stream.
+loads all that is on them.
 """
 
 import fcntl
@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -30,7 +31,7 @@ from cardwatch.local.firehose.ends import (
     StagerFunction,
     StreamSource,
 )
-from cardwatch.local.firehose.status import write_status
+from cardwatch.local.firehose.status import together, write_status
 from cardwatch.local.services import deploy, ministack
 from cardwatch.local.stream.positions import PositionFile
 from cardwatch.local.stream.shard import Stream
@@ -51,31 +52,37 @@ def main() -> int:
         lock = _take_lock(settings.var / "positions" / "delivery.lock")
         clients = ministack.clients(settings)
         stager = clients.impatient_lambda(patience_seconds=FUNCTION_SECONDS)
-        positions = settings.var / "positions" / "delivery.json"
+        positions = settings.var / "positions"
         warehouse = Warehouse(WarehouseServer(settings.var / "postgres"))
-        delivery = Delivery(
-            source=StreamSource(Stream(clients.kinesis(), outputs.stream_name)),
-            transformer=StagerFunction(stager, outputs.stager_function),
-            objects=BucketObjects(clients.s3(), outputs.delivery_bucket),
-            loader=warehouse,
-            positions=PositionFile(positions, DeliveryPositions, durable=True),
-            hints=BufferingHints(
-                seconds=outputs.delivery_buffer_seconds,
-                size=outputs.delivery_buffer_megabytes * 1024 * 1024,
-            ),
-            clock=SystemClock(),
-        )
+        deliveries = [
+            Delivery(
+                source=StreamSource(Stream(clients.kinesis(), stream)),
+                transformer=StagerFunction(stager, outputs.stager_function),
+                objects=BucketObjects(clients.s3(), outputs.delivery_bucket),
+                loader=warehouse,
+                positions=PositionFile(positions / file, DeliveryPositions, durable=True),
+                hints=BufferingHints(
+                    seconds=outputs.delivery_buffer_seconds,
+                    size=outputs.delivery_buffer_megabytes * 1024 * 1024,
+                ),
+                clock=SystemClock(),
+            )
+            for stream, file in (
+                (outputs.stream_name, "delivery.json"),
+                (outputs.scores_stream_name, "delivery-scores.json"),
+            )
+        ]
     except (SettingsError, LocalStackError, ValueError, BlockingIOError) as error:
         log.error("%s", error)  # noqa: TRY400 - the text says what and how to mend it
         return 1
     with lock:
-        run(delivery, settings.var)
+        run(deliveries, settings.var)
     warehouse.close()
     return 0
 
 
-def run(delivery: Delivery, var: Path) -> None:
-    """Deliver until SIGTERM or SIGINT."""
+def run(deliveries: Sequence[Delivery], var: Path) -> None:
+    """Deliver each stream until SIGTERM or SIGINT; one that has to wait holds up no other."""
     stop, wake = threading.Event(), threading.Event()
 
     def end(_number: int, _frame: object) -> None:
@@ -83,7 +90,8 @@ def run(delivery: Delivery, var: Path) -> None:
         wake.set()
 
     def flush(_number: int, _frame: object) -> None:
-        delivery.request_flush()
+        for delivery in deliveries:
+            delivery.request_flush()
         wake.set()
 
     signal.signal(signal.SIGTERM, end)
@@ -93,23 +101,27 @@ def run(delivery: Delivery, var: Path) -> None:
     while not stop.is_set():
         began = time.monotonic()
         wake.clear()
-        problem = None
-        try:
-            delivery.step()
-            failures = 0
-        except UnreachableError as error:
-            failures += 1
-            problem = str(error)
-            if failures == 1:
-                log.warning("%s: trying again until it answers", problem)
-        write_status(var, delivery.status(problem=problem))
+        problems = [problem for delivery in deliveries if (problem := _step(delivery))]
+        failures = failures + 1 if problems else 0
+        if failures == 1:
+            log.warning("%s: trying again until it answers", problems[0])
+        write_status(var, together([d.status() for d in deliveries], next(iter(problems), None)))
         wait = WAITS.longest_wait(failures) if failures else POLL_SECONDS
         wake.wait(max(0.0, began + wait - time.monotonic()))
+    for delivery in deliveries:
+        try:
+            delivery.finish()
+        except UnreachableError as error:
+            log.warning("%s: what was buffered is delivered by the next start", error)
+    write_status(var, together([delivery.status() for delivery in deliveries]))
+
+
+def _step(delivery: Delivery) -> str | None:
     try:
-        delivery.finish()
+        delivery.step()
     except UnreachableError as error:
-        log.warning("%s: what was buffered is delivered by the next start", error)
-    write_status(var, delivery.status())
+        return str(error)
+    return None
 
 
 def _take_lock(path: Path) -> IO[bytes]:

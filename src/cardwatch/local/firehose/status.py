@@ -8,7 +8,8 @@ import json
 import os
 import signal
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +47,29 @@ class DeliveryStatus:
     flush_completed: int = 0
     problem: str | None = None
     """Why it waits, for people; None while all is well."""
+
+
+def together(statuses: Sequence[DeliveryStatus], problem: str | None = None) -> DeliveryStatus:
+    """Give one status for the deliveries of several streams: their sums, and the worst of each.
+
+    A flush is complete when each of them has completed it. The stream is the first one's.
+    """
+    first = statuses[0]
+    added = {
+        name: sum(getattr(status, name) for status in statuses)
+        for name in asdict(first)
+        if name.startswith(("records_", "objects_", "rows_", "buffered_"))
+    }
+    return replace(
+        first,
+        **added,
+        last_delivery_at=max(s.last_delivery_at or "" for s in statuses) or None,
+        last_load_at=max(s.last_load_at or "" for s in statuses) or None,
+        behind_ms=max(status.behind_ms for status in statuses),
+        flush_requested=max(status.flush_requested for status in statuses),
+        flush_completed=min(status.flush_completed for status in statuses),
+        problem=problem or next((s.problem for s in statuses if s.problem), None),
+    )
 
 
 def read_status(var: Path) -> DeliveryStatus | None:

@@ -257,7 +257,10 @@ class LocalStack:
 
         self._receipts = receipts
         self._observers = [
-            StreamObserver(Stream(self.clients.kinesis(), self.outputs.stream_name), keep),
+            *(
+                StreamObserver(Stream(self.clients.kinesis(), name), keep)
+                for name in (self.outputs.stream_name, self.outputs.scores_stream_name)
+            ),
             PageObserver(self.clients.sqs(), self.outputs.pages_queue_url, keep),
         ]
         for observer in self._observers:

@@ -58,6 +58,8 @@ class StackOutputs:
 
     stream_name: str
     stream_arn: str
+    scores_stream_name: str
+    scores_stream_arn: str
     simulator_function: str
     notifier_function: str
     stager_function: str

@@ -364,6 +364,7 @@ def edge_properties(
         return detection | {
             "cardwatch.edge": {
                 "stream_name": outputs.stream_name,
+                "scores_stream_name": outputs.scores_stream_name,
                 "aws_region": settings.region,
                 "endpoint_url": endpoint,
             }
@@ -373,6 +374,7 @@ def edge_properties(
         # The same as in infra/detection.yaml; a run starts empty, so it is always a first start.
         "cardwatch.edge": {
             "stream_arn": outputs.stream_arn,
+            "scores_stream_arn": outputs.scores_stream_arn,
             "aws_region": settings.region,
             "start_position": "TRIM_HORIZON",
             "start_timestamp": "1970-01-01T00:00:00.000Z",

@@ -130,6 +130,19 @@ class RuleAlertSeen(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreSeen(Fact):
+    """A payment's score as it arrived on the stream of scores; `origin` is the payment's time."""
+
+    file: ClassVar[str] = "scores.jsonl"
+    arrived: datetime
+    event_id: str
+    payment_id: str
+    origin: datetime
+    score: int
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SummarySeen(Fact):
     """A summary as it arrived on the stream."""
 
@@ -178,6 +191,7 @@ FACTS: tuple[type[Fact], ...] = (
     StatusSeen,
     AlertSeen,
     RuleAlertSeen,
+    ScoreSeen,
     SummarySeen,
     PageEventSeen,
     PageReceived,
@@ -245,6 +259,17 @@ def _rule_alert(envelope: dict[str, Any], data: dict[str, Any], arrived: datetim
     )
 
 
+def _score(envelope: dict[str, Any], data: dict[str, Any], arrived: datetime, _: str) -> Fact:
+    return ScoreSeen(
+        arrived,
+        event_id=_text(envelope["event_id"]),
+        payment_id=_text(data["payment_id"]),
+        origin=parse_time(envelope["event_date_origin"]),
+        score=int(data["score"]),
+        late=data["late"] is True,
+    )
+
+
 def _summary(envelope: dict[str, Any], data: dict[str, Any], arrived: datetime, _: str) -> Fact:
     return SummarySeen(
         arrived,
@@ -270,6 +295,7 @@ _TOLD_BY: dict[str, Callable[[dict[str, Any], dict[str, Any], datetime, str], Fa
     "CARD_STATUS": _card_status,
     "PAYMENT_ALERT": _alert,
     "RULE_ALERT": _rule_alert,
+    "PAYMENT_ATTRIBUTED": _score,
     "PAYMENT_ALERT_SUMMARY": _summary,
     "PAGE_EVENT": _page_event,
 }

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import hashlib
+import itertools
 import json
 import os
 import signal
@@ -30,7 +31,12 @@ from cardwatch.local.firehose.delivery import (
     UnreachableError,
 )
 from cardwatch.local.firehose.program import run as run_process
-from cardwatch.local.firehose.status import DeliveryStatus, read_status, request_flush
+from cardwatch.local.firehose.status import (
+    DeliveryStatus,
+    read_status,
+    request_flush,
+    together,
+)
 from cardwatch.local.stream.positions import PositionFile
 from cardwatch.local.stream.shard import ShardRead, StreamRecord
 from cardwatch.recovery.error_output import EVENTS, QUARANTINE, FailedRecord, read_failed_records
@@ -657,7 +663,7 @@ def test_a_process_flushes_on_sigusr1_and_on_sigterm_delivers_its_buffer_and_end
 
     other = threading.Thread(target=somebody_else, daemon=True)
     other.start()
-    run_process(world.process(), tmp_path)
+    run_process([world.process()], tmp_path)
     other.join()
     (flushed, rows), (buffering, rows_then) = seen
     assert flushed is not None
@@ -687,7 +693,7 @@ def test_an_end_that_is_away_is_tried_again_and_the_status_says_why(tmp_path: Pa
 
     other = threading.Thread(target=somebody_else, daemon=True)
     other.start()
-    run_process(world.process(), tmp_path)
+    run_process([world.process()], tmp_path)
     other.join()
     assert "away" in problems
     assert world.rows == [b"valid-1"]
@@ -695,3 +701,53 @@ def test_an_end_that_is_away_is_tried_again_and_the_status_says_why(tmp_path: Pa
 
 def test_a_flush_of_a_process_that_never_listens_gives_up_without_a_signal(tmp_path: Path) -> None:
     assert request_flush(tmp_path, os.getpid(), timeout_seconds=0.2) is None
+
+
+@pytest.mark.usefixtures("signals")
+def test_each_stream_is_delivered_though_another_one_cannot_be_read(tmp_path: Path) -> None:
+    away, there = (World(hints=BufferingHints(seconds=0, size=1)) for _ in range(2))
+    away.faults = itertools.repeat("unreachable before")
+    there.put("shard-0", b"valid-1")
+    problems: list[str | None] = []
+
+    def somebody_else() -> None:
+        deadline = time.monotonic() + 20
+        while not there.rows and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if (status := read_status(tmp_path)) is not None:
+            problems.append(status.problem)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    other = threading.Thread(target=somebody_else, daemon=True)
+    other.start()
+    run_process([away.process(), there.process()], tmp_path)
+    other.join()
+    assert there.rows == [b"valid-1"]
+    assert problems != [None]
+
+
+def test_the_status_of_several_streams_is_their_sum_and_the_worst_of_each() -> None:
+    busy = DeliveryStatus(
+        pid=7,
+        stream="events",
+        records_read=5,
+        objects_loaded=2,
+        behind_ms=10,
+        last_load_at="2026-11-21T10:00:00.000",
+        flush_requested=1,
+        flush_completed=1,
+    )
+    behind = DeliveryStatus(
+        pid=7,
+        stream="scores",
+        records_read=3,
+        behind_ms=90,
+        flush_requested=1,
+        problem="S3 is away",
+    )
+    both = together([busy, behind])
+    assert (both.pid, both.stream, both.records_read, both.objects_loaded) == (7, "events", 8, 2)
+    assert (both.behind_ms, both.last_load_at) == (90, busy.last_load_at)
+    assert (both.flush_requested, both.flush_completed) == (1, 0), "one of them is not done"
+    assert both.problem == "S3 is away"
+    assert together([busy]) == busy
