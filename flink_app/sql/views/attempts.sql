@@ -1,11 +1,6 @@
 -- Attempts to pay, each once: of a payment its first record that was declined and its first that
 -- was not; a refund is no attempt. What the rules about counts and sums of payments read.
--- reads: arrivals
--- boundary: rt
--- lifetime: 2 h
---
--- Copies come within the two hours for which a payment is remembered, or count again: so what is
--- kept is bounded by the payments of two hours, about 100 bytes each.
+-- reads: first_records
 SELECT
     rt,
     payment_id,
@@ -16,29 +11,5 @@ SELECT
     currency,
     amount,
     declined
-FROM (
-    SELECT
-        *,
-        ROW_NUMBER() OVER (
-            PARTITION BY payment_id, card_token, declined ORDER BY seen_at
-        ) AS record_number
-    FROM (
-        SELECT
-            rt,
-            payment_id,
-            account_id,
-            user_id,
-            card_token,
-            merchant_id,
-            currency,
-            ${readable_amount} AS amount,
-            COALESCE(status = 'DECLINED', FALSE) AS declined,
-            PROCTIME() AS seen_at
-        FROM arrivals
-        WHERE
-            card_status IS NULL
-            AND COALESCE(status <> 'REFUNDED', TRUE)
-            AND REGEXP(card_token, '^[0-9a-f]{32}$')
-    )
-)
-WHERE record_number = 1
+FROM first_records
+WHERE NOT refunded

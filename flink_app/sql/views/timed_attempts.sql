@@ -1,14 +1,8 @@
--- Attempts with a row time that is late for no window: one that came behind the watermark counts as
--- of then, so that none is dropped.
--- reads: attempts
--- boundary: counted_at
+-- Attempts with a row time that is late for no window.
+-- reads: timed_records
 SELECT
-    CAST(
-        GREATEST(
-            rt, COALESCE(CURRENT_WATERMARK(rt) + INTERVAL '0.001' SECOND, rt)
-        ) AS TIMESTAMP_LTZ(3)
-    ) AS counted_at,
-    CAST(rt AS TIMESTAMP_LTZ(3)) AS happened_at,
+    counted_at,
+    happened_at,
     payment_id,
     account_id,
     card_token,
@@ -16,4 +10,5 @@ SELECT
     currency,
     amount,
     declined
-FROM attempts
+FROM timed_records
+WHERE NOT refunded
