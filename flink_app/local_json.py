@@ -5,6 +5,7 @@ record is part of the job's behaviour, so it is reproduced: a record that is no 
 field that cannot be read is NULL, and so on, down to the encodings that Flink's parser guesses.
 Every column is text, or a row of such: numbers and times are read by the job's SQL.
 tests/adapters/test_flink_json.py feeds the same bytes to Flink and to this module and compares.
+Why not Flink's own format: docs/decisions/0035.
 
 Known differences, none of which a detection can see: names of more than 50,000 characters and
 nesting deeper than about 900 (Flink's limits are 50,000 and 1,000), and the last digit of a number

@@ -4,13 +4,14 @@
     python tools/cost.py --check    exit 1 when it is not up to date
 
 What is deployed is read from template.yaml and infra/observability.yaml: shards, parallelism,
-buffers, memory, alarms. What traffic makes of it is computed here, by the formulas below.
+buffers, memory, alarms. What traffic makes of it is computed here, by the formulas below. Why it is
+no table kept by hand: docs/decisions/0035.
 """
 
 import argparse
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -39,6 +40,7 @@ ACCOUNT_BYTES: Final = 475
 HEARTBEAT_BYTES: Final = 173
 ALERT_BYTES: Final = 793
 SUMMARY_BYTES: Final = 602
+SCORE_BYTES: Final = 816
 PAGE_EVENT_BYTES: Final = 330
 GZIP_SHARE: Final = 0.17
 """What gzip leaves of a staged payment."""
@@ -188,21 +190,29 @@ def bill(scenario: Scenario, deployed: Deployed, hours: float) -> Iterator[Line]
     }
     events = sum(records.values())
     volume = sum(size * count for size, count in records.items())
+    scores = rate if deployed.risk_desk else 0.0
+    volumes = [volume, *([scores * SCORE_BYTES] if deployed.risk_desk else [])]
 
     yield Line("stream", "shards", "kinesis_shard_hour", scenario.shards * hours)
     yield Line("stream", "records put", "kinesis_put_million", events * month / MILLION)
     yield Line("stream", "notifier's fan-out", "kinesis_fan_out_hour", scenario.shards * hours)
     yield Line("stream", "read by fan-out", "kinesis_fan_out_gb", volume * month / GB)
+    if deployed.risk_desk:
+        yield Line("stream", "the scores' shards", "kinesis_shard_hour", scenario.shards * hours)
+        yield Line("stream", "scores put", "kinesis_put_million", scores * month / MILLION)
 
     kpus = math.ceil(scenario.parallelism / deployed.per_kpu) + 1
     yield Line("Flink", "KPUs, one of them orchestration", "flink_kpu_hour", kpus * hours)
     if deployed.risk_desk:
         yield Line("Flink", "the risk desk's KPUs", "flink_kpu_hour", kpus * hours)
 
-    yield from _functions(scenario, deployed, month, batches, volume)
+    yield from _functions(scenario, deployed, month, batches, volumes)
     yield from _ledger(alerts, pages, month)
     yield from _delivery(deployed, events, volume, hours)
-    yield from warehouse(deployed, deployed.warehouse, deployed.buffer_seconds, volume, hours)
+    if deployed.risk_desk:
+        for line in _delivery(deployed, scores, volumes[-1], hours):
+            yield replace(line, what=f"the scores': {line.what}")
+    yield from warehouse(deployed, deployed.warehouse, deployed.buffer_seconds, sum(volumes), hours)
 
     yield Line("paging", "e-mails", "sns_thousand_emails", pages * month / 1_000)
     yield Line("paging", "pages published", "sns_million_publishes", pages * month / MILLION)
@@ -218,11 +228,15 @@ def bill(scenario: Scenario, deployed: Deployed, hours: float) -> Iterator[Line]
 
 
 def _functions(
-    scenario: Scenario, deployed: Deployed, month: float, batches: float, volume: float
+    scenario: Scenario,
+    deployed: Deployed,
+    month: float,
+    batches: float,
+    volumes: Sequence[float],
 ) -> Iterator[Line]:
     minutes = month / 60
     # Firehose hands over 1 MB or a minute of a shard's records at a time.
-    stager = max(minutes * scenario.shards, volume * month / 1e6)
+    stager = sum(max(minutes * scenario.shards, volume * month / 1e6) for volume in volumes)
     notifier = minutes + batches * month
     memory = deployed.memory_gb
     loads = 0.0 if deployed.warehouse == "none" else month / max(60.0, deployed.buffer_seconds)
@@ -289,6 +303,7 @@ def render(prices: Prices, deployed: Deployed) -> str:
     without = replace(deployed, warehouse="none")
     desk = replace(deployed, risk_desk=True)
     default, *others = deployed.scenarios()
+    busy = others[-1]
     bills = [
         (default, list(bill(default, deployed, prices.hours))),
         (
@@ -300,6 +315,10 @@ def render(prices: Prices, deployed: Deployed) -> str:
             list(bill(default, desk, prices.hours)),
         ),
         *((s, list(bill(s, deployed, prices.hours))) for s in others),
+        (
+            replace(busy, name=f"{busy.name} with `RiskDesk=on`"),
+            list(bill(busy, desk, prices.hours)),
+        ),
     ]
     groups = list(dict.fromkeys(line.group for _, lines in bills for line in lines))
     out = [
@@ -367,6 +386,7 @@ def _grounds(prices: Prices) -> list[str]:
         ("a heartbeat", HEARTBEAT_BYTES),
         ("an alert", ALERT_BYTES),
         ("a summary", SUMMARY_BYTES),
+        ("a score", SCORE_BYTES),
         ("a PAGE_EVENT", PAGE_EVENT_BYTES),
     )
     sizes = ", ".join(f"{what} {size}" for what, size in measured)

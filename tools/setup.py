@@ -4,7 +4,8 @@
     python3 tools/setup.py --only dev    the same with the tools of `make check` and `make test`
 
 Tools that pin each other out live in environments of their own under `.venvs`. Every package is
-installed by a locked, hashed requirements file. What is up to date is left alone.
+installed by a locked, hashed requirements file. What is up to date is left alone. Why not
+`uv sync`: docs/decisions/0035.
 """
 
 from __future__ import annotations

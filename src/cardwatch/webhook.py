@@ -1,4 +1,4 @@
-"""Slack's incoming webhook over HTTPS."""
+"""Slack's incoming webhook over HTTPS. Why without its SDK: docs/decisions/0035."""
 
 import http.client
 import urllib.error

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cardwatch.aws.clients import AwsClients
@@ -46,12 +46,18 @@ class Stream:
         self.heart = threading.Thread(target=self._beat)
         self.heart.start()
 
-    def put(self, type_: str, data: dict[str, Any], hash_key: str | None = None) -> None:
+    def put(
+        self,
+        type_: str,
+        data: dict[str, Any],
+        hash_key: str | None = None,
+        ahead: timedelta = timedelta(),
+    ) -> None:
         envelope = {
             "type": type_,
             "event_id": os.urandom(8).hex(),
             "schema_version": 1,
-            "event_date_origin": format_time(datetime.now(UTC)),
+            "event_date_origin": format_time(datetime.now(UTC) + ahead),
             "event_json_data": data,
         }
         record: dict[str, Any] = {"Data": json.dumps(envelope).encode(), "PartitionKey": CARD}
@@ -59,7 +65,8 @@ class Stream:
             record["ExplicitHashKey"] = hash_key
         self.kinesis.put_record(StreamName=STREAM, **record)
 
-    def pay(self, payment: str, amount: str = "12.50") -> str:
+    def pay(self, payment: str, amount: str = "12.50", ahead: timedelta = timedelta()) -> str:
+        """Pay by a producer's clock that is ahead of the stream's."""
         self.put(
             "PAYMENT_EVENT",
             {
@@ -76,6 +83,7 @@ class Stream:
                 "city": "Valletta",
                 "status": "AUTHORIZED",
             },
+            ahead=ahead,
         )
         return payment
 

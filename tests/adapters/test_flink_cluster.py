@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import time
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from tests.adapters.card_stream import CARD, PATIENCE, STREAM, Stream, wait_for
 from cardwatch.aws.clients import AwsClients
 from cardwatch.contract.alert import alert_id
 from cardwatch.contract.fields import format_time
+from cardwatch.contract.streams import MAX_CLOCK_SKEW
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.processes.ports import free_port, free_ports
 from cardwatch.local.processes.run_folder import RunFolder, leftovers
@@ -174,6 +176,22 @@ def scraped(settings: LocalSettings) -> set[str]:
 
 @pytest.mark.flink
 @pytest.mark.stack
+def test_state_is_in_rocksdb_and_a_checkpoint_writes_only_what_is_new_of_it(
+    running: Running,
+) -> None:
+    """As on Managed Flink, so that what state costs is seen here first."""
+    checkpoints = f"/jobs/{running.job}/checkpoints"
+    assert asked(running, f"{checkpoints}/config")["state_backend"] == "EmbeddedRocksDBStateBackend"
+
+    def is_incremental() -> bool:
+        newest = asked(running, checkpoints)["latest"]["completed"]
+        return newest is not None and newest["checkpointed_size"] < newest["state_size"]
+
+    wait_for(is_incremental)
+
+
+@pytest.mark.flink
+@pytest.mark.stack
 def test_a_killed_task_manager_costs_no_alert_and_adds_none(running: Running) -> None:
     cluster, stream, supervisor = running.cluster, running.stream, running.supervisor
     before = [stream.pay(f"pay_before_{n}") for n in range(5)]
@@ -200,8 +218,11 @@ def test_a_job_that_is_stopped_with_a_savepoint_goes_on_where_it_stopped(running
     waiting = [stream.pay("pay_in_its_window")]
     savepoint = stopped_with_savepoint(running)
     while_stopped = [stream.pay(f"pay_stopped_{n}") for n in range(5)]
+    early = stream.pay("pay_early", amount="50000.00", ahead=MAX_CLOCK_SKEW + timedelta(seconds=3))
 
+    time.sleep(3.5)
     running.job = restored(running, savepoint)
+    at_its_time = [stream.pay("pay_at_its_time", amount="50000.00")]
     again = [stream.pay(payment) for payment in before]
     after = [stream.pay(f"pay_restored_{n}") for n in range(5)]
     assert again == before
@@ -210,6 +231,9 @@ def test_a_job_that_is_stopped_with_a_savepoint_goes_on_where_it_stopped(running
     assert stream.ids_of(payments) == expected(payments)
     # The status, the copies and the open window are in the savepoint: nothing is said twice.
     assert {p: stream.counts[p] for p in payments} == dict.fromkeys(payments, 1)
+    # By the clock of the job, which read it seconds later, it is not of the future any more.
+    wait_for(lambda: stream.finds_large(*at_its_time))
+    assert early not in stream.large
 
 
 def expected(payments: Iterable[str]) -> dict[str, set[str]]:

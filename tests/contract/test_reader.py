@@ -49,6 +49,31 @@ def test_a_rejection_never_repeats_a_value_or_an_unknown_name_which_may_be_a_car
     assert rejected.value.__suppress_context__
 
 
+@given(st.data())
+def test_of_two_fields_with_one_name_the_last_counts_as_it_does_in_the_job(
+    data: st.DataObject,
+) -> None:
+    """RFC 8259 leaves it open, and Flink's format takes the last."""
+    event = json.loads(EXAMPLE.read_bytes())
+    inner = data.draw(st.booleans())
+    fields = event["event_json_data"] if inner else event
+    name = data.draw(st.sampled_from(sorted(fields)))
+    other: object = data.draw(st.none() | st.booleans() | st.integers() | st.text())
+
+    def written(*pairs: tuple[str, object]) -> str:
+        return "{" + ", ".join(f"{json.dumps(n)}: {json.dumps(v)}" for n, v in pairs) + "}"
+
+    def record(*doubled: tuple[str, object]) -> bytes:
+        text = written(*doubled, *((n, v) for n, v in fields.items() if n != name))
+        if not inner:
+            return text.encode()
+        whole = written(*event.items())
+        return whole.replace(written(*fields.items()), text).encode()
+
+    last = record((name, other), (name, fields[name]))
+    assert read_event(last, now=ORIGIN) == read_event(EXAMPLE.read_bytes(), now=ORIGIN)
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_are_either_an_event_or_rejected_with_a_reason(raw: bytes) -> None:
     outcome: object

@@ -5,15 +5,18 @@ the tests share this process, and the plan. Each line on standard input asks for
 answer is a line on standard output:
 
     {"run": {"watermark_delay_ms": "1000"}, "parallelism": 1}    ->  {"ok": true}
-    {"events": {}}                                               ->  {"ok": true}
+    {"run": {…, "lifetime_ms": "1"}, "parallelism": 1}           ->  {"ok": true}
+    {"events": {"arrivals": "unknown"}}                          ->  {"ok": true}
     {"plan": {<setting>: …}}                                     ->  {"ok": true, "plan": …}
     {"options": "connector", "managed": true, "flink": {…}}      ->  {"ok": true, "options": …}
     {"start": "connector", "groups": {"cardwatch.edge": {…}}}    ->  {"ok": true}
     {"drain": "<savepoint folder>"}                              ->  {"ok": true}
 
 A run reads the files in events/ and writes outputs/ in the folder that is the only argument;
-`events` writes the rows of the view timed_events there, as JSON. `start` runs a job that ends only
-when it is drained: all that it has read counts, as at the end of a file.
+`events` writes the rows of the view timed_events there, as JSON; with the arrivals "known" each
+line says in a field of its own, `arrived`, when the stream took it, in epoch milliseconds. `start`
+runs a job that ends only when it is drained: all that it has read counts, as at the end of a file.
+With `lifetime_ms`, what a header gives a lifetime is forgotten after that long.
 """
 
 import contextlib
@@ -21,6 +24,8 @@ import functools
 import json
 import sys
 import traceback
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +33,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "flink_app"))
 
 from pyflink.java_gateway import get_gateway
 
-from edges import Job
+import pipeline
+from edges import Edge, Job, SqlEdge
 from pipeline import EDGES, build, flink_options, queries_of, read_events, register
 from properties import MANAGED_FLINK_FILE, Properties, PropertyError
-from queries import in_order
+from queries import Query, in_order
 
 FOLDER = Path(sys.argv[1])
 RUNNING: dict[str, Any] = {}
@@ -53,11 +59,45 @@ def properties(detection: tuple[tuple[str, str], ...] = (), parallelism: int = 1
 
 @functools.cache
 def planned(detection: tuple[tuple[str, str], ...], parallelism: int) -> Job:
-    return build(EDGES["files"](), properties(detection, parallelism))
+    asked = dict(detection)
+    lifetime = asked.pop("lifetime_ms", None)
+    with sooner_forgotten(lifetime) if lifetime else contextlib.nullcontext():
+        return build(EDGES["files"](), properties(tuple(asked.items()), parallelism))
 
 
-def write_events() -> None:
-    job = read_events(EDGES["files"](), properties())
+@contextlib.contextmanager
+def sooner_forgotten(lifetime_ms: str) -> Iterator[None]:
+    def shortened(properties: Properties) -> dict[str, Query]:
+        return {
+            name: replace(query, lifetime=f"{lifetime_ms} ms") if query.lifetime else query
+            for name, query in queries_of(properties).items()
+        }
+
+    pipeline.queries_of = shortened
+    try:
+        yield
+    finally:
+        pipeline.queries_of = queries_of
+
+
+class ArrivalsEdge(SqlEdge):
+    """The files edge, but with the arrival of each record, as the local edge has it."""
+
+    def __init__(self) -> None:
+        super().__init__("files")
+
+    def register_events(self, job: Job) -> None:
+        job.tables.execute_sql(
+            "CREATE TEMPORARY TABLE events ("
+            "arrived BIGINT, arrived_at AS TO_TIMESTAMP_LTZ(arrived, 3)) WITH ("
+            f"'connector' = 'filesystem', 'path' = '{FOLDER / 'events'}', 'format' = 'json'"
+            ") LIKE events_schema (EXCLUDING OPTIONS)"
+        )
+
+
+def write_events(arrivals: str) -> None:
+    edge: Edge = ArrivalsEdge() if arrivals == "known" else EDGES["files"]()
+    job = read_events(edge, properties())
     register(job, in_order(queries_of(properties()), ["timed_events"]))
     columns = "event_json_data ROW<payment_id STRING, account_id STRING, user_id STRING, "
     columns += "card_token STRING, card_bin STRING, card_last4 STRING, amount STRING, "
@@ -118,7 +158,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     if "options" in request:
         return options(request)
     if "events" in request:
-        write_events()
+        write_events(**request["events"])
         return {}
     if request.keys() & {"start", "drain"}:
         unbounded(request)

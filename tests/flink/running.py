@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -63,9 +63,15 @@ class Flink:
             records.append(record)
         return sorted(records, key=in_a_replays_order)
 
-    def events(self, lines: Iterable[str | bytes]) -> list[dict[str, Any]]:
-        """Give the rows of the job's view timed_events, in the order of the lines."""
-        return [json.loads(line) for line in self._run({"events": {}}, lines)]
+    def events(
+        self, lines: Iterable[str | bytes], *, arrivals: Literal["known", "unknown"] = "unknown"
+    ) -> list[dict[str, Any]]:
+        """Give the rows of the job's view timed_events, in the order of the lines.
+
+        Where the arrivals are known each line has its own in `arrived`, in epoch milliseconds.
+        """
+        request = {"events": {"arrivals": arrivals}}
+        return [json.loads(line) for line in self._run(request, lines)]
 
     def plan(self, **detection: str) -> list[dict[str, Any]]:
         """Give the operators of the whole job."""

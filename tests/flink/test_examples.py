@@ -13,7 +13,7 @@ from tests.flink.scenarios import BASE, heartbeat, payment, status
 
 from cardwatch.contract.alert import PaymentAlert
 from cardwatch.contract.fields import parse_time
-from cardwatch.contract.streams import EVENT_TYPES
+from cardwatch.contract.streams import EVENT_TYPES, MAX_CLOCK_SKEW
 
 pytestmark = pytest.mark.flink
 
@@ -158,3 +158,33 @@ def test_the_job_reads_an_instant_as_every_reader_does_in_payments_and_in_status
     assert read[::2] == expected_times
     assert read[1::2] == expected_times
     assert len(set(expected_times)) >= 20
+
+
+def arrived(line: str, at: int) -> str:
+    """Give a line with its arrival, in milliseconds after BASE."""
+    return json.dumps({**json.loads(line), "arrived": BASE + at})
+
+
+def test_what_is_of_the_future_is_said_by_the_arrival_and_not_by_the_clock(flink: Flink) -> None:
+    ahead = int(MAX_CLOCK_SKEW.total_seconds() * 1000)
+    in_years = int((datetime(2200, 1, 1, tzinfo=UTC) - datetime.now(UTC)).total_seconds() * 1000)
+    clock = int(datetime.now(UTC).timestamp() * 1000) - BASE
+
+    def kinds(origin: int, arrival: int) -> list[str]:
+        lines = payment("p", "card", origin), status("card", "STOLEN", origin, origin)
+        return [arrived(line, arrival) for line in (*lines, heartbeat(origin))]
+
+    # The first two lie in the stream since 2026, so the clock would let both pass; the last two
+    # it would refuse.
+    taken = kinds(ahead, 0) + kinds(clock + in_years + ahead, clock + in_years)
+    refused = kinds(ahead + 1, 0) + kinds(clock + in_years + ahead + 1, clock + in_years)
+    rows = [with_times(row) for row in flink.events(taken + refused, arrivals="known")]
+    assert [row["rt"] for row in rows] == [row["origin"] for row in rows[:6]] + [EPOCH] * 6
+    assert min(row["origin"] for row in rows) > EPOCH
+
+
+def test_where_no_arrival_is_known_the_clock_says_what_is_of_the_future(flink: Flink) -> None:
+    hour = 3_600_000
+    now = int(datetime.now(UTC).timestamp() * 1000) - BASE
+    rows = flink.events([heartbeat(now), heartbeat(now + hour)])
+    assert [time_of(row["rt"]) == EPOCH for row in rows] == [False, True]

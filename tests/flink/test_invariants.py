@@ -11,6 +11,8 @@ from tests.flink.oracle import detect, detect_alerts
 from tests.flink.running import Flink, in_a_replays_order
 from tests.flink.scenarios import DAY, Arrival, heartbeat, in_order, payment, status
 
+from cardwatch.contract.fields import parse_time
+
 pytestmark = pytest.mark.flink
 
 CARDS = 200
@@ -84,6 +86,26 @@ def test_a_card_with_half_of_all_traffic_is_judged_alike_at_any_parallelism(flin
     assert_same_at_any_parallelism(partial(flink.detect, lines), expected)
     on_it = sum(r["event_json_data"]["account_id"] == "acc_0" for r in alerts(expected))
     assert 3_000 < on_it < 6_000
+
+
+def test_a_theft_reported_twice_clears_nothing_at_any_parallelism(flink: Flink) -> None:
+    """By the first report until the second; a clearing in between clears what comes after it."""
+    known = [Arrival(-1, status(card, "STOLEN", -DAY, -1)) for card in range(40)]
+    again = [
+        Arrival(at, status(card, "STOLEN", at, at)) for card in range(40) for at in (2_000, 3_000)
+    ]
+    cleared = [Arrival(1_000, status(card, "ACTIVE", 1_000, 1_000)) for card in range(0, 40, 2)]
+    rows = payments(4_000, 1, cards=40)
+    lines = in_order([*known, *again, *cleared, *rows])
+    expected = detect_alerts(lines)
+    paid = Counter(
+        (int(record["event_json_data"]["account_id"].removeprefix("acc_")) % 2, second)
+        for record in expected
+        for second in [parse_time(record["event_date_origin"]).second]
+    )
+    assert {second for card, second in paid if card} == {0, 1, 2, 3}
+    assert {second for card, second in paid if not card} == {0, 2, 3}
+    assert_same_at_any_parallelism(partial(find_alerts, flink, lines), expected)
 
 
 def three_shards() -> list[list[str]]:

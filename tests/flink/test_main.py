@@ -47,3 +47,13 @@ def test_a_missing_property_ends_it_with_one_line_that_names_group_key_and_file(
         f"add it to {properties}"
     )
     assert "Traceback" not in result.stderr
+
+
+def test_an_argument_that_managed_flink_adds_is_none_of_ours_and_elsewhere_a_slip_of_the_pen(
+    tmp_path: Path,
+) -> None:
+    managed = started("--added-by-the-service", "yes")
+    assert managed.stderr.startswith("cardwatch: cannot read the properties /etc/flink")
+    elsewhere = started("--egde", "files", "--properties", tmp_path / "properties.json")
+    assert elsewhere.returncode == 2
+    assert "unknown arguments: --egde files" in elsewhere.stderr

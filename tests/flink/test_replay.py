@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import random
 import signal
 import subprocess
@@ -14,7 +15,10 @@ import psutil
 import pytest
 from tests.flink.oracle import detect
 from tests.flink.scenarios import DAY, Arrival, heartbeat, in_order, payment, status
+from tests.unit.imports.support import NUMBERS, STOLEN, THREE_ROWS
 
+from cardwatch.cards.number import CardNumber
+from cardwatch.cards.tokenizer import Tokenizer
 from cardwatch.contract.streams import Envelope
 from cardwatch.local.replay import ReplayError, replay
 
@@ -180,3 +184,61 @@ def test_a_stopped_replay_leaves_no_process_and_no_folder_behind(
     assert gone
     assert not alive
     assert [path.name for path in tmp_path.iterdir()] == ["input.jsonl"]
+
+
+FOREIGN = {
+    "TZ": "America/New_York",
+    "LC_ALL": "tr_TR.UTF-8",
+    "JAVA_TOOL_OPTIONS": "-Duser.timezone=Asia/Kathmandu -Duser.language=ar -Duser.country=SA",
+}
+"""A machine that is set up for other zones, letters and digits."""
+KEY = bytes(range(32)).hex()
+IMPORT = (
+    "events import payments.csv --mapping sparkov --stolen stolen.txt --key-file key "
+    "--out events.jsonl --labels truth.jsonl --report rejected.jsonl"
+)
+
+
+def made_by(folder: Path, environment: dict[str, str], *commands: str) -> dict[str, bytes]:
+    """Give what commands write in a folder, by name, and what they say under no name.
+
+    The folder has three payments, one of them on a card of its list of stolen ones.
+    """
+    folder.mkdir()
+    (folder / "payments.csv").write_text(THREE_ROWS, newline="")
+    (folder / "stolen.txt").write_text(STOLEN)
+    (folder / "key").write_text(KEY)
+    given = set(folder.iterdir())
+    said = b""
+    for command in commands:
+        ran = subprocess.run(
+            [sys.executable, "-m", "cardwatch.cli", *command.split()],
+            cwd=folder,
+            env=os.environ | environment,
+            capture_output=True,
+            check=True,
+            timeout=240,
+        )
+        said += ran.stdout + ran.stderr
+    written = {path for path in folder.rglob("*") if path.is_file()} - given
+    return {"": said} | {str(p.relative_to(folder)): p.read_bytes() for p in written}
+
+
+def test_three_imported_rows_with_a_stolen_card_are_one_alert_in_any_zone_and_locale(
+    tmp_path: Path,
+) -> None:
+    here = made_by(tmp_path / "here", {}, IMPORT)
+    abroad = made_by(tmp_path / "abroad", FOREIGN, IMPORT, "replay events.jsonl --out replayed")
+    assert not any(number.encode() in text for number in NUMBERS for text in abroad.values())
+    assert here.items() - abroad.items() == {("", here[""])}, "but for what the replay said"
+
+    expected = detect(abroad["events.jsonl"].decode().splitlines())
+    for record in expected:
+        record["event_json_data"].pop("late", None)
+    detections = abroad["replayed/alerts.jsonl"] + abroad["replayed/summaries.jsonl"]
+    assert [json.loads(line) for line in detections.splitlines()] == expected
+    (alert,) = map(json.loads, abroad["replayed/alerts.jsonl"].splitlines())
+    said = alert["event_json_data"]
+    assert (said["card_last4"], said["amount"], said["currency"]) == (STOLEN[-4:], "107.23", "USD")
+    assert said["card_token"] == Tokenizer(bytes.fromhex(KEY)).token(CardNumber(STOLEN))
+    assert abroad["replayed/rule_alerts.jsonl"] == abroad["replayed/rejected.jsonl"] == b""

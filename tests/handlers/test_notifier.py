@@ -1,6 +1,7 @@
 """The notifier as Lambda calls it, on AWS by moto."""
 
 import base64
+import gzip
 import importlib.util
 import json
 import os
@@ -16,9 +17,13 @@ import pytest
 from moto import mock_aws
 from tests.adapters.test_ledger import create_table
 from tests.handlers.emf import metric_names
+from tests.kpl import aggregated
 from tests.unit.paging.support import alert_event
 
 from cardwatch.aws.clients import AwsClients
+from cardwatch.aws.dead_letters import S3DeadLetters
+from cardwatch.clock import SystemClock
+from cardwatch.contract.framing import BYTE_ORDER_MARK
 from cardwatch.contract.streams import Envelope
 from cardwatch.observability import NotifierMetric
 from cardwatch.paging.records import BUCKET_KEY
@@ -291,3 +296,17 @@ def test_every_record_of_the_example_invocations_comes_to_its_end(
     }
     assert bool(accounted) == (name != "kinesis-poison")
     assert bool(stack.dead_letters()) == (name != "kinesis-good")
+
+
+def test_what_producers_wrap_around_an_event_is_kept_and_the_alerts_beside_it_are_paged(
+    deploy: Callable[..., Stack],
+) -> None:
+    """Packed, aggregated, empty or null it is no alert; a byte order mark before one is skipped."""
+    stack = deploy()
+    good, marked, packed = alerts(3)
+    broken = [gzip.compress(packed.to_bytes()), aggregated(packed.to_bytes()), b"", b"null"]
+    assert stack.invoke(kinesis_event(good, *broken, BYTE_ORDER_MARK + marked.to_bytes())) == []
+    assert set[str]().union(*stack.pages()) == {good.event_id, marked.event_id}
+    letters = S3DeadLetters(stack.clients.s3(), "dead-letters", SystemClock())
+    kept = [letter.raw for key in stack.dead_letters() for letter in letters.open(key)]
+    assert sorted(kept) == sorted(broken)

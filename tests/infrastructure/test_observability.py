@@ -194,6 +194,7 @@ def dashboard(*true: str) -> dict[str, Any]:
 EVERYTHING: Final = (
     "WithPayments",
     "WithRiskDesk",
+    "WithScores",
     "WithSlack",
     "WithWarehouse",
     "WithCluster",
@@ -296,9 +297,10 @@ def test_no_pause_between_payments_is_as_long_as_the_one_that_alarms() -> None:
     assert alarm["Period"] * alarm["EvaluationPeriods"] > 1 / rate
 
 
-def test_a_full_buffer_is_no_delay() -> None:
+@pytest.mark.parametrize("name", ["DeliveryFreshness", "ScoresBehind"])
+def test_a_full_buffer_is_no_delay(name: str) -> None:
     choices = load("template.yaml")["Parameters"]["DeliveryBufferSeconds"]["AllowedValues"]
-    assert ALARMS["DeliveryFreshness"]["Threshold"] >= 2 * max(map(int, choices))
+    assert ALARMS[name]["Threshold"] >= 2 * max(map(int, choices))
 
 
 def test_a_quarter_of_an_hour_always_has_a_load_in_it() -> None:

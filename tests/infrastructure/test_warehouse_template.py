@@ -64,6 +64,21 @@ def test_nobody_comes_in_and_nothing_is_public() -> None:
         assert properties["EnhancedVpcRouting"] is True
 
 
+def test_the_schema_s_role_is_made_before_the_cluster_whose_name_it_has() -> None:
+    """Rights take minutes to be known everywhere; a cluster takes ten to be made."""
+    deployed = everything("cluster")
+    role, cluster = "WarehouseStack/WarehouseSchemaRole", "WarehouseStack/Cluster"
+    needed, new = set[str](), {role}
+    while new:
+        needed |= new
+        new = {need for path in new for need in deployed.needs(path)} - needed
+    assert cluster not in needed
+    assert cluster in deployed.needs("WarehouseStack/WarehouseSchema")
+    name = deployed.resources[cluster]["Properties"]["ClusterIdentifier"]
+    policies = json.dumps(deployed.resources[role]["Properties"]["Policies"])
+    assert f':cluster:{name}"' in policies
+
+
 def test_a_cluster_is_the_default_and_has_one_node() -> None:
     assert TEMPLATE["Parameters"]["Warehouse"]["Default"] == "cluster"
     assert ROOT_TEMPLATE["Parameters"]["Warehouse"]["Default"] == "cluster"

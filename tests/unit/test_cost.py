@@ -107,6 +107,7 @@ def test_the_sizes_are_those_of_the_events() -> None:
     for example, size in (
         ("payment_alert.v1/valid/stolen_card", cost.ALERT_BYTES),
         ("payment_alert_summary.v1/valid/two_currencies", cost.SUMMARY_BYTES),
+        ("payment_attributed.v1/valid/nothing_speaks_against_it", cost.SCORE_BYTES),
         ("page_event.v1/valid/sent", cost.PAGE_EVENT_BYTES),
     ):
         raw = (ROOT / f"events/examples/{example}.json").read_bytes()

@@ -240,6 +240,11 @@ def test_without_a_fault_there_is_no_trouble(
         ("alerts without their payment", "unknown_payments", 11),
         ("pages of alerts that nobody knows", "unknown_alert", 1),
         ("stolen payments whose alert the stream owes", "owed", 1),
+        (
+            "stolen payments whose alert the stream owes",
+            "owed_and_found_by_another_rule",
+            1,
+        ),
     ],
 )
 def test_a_fault_is_found_by_its_check_alone(
@@ -327,6 +332,19 @@ class Fault:
             status="AUTHORIZED",
         )
 
+    def owed_and_found_by_another_rule(self) -> None:
+        self.owed()
+        stage(
+            self.connection,
+            "PAYMENT_ALERT",
+            "alert-of-another-rule",
+            SETTLED,
+            alert_id="alert-of-another-rule",
+            payment_id="owed",
+            card_token="d",  # noqa: S106 - a card's
+            rule="another_rule",
+        )
+
 
 def test_what_was_on_the_stream_and_is_not_here_is_counted_by_the_minute(
     healthy: psycopg.Connection[Any], warehouse: Warehouse
@@ -345,6 +363,23 @@ def test_a_warehouse_that_nothing_reaches_is_a_trouble(
     (trouble,) = upkeep(warehouse).troubles
     assert trouble.check == "seconds since something was loaded"
     assert trouble.found in range(3600, 3700)
+
+
+def test_a_warehouse_that_nothing_ever_reached_is_a_trouble_half_an_hour_after_its_first_round(
+    connection: psycopg.Connection[Any], warehouse: Warehouse
+) -> None:
+    assert upkeep(warehouse).troubles == ()
+    check = "seconds since something was loaded"
+    for minutes, is_trouble in ((29, False), (31, True)):
+        connection.execute(
+            "UPDATE refresh.progress SET as_of = now() AT TIME ZONE 'UTC' - %s",
+            (timedelta(minutes=minutes),),
+        )
+        report = upkeep(warehouse)
+        assert found(report)[check] in range(minutes * 60, minutes * 60 + 30)
+        assert [trouble.check for trouble in report.troubles] == [check] * is_trouble
+    stage(connection, "HEARTBEAT", "beat", timedelta(0), source="simulator")
+    assert upkeep(warehouse).troubles == ()
 
 
 def test_a_step_that_fails_is_the_report_s_problem_and_the_checks_go_on(

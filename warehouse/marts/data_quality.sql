@@ -2,7 +2,8 @@
 --
 -- One row per check: found is what was counted, allowed how much of it is no trouble; a check
 -- without `allowed` is for people and rings no alarm. What counts rows looks at the hour that ended
--- ten minutes before the newest refresh, so that nothing is on its way any more.
+-- ten minutes before the newest refresh, so that nothing is on its way any more. Where nothing was
+-- ever loaded, a load is waited for since the first round of upkeep.
 
 CREATE OR REPLACE VIEW marts.data_quality AS
 WITH
@@ -14,6 +15,12 @@ hours AS (
         DATE_TRUNC('minute', DATEADD(MINUTE, -70, as_of)) AS begins,
         DATE_TRUNC('minute', DATEADD(MINUTE, -10, as_of)) AS ends
     FROM marts.freshness
+),
+
+beginning AS (
+    SELECT MIN(as_of) AS begun_at
+    FROM refresh.progress
+    WHERE step = 'refresh.beginning'
 ),
 
 recent_alerts AS (
@@ -95,11 +102,11 @@ checks AS (
     SELECT
         'seconds since something was loaded' AS check_name,
         COALESCE(
-            DATEDIFF(SECOND, newest_load, SYSDATE),
-            DATEDIFF(SECOND, CAST('1970-01-01 00:00:00' AS TIMESTAMP), SYSDATE)
+            DATEDIFF(SECOND, COALESCE(hours.newest_load, beginning.begun_at), SYSDATE), 0
         ) AS found,
         1800 AS allowed
     FROM hours
+    CROSS JOIN beginning
     UNION ALL
     SELECT
         'seconds that the marts are behind' AS check_name,
@@ -203,6 +210,7 @@ checks AS (
         ON
             stolen_payments.payment_id = payment_alert.payment_id
             AND stolen_payments.card_token = payment_alert.card_token
+            AND payment_alert.rule = 'stolen_card'
     WHERE stolen_payments.owed_by = 'stream' AND payment_alert.payment_id IS NULL
     UNION ALL
     SELECT

@@ -7,16 +7,16 @@
 -- unknown accounts too; its copies and later statuses say nothing here.
 -- Constants: factors and thresholds stand in views/payment_factors.sql, points in
 -- views/scored_payments.sql. Texts are cut to the contract's lengths; amounts as in
--- payment_alert.sql.
+-- payment_alert.sql. Only what needs care is written by JSON_OBJECT: one inside another, or a list
+-- in it, is written, read and written again.
 SELECT
-    JSON_OBJECT(
-        KEY 'type' VALUE 'PAYMENT_ATTRIBUTED',
-        KEY 'event_id' VALUE LOWER(
-            SHA2(CONCAT_WS('|', 'attributed', payment_id, card_token, '1'), 256)
-        ),
-        KEY 'schema_version' VALUE 1,
-        KEY 'event_date_origin' VALUE ${instant_text(rt)},
-        KEY 'event_json_data' VALUE JSON_OBJECT(
+    '{"type":"PAYMENT_ATTRIBUTED","event_id":"'
+    || LOWER(SHA2(CONCAT_WS('|', 'attributed', payment_id, card_token, '1'), 256))
+    || '","schema_version":1,"event_date_origin":"'
+    || ${instant_text(rt)}
+    || '","event_json_data":'
+    || TRIM(
+        TRAILING '}' FROM JSON_OBJECT(
             KEY 'payment_id' VALUE SUBSTRING(payment_id, 1, 128),
             KEY 'card_token' VALUE card_token,
             KEY 'card_last4' VALUE SUBSTRING(card_last4, 1, 128),
@@ -38,12 +38,13 @@ SELECT
             KEY 'risk_segment' VALUE risk_segment,
             KEY 'account_valid_from' VALUE account_valid_from,
             KEY 'late' VALUE late,
-            KEY 'not_judged' VALUE JSON(not_judged),
             KEY 'score' VALUE score,
             KEY 'score_version' VALUE 1,
-            KEY 'factors' VALUE JSON(factors),
             KEY 'detected_at' VALUE ${instant_text(CURRENT_TIMESTAMP)}
         )
-    ) AS record,
+    )
+    || ',"not_judged":' || not_judged
+    || ',"factors":' || factors
+    || '}}' AS record,
     card_token AS partition_key
 FROM scored_payments

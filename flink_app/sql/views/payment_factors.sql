@@ -7,11 +7,42 @@
 -- account says, nothing of a payment from before it; spend is judged in the account's currency and
 -- by a version that knows what was spent up to the payment's day; travel by two places of one
 -- card. Constants: more than 5 payments of a card or a user in 60 s, 20 of a merchant; 5 earlier
--- charges, 3 deviations of at least a tenth of the mean; 900 km/h over more than 100 km, by the
--- haversine on a sphere of 6,371.0088 km; 3 declines in a row; 30 days.
--- noqa: all columns of the view below, whichever they are.
+-- charges, 3 deviations of at least a tenth of the mean; 900 km/h over more than 100 km; 3 declines
+-- in a row; 30 days.
 SELECT
-    *, -- noqa: AM04
+    rt,
+    late,
+    stolen_since,
+    payment_id,
+    account_id,
+    user_id,
+    card_token,
+    card_last4,
+    amount,
+    currency,
+    merchant_id,
+    country,
+    city,
+    status,
+    habit_count,
+    habit_mean,
+    habit_deviation,
+    card_seconds,
+    user_seconds,
+    merchant_seconds,
+    declined_before,
+    kilometres,
+    apart_ms,
+    spend,
+    account_valid_from IS NOT NULL AS account_known,
+    account_valid_from,
+    opened_at,
+    account_currency,
+    credit_limit,
+    account_status,
+    risk_segment,
+    holder_country,
+    account_name,
     stolen_since IS NOT NULL AS stolen_card,
     CASE
         -- km/h above 900, without dividing by a time that may be none.
@@ -24,7 +55,7 @@ SELECT
             version_holds
             AND amount IS NOT NULL
             AND currency = account_currency
-            AND spent_until >= midnight
+            AND spent_holds
             THEN spend > CAST(credit_limit AS DECIMAL(19, 4))
     END AS over_limit,
     CASE WHEN NOT late THEN declined_before >= 3 END AS decline_streak,
@@ -43,42 +74,13 @@ SELECT
         WHEN NOT late AND merchant_id IS NOT NULL
             THEN COALESCE(merchant_seconds < 60, FALSE)
     END AS velocity_merchant,
-    CASE WHEN version_holds THEN opened_at > month_before END AS young_account
+    CASE WHEN version_holds THEN opened_lately END AS young_account
 FROM (
     SELECT
         *,
-        account_valid_from IS NOT NULL AS account_known,
-        COALESCE(account_valid_from <= paid_at, FALSE) AS version_holds,
         GREATEST(
             SQRT(GREATEST(habit_squares / habit_count - habit_mean * habit_mean, 0E0)),
             habit_mean / 10
-        ) AS habit_deviation,
-        2 * 6371.0088E0 * ASIN(
-            LEAST(
-                SQRT(
-                    POWER(SIN((latitude - latitude_before) / 2), 2)
-                    + COS(latitude)
-                    * COS(latitude_before)
-                    * POWER(SIN((longitude - longitude_before) / 2), 2)
-                ),
-                1E0
-            )
-        ) AS kilometres
-    FROM (
-        SELECT
-            *,
-            ${instant_text(rt)} AS paid_at,
-            CAST(CAST(rt AS DATE) AS STRING) || 'T00:00:00.000Z' AS midnight,
-            REPLACE(CAST(rt - INTERVAL '30' DAY AS STRING), ' ', 'T') || 'Z' AS month_before,
-            COALESCE(spent_today, 0) + CAST(spent AS DECIMAL(19, 4)) AS spend,
-            CASE WHEN habit_count >= 5 THEN habit_sum / habit_count END AS habit_mean,
-            RADIANS(CAST(place / 10000000 AS DOUBLE) / 10000 - 90) AS latitude,
-            RADIANS(CAST(MOD(place, 10000000) AS DOUBLE) / 10000 - 180) AS longitude,
-            RADIANS(CAST(place_before / 10000000 AS DOUBLE) / 10000 - 90) AS latitude_before,
-            RADIANS(CAST(MOD(place_before, 10000000) AS DOUBLE) / 10000 - 180)
-                AS longitude_before,
-            1000 * (EXTRACT(EPOCH FROM rt) - EXTRACT(EPOCH FROM place_before_at))
-            + EXTRACT(MILLISECOND FROM rt) - EXTRACT(MILLISECOND FROM place_before_at) AS apart_ms
-        FROM payment_features
-    )
+        ) AS habit_deviation
+    FROM payment_features
 )

@@ -8,7 +8,6 @@ text holds a card number, or any part of a line.
 
 import csv
 import io
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from cardwatch import files
 from cardwatch.cards.number import CardNumber
 from cardwatch.contract.card_status import Status
 from cardwatch.contract.fields import Reason, format_time, parse_time
@@ -128,14 +128,9 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def write_card_file(path: Path, cards: Iterable[Card]) -> None:
     """Write a card file; a reader never sees half of it. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(_lines(cards))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(_lines(cards))
+    files.replace(path, text.getvalue())
 
 
 def _lines(cards: Iterable[Card]) -> Iterator[Sequence[str]]:

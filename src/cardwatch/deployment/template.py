@@ -1,6 +1,7 @@
 """CloudFormation templates as data: read, and evaluated for given parameters.
 
-Source: AWS CloudFormation User Guide, "Intrinsic function reference" and "Conditions".
+Source: AWS CloudFormation User Guide, "Intrinsic function reference" and "Conditions". Why not
+cfn-lint's reader: docs/decisions/0035.
 """
 
 import re

@@ -1,17 +1,15 @@
 """Where events go: a file that is there whole or not at all, or the stream."""
 
-import gzip
-import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final, Protocol
+from typing import Final, Protocol
 
 from cardwatch.contract.streams import EVENT_TYPES, Envelope
+from cardwatch.files import BinaryFile, whole_file
 from cardwatch.ports import EventStream, StreamEntry
 
-_FASTEST_COMPRESSION: Final = 1
 _PUT_AT_ONCE: Final = 500
 
 
@@ -24,7 +22,7 @@ class EventOutput(Protocol):
 class LinesFile:
     """A file that is being written; it takes its name when it is done and holds something."""
 
-    def __init__(self, file: IO[bytes] | gzip.GzipFile) -> None:
+    def __init__(self, file: BinaryFile) -> None:
         """Write to an open file."""
         self._file = file
         self.lines = 0
@@ -42,24 +40,10 @@ def lines_file(path: Path, *, even_empty: bool = False) -> Iterator[LinesFile]:
     """Write a file line by line; what stood there goes when the new one is whole, not before.
 
     A name ending in .gz is compressed. Nothing is left of a file that an error cut short, or, but
-    for `even_empty`, of one without a line. Raises OSError as open does.
+    for `even_empty`, of one without a line. Raises OSError.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with part.open("wb", buffering=1 << 20) as file:
-            if path.suffix == ".gz":
-                # No time and no name in it, so that the same events give the same bytes.
-                with gzip.GzipFile("", "wb", _FASTEST_COMPRESSION, file, mtime=0) as packed:
-                    lines = LinesFile(packed)
-                    yield lines
-            else:
-                lines = LinesFile(file)
-                yield lines
-        if lines.lines or even_empty:
-            part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path, even_empty=even_empty) as file:
+        yield LinesFile(file)
 
 
 class StreamOutput:

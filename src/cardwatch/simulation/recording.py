@@ -1,15 +1,14 @@
 """Writes what the simulator would have sent to a file, for replays, tests and benchmarks."""
 
-import gzip
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count as count_from
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from cardwatch.contract.fields import format_time
+from cardwatch.files import whole_file
 from cardwatch.simulation.events import (
     TICK_MS,
     TICKS_PER_SECOND,
@@ -21,7 +20,6 @@ from cardwatch.simulation.population import PayingCard
 
 DEFAULT_START: Final = datetime(2026, 3, 1, tzinfo=UTC)
 """After the last effective_from of generated cards, so that every status holds from the start."""
-_FASTEST_COMPRESSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +50,9 @@ def write_events(
     First the status of every card, then tick after tick what the simulator sends: slices of the
     registry, payments (a share on stolen cards as in `cards`) with the faults asked for, what
     became of the recording's earlier ones, and each second a heartbeat per shard. The same
-    arguments give the same bytes. A name ending in `.gz` is
-    compressed. `start` is cut to whole seconds. Raises ValueError for a count or a rate below
-    what makes sense or a card whose status begins after the start; OSError as open does.
+    arguments give the same bytes; the file takes its name when all are written. A name ending in
+    `.gz` is compressed. `start` is cut to whole seconds. Raises ValueError for a count or a rate
+    below what makes sense or a card whose status begins after the start; OSError.
     """
     if count < 1 or payments_per_second * 1000 < 1:
         msg = "a recording needs at least 1 payment and a rate of at least 0.001 payments/s"
@@ -68,7 +66,7 @@ def write_events(
     hash_keys = [str(2**128 // shards * shard) for shard in range(shards)]
     before = payments_before(first_tick * TICK_MS, payments_per_second)
     lines = 0
-    with _open(path) as file:
+    with whole_file(path) as file:
         for entry in generator.registry(first_tick):
             file.write(entry.data + b"\n")
             lines += 1
@@ -82,15 +80,3 @@ def write_events(
             file.writelines(entry.data + b"\n" for entry in entries)
             lines += len(entries)
     return Recording(lines, count, (tick - first_tick) / TICKS_PER_SECOND)
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb", buffering=1 << 20) as file:
-        if path.suffix == ".gz":
-            # No time and no name in the header, so that the same events give the same bytes.
-            with gzip.GzipFile("", "wb", _FASTEST_COMPRESSION, file, mtime=0) as compressed:
-                yield compressed
-        else:
-            yield file

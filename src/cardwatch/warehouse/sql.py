@@ -4,7 +4,7 @@
 `marts/` and `banking/` hold one view a file, made anew whenever one of them changes. `access/` says
 who may do what; it goes with the views, because a new view has no grants. `refresh/` is the SQL
 that writes: `loads.sql` opens a round, then `<schema>/<table>.sql` brings one table up to date
-each; `retention.sql` removes what is too old.
+each; `retention.sql` removes what is too old. Why no parser is used: docs/decisions/0035.
 """
 
 import hashlib

@@ -23,6 +23,8 @@ RETENTION_PERIOD: Final = timedelta(hours=1)
 COMPARED: Final = timedelta(minutes=90)
 """How far back the stream's counts are written; marts.data_quality looks back 70 minutes."""
 _RETENTION_STEP: Final = "refresh.retention"
+_BEGINNING: Final = "refresh.beginning"
+"""A step of the first round alone: what was never loaded is waited for since then."""
 
 
 class StagedCounts(Protocol):
@@ -97,6 +99,7 @@ class Upkeep:
         except RefreshFailedError as error:
             problems.append(str(error))
         try:
+            self._note_beginning()
             self._retain(in_time)
             self._note_staged(in_time)
         except StatementFailedError as error:
@@ -108,6 +111,19 @@ class Upkeep:
             for check, count, allowed in found
         )
         return UpkeepReport(rows, int(lag), findings, "; ".join(problems) or None)
+
+    def _note_beginning(self) -> None:
+        ((rounds, now),) = self._session.query(
+            self._translate(
+                f"SELECT COUNT(*), SYSDATE FROM refresh.progress WHERE step = {quoted(_BEGINNING)}"  # noqa: S608 - a constant
+            )
+        )
+        if int(rounds) == 0:
+            insert = (
+                "INSERT INTO refresh.progress (step, batch, as_of) "  # noqa: S608 - a constant
+                f"VALUES ({quoted(_BEGINNING)}, 0, :now)"
+            )
+            self._session.run([LOCK, bind(insert, now=read_time(now))])
 
     def _retain(self, in_time: Callable[[], bool]) -> None:
         ((last, now),) = self._session.query(

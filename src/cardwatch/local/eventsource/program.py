@@ -17,10 +17,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from cardwatch import files
 from cardwatch.aws.failures import FAILURES
 from cardwatch.clock import SystemClock
 from cardwatch.contract.fields import format_time
-from cardwatch.local import files
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.eventsource.ends import (
     FailureBucket,

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from cardwatch.local import files
+from cardwatch import files
 from cardwatch.local.processes.run_folder import status_path
 
 PROGRAM: Final = "delivery"

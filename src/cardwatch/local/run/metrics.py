@@ -72,6 +72,8 @@ class RunMetrics(Collector):
         yield _total("alerts_paged", "Alerts that stand in a received page.", counts.alerts_paged)
         rules = "Alerts of every other rule seen on the stream."
         yield _totals("rule_alerts", rules, "rule", counts.rule_alerts)
+        scores = "Scores seen on their stream, those that a restored job says again included."
+        yield _total("scores", scores, counts.scores)
         yield _total("summaries", "Summaries seen on the stream.", counts.summaries)
         yield _total("pages", "Pages received, repeats included.", counts.pages)
         yield _total("pages_repeated", "Of them marked as repeats.", counts.pages_repeated)

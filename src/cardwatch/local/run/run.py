@@ -199,7 +199,8 @@ def read_to_judge(what: str, read: Callable[[], T], otherwise: T, unread: list[s
 
 
 def _evidence(stack: LocalStack) -> Evidence:
-    return Evidence.read(stack.receipts_folder)
+    seen = Evidence.read(stack.receipts_folder)
+    return replace(seen, risk_desk=stack.risk_desk is not None)
 
 
 def _finishing(stack: LocalStack) -> str:

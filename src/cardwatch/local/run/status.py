@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from cardwatch import files
 from cardwatch.contract.fields import format_time
-from cardwatch.local import files
 from cardwatch.local.run.steps import Step
 from cardwatch.local.witness.judgement import Payment, Registry
 from cardwatch.local.witness.receipts import (
@@ -24,6 +24,7 @@ from cardwatch.local.witness.receipts import (
     PaymentSeen,
     RejectedSeen,
     RuleAlertSeen,
+    ScoreSeen,
     StatusSeen,
     SummarySeen,
 )
@@ -63,6 +64,8 @@ class RunCounts:
     """Of these: they stand in a page that was received."""
     rule_alerts: Mapping[str, int] = field(default_factory=dict)
     """Alerts of every other rule, by rule."""
+    scores: int = 0
+    """Scores of payments, those that a restored job says again included."""
     summaries: int = 0
     pages: int = 0
     pages_repeated: int = 0
@@ -130,6 +133,7 @@ class Tally:
         self._stolen: set[Payment] = set()
         self._origins: dict[str, datetime] = {}
         self._rules: dict[str, str] = {}
+        self._scores = 0
         self._summaries: set[str] = set()
         self._last_summary: SummarySeen | None = None
         self._latest: deque[PageReceived] = deque(maxlen=LATEST_PAGES)
@@ -164,18 +168,15 @@ class Tally:
     def _take(self, fact: Fact) -> None:
         match fact:
             case PaymentSeen():
-                self._payments += 1
-                self._arrivals.append(fact.arrived)
-                self.last_payment = max(self.last_payment or fact.origin, fact.origin)
-                if self._registry.is_stolen(fact):
-                    self._stolen.add((fact.payment_id, fact.card_token))
-                    self.first_stolen = self.first_stolen or fact.arrived
+                self._take_payment(fact)
             case StatusSeen():
                 self._registry.learn(fact)
             case AlertSeen():
                 self._take_alert(fact)
             case RuleAlertSeen():
                 self._rules[fact.alert_id] = fact.rule
+            case ScoreSeen():
+                self._scores += 1
             case SummarySeen():
                 self._summaries.add(fact.event_id)
                 if self._last_summary is None or fact.window_end >= self._last_summary.window_end:
@@ -186,6 +187,14 @@ class Tally:
                 self._rejected[fact.reason] += 1
             case _:
                 pass
+
+    def _take_payment(self, payment: PaymentSeen) -> None:
+        self._payments += 1
+        self._arrivals.append(payment.arrived)
+        self.last_payment = max(self.last_payment or payment.origin, payment.origin)
+        if self._registry.is_stolen(payment):
+            self._stolen.add((payment.payment_id, payment.card_token))
+            self.first_stolen = self.first_stolen or payment.arrived
 
     def _take_alert(self, alert: AlertSeen) -> None:
         self.first_alert = self.first_alert or alert.arrived
@@ -221,6 +230,7 @@ class Tally:
                 alerts=len(self._origins),
                 alerts_paged=self._alerts_paged,
                 rule_alerts=dict(sorted(Counter(self._rules.values()).items())),
+                scores=self._scores,
                 summaries=len(self._summaries),
                 pages=len(self._messages),
                 pages_repeated=self._repeated,

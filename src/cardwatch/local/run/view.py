@@ -116,6 +116,7 @@ def render(status: Status, *, width: int = NARROW) -> RenderableType:
         ("stolen seen", str(seen.stolen_payments)),
         ("alerts", f"{seen.alerts}  ({seen.alerts_paged} paged)"),
         ("of other rules", _by_name(seen.rule_alerts) or "none"),
+        ("scored", str(seen.scores)),
         (
             "pages",
             f"{seen.pages}" + (f"  ({seen.pages_repeated} repeats)" * bool(seen.pages_repeated)),
@@ -165,6 +166,8 @@ def final_table(verdict: Verdict, *, quarantined_on_stolen_cards: int = 0) -> Ta
         ("alerts", verdict.alerts),
         ("  of these late", verdict.late_alerts),
         *((f"alerts of {rule}", count) for rule, count in verdict.rule_alerts.items()),
+        ("payments scored", verdict.scores),
+        *([("  scored once more", again)] if (again := verdict.scores_repeated) else []),
         ("summaries", verdict.summaries),
         ("alerts paged", verdict.alerts_paged),
         ("pages", verdict.pages),
@@ -175,6 +178,7 @@ def final_table(verdict: Verdict, *, quarantined_on_stolen_cards: int = 0) -> Ta
         ("quarantined", _quarantine(verdict.quarantined, quarantined_on_stolen_cards)),
         ("window's end to alert, p50 / p99", _percentiles(verdict.alert_latency_ms)),
         ("payment to page, p50 / p99", _percentiles(verdict.page_latency_ms)),
+        ("payment to score, p50 / p99", _percentiles(verdict.score_latency_ms, "no score")),
     ]:
         table.add_row(name, str(value))
     return table
@@ -208,9 +212,9 @@ def _or_dash(value: int | None) -> str:
     return "-" if value is None else str(value)
 
 
-def _percentiles(value: Percentiles) -> str:
+def _percentiles(value: Percentiles, otherwise: str = "no alert") -> str:
     if value.p50 is None or value.p99 is None:
-        return "no alert"
+        return otherwise
     return f"{value.p50 / 1000:.2f} s / {value.p99 / 1000:.2f} s"
 
 
@@ -224,6 +228,7 @@ def render_plain(facts: Mapping[str, Any]) -> str:
         ("stolen seen", counts.get("stolen_payments", 0)),
         ("alerts", f"{counts.get('alerts', 0)} ({counts.get('alerts_paged', 0)} paged)"),
         ("of other rules", _by_name(counts.get("rule_alerts") or {}) or "none"),
+        ("scored", counts.get("scores", 0)),
         (
             "pages",
             f"{counts.get('pages', 0)} ({counts.get('pages_repeated', 0)} marked as repeats)",

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 
 import yaml
 
-from cardwatch.local import files
+from cardwatch import files
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.processes.ports import free_port
 from cardwatch.local.processes.supervisor import Program

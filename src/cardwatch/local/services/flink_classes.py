@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-from cardwatch.local import files
+from cardwatch import files
 from cardwatch.local.processes.stopping import stop_held
 from cardwatch.settings import program_environment
 
@@ -62,21 +62,15 @@ class FlinkClasses:
         """Take the planner out of its loader; nothing is done where that was done before."""
         planner = self._folder / _PLANNER
         if not planner.exists() and self._loader is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            new = planner.with_suffix(f".{os.getpid()}")
             with (
                 zipfile.ZipFile(self._loader) as loader,
                 loader.open(_PLANNER) as inner,
-                new.open("wb") as out,
+                files.whole_file(planner) as out,
             ):
                 shutil.copyfileobj(inner, out)
-            new.replace(planner)
         if not (self.opt / _STUB).exists():
-            self.opt.mkdir(parents=True, exist_ok=True)
-            new = self._folder / f"stub.{os.getpid()}"
-            with zipfile.ZipFile(new, "w") as stub:
+            with files.whole_file(self.opt / _STUB) as out, zipfile.ZipFile(out, "w") as stub:
                 stub.writestr("META-INF/MANIFEST.MF", "Manifest-Version: 1.0\n\n")
-            new.replace(self.opt / _STUB)
 
     def archive(self) -> Path:
         """Give the archive's place; with another Java or other jars it is another."""

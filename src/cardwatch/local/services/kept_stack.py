@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from cardwatch import files
 from cardwatch.aws.failures import FAILURES, reason
-from cardwatch.local import files
 from cardwatch.local.errors import LocalStackError
 
 if TYPE_CHECKING:

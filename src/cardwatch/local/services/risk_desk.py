@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from cardwatch.local import files
+from cardwatch import files
 from cardwatch.local.processes.ports import free_port
 from cardwatch.local.processes.supervisor import Program
 from cardwatch.local.services.deploy import StackOutputs

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from cardwatch.local import files
+from cardwatch import files
 
 Kept = TypeVar("Kept", bound=BaseModel)
 

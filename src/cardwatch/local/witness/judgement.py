@@ -39,6 +39,11 @@ class _Card:
         return self.first_stolen <= at and (self.active is None or self.active <= self.first_stolen)
 
 
+def is_token(card_token: str) -> bool:
+    """Say whether it is one of the tokenizer's: no other is the token of a card."""
+    return _CARD_TOKEN.fullmatch(card_token) is not None
+
+
 class Registry:
     """The card statuses so far, asked about payments in the order of the stream."""
 
@@ -48,7 +53,7 @@ class Registry:
 
     def learn(self, status: StatusSeen) -> None:
         """Take in a status; one that is known changes nothing."""
-        if _CARD_TOKEN.fullmatch(status.card_token):
+        if is_token(status.card_token):
             card = self._cards.setdefault(status.card_token, _Card())
             card.learn(status.status, status.effective_from)
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, ClassVar, Final, Self, TypeVar
 
+from cardwatch import files
 from cardwatch.contract.fields import format_time, parse_time
 from cardwatch.contract.framing import first_documents
 from cardwatch.contract.streams import (
@@ -129,6 +130,19 @@ class RuleAlertSeen(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreSeen(Fact):
+    """A payment's score as it arrived on the stream of scores; `origin` is the payment's time."""
+
+    file: ClassVar[str] = "scores.jsonl"
+    arrived: datetime
+    event_id: str
+    payment_id: str
+    origin: datetime
+    score: int
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SummarySeen(Fact):
     """A summary as it arrived on the stream."""
 
@@ -177,6 +191,7 @@ FACTS: tuple[type[Fact], ...] = (
     StatusSeen,
     AlertSeen,
     RuleAlertSeen,
+    ScoreSeen,
     SummarySeen,
     PageEventSeen,
     PageReceived,
@@ -244,6 +259,17 @@ def _rule_alert(envelope: dict[str, Any], data: dict[str, Any], arrived: datetim
     )
 
 
+def _score(envelope: dict[str, Any], data: dict[str, Any], arrived: datetime, _: str) -> Fact:
+    return ScoreSeen(
+        arrived,
+        event_id=_text(envelope["event_id"]),
+        payment_id=_text(data["payment_id"]),
+        origin=parse_time(envelope["event_date_origin"]),
+        score=int(data["score"]),
+        late=data["late"] is True,
+    )
+
+
 def _summary(envelope: dict[str, Any], data: dict[str, Any], arrived: datetime, _: str) -> Fact:
     return SummarySeen(
         arrived,
@@ -269,6 +295,7 @@ _TOLD_BY: dict[str, Callable[[dict[str, Any], dict[str, Any], datetime, str], Fa
     "CARD_STATUS": _card_status,
     "PAYMENT_ALERT": _alert,
     "RULE_ALERT": _rule_alert,
+    "PAYMENT_ATTRIBUTED": _score,
     "PAYMENT_ALERT_SUMMARY": _summary,
     "PAGE_EVENT": _page_event,
 }
@@ -322,10 +349,7 @@ class Receipts:
         full.flush()
         lines = path.read_bytes().splitlines(keepends=True)
         gone = len(lines) // 2
-        # In one step, so that a reader finds the old file or the new one, each whole.
-        half = path.with_suffix(".tmp")
-        half.write_bytes(b"".join(lines[gone:]))
-        half.replace(path)
+        files.replace(path, b"".join(lines[gone:]))
         self._files[name] = path.open("ab")
         full.close()
         self.dropped += gone

@@ -6,12 +6,13 @@ Which payments had to alert is judgement.py's to say, apart from the Flink job.
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from cardwatch.contract.alert import alert_id
-from cardwatch.local.witness.judgement import Payment, judge_payments
+from cardwatch.contract.attributed import attributed_event_id
+from cardwatch.local.witness.judgement import Payment, is_token, judge_payments
 from cardwatch.local.witness.receipts import (
     AlertSeen,
     EventSeen,
@@ -20,6 +21,7 @@ from cardwatch.local.witness.receipts import (
     PaymentSeen,
     RejectedSeen,
     RuleAlertSeen,
+    ScoreSeen,
     StatusSeen,
     SummarySeen,
     read_receipts,
@@ -37,6 +39,9 @@ class Evidence:
     statuses: Sequence[StatusSeen] = ()
     alerts: Sequence[AlertSeen] = ()
     rule_alerts: Sequence[RuleAlertSeen] = ()
+    risk_desk: bool = False
+    """Whether payments were to be scored."""
+    scores: Sequence[ScoreSeen] = ()
     summaries: Sequence[SummarySeen] = ()
     page_events: Sequence[PageEventSeen] = ()
     pages: Sequence[PageReceived] = ()
@@ -61,6 +66,7 @@ class Evidence:
             statuses=read_receipts(folder, StatusSeen),
             alerts=read_receipts(folder, AlertSeen),
             rule_alerts=read_receipts(folder, RuleAlertSeen),
+            scores=read_receipts(folder, ScoreSeen),
             summaries=read_receipts(folder, SummarySeen),
             page_events=read_receipts(folder, PageEventSeen),
             pages=read_receipts(folder, PageReceived),
@@ -100,6 +106,12 @@ class Verdict:
     rule_alerts: Mapping[str, int]
     """Distinct alerts of every other rule, by rule. They have to be paged; whether they are right
     is their own cases' to say."""
+    scores: int
+    """Distinct scores of payments."""
+    scores_late: int
+    """Of these, of payments behind the watermark; not in the latencies."""
+    scores_repeated: int
+    """Scores seen once more under their id: a job that was restored says some again."""
     summaries: int
     """Distinct summaries."""
     alerts_paged: int
@@ -122,6 +134,9 @@ class Verdict:
     """Window's end to the alert's arrival on the stream."""
     page_latency_ms: Percentiles
     """Payment's event_date_origin to its first page being received."""
+    score_latency_ms: Percentiles
+    """Payment's event_date_origin to its score's arrival on the stream. Payments from before the
+    first score are left out: the risk desk was starting."""
     failures: tuple[str, ...]
     """Broken promises, in words; empty when all were kept."""
 
@@ -162,6 +177,7 @@ def unfinished(evidence: Evidence) -> list[str]:
     paging = Paging.of(evidence.pages, evidence.page_events)
     return [
         *_stolen_without_alert(judged, first),
+        *_payments_without_score(judged, evidence),
         *_alerts_without_page(first, paging),
         *_alerts_without_page(_rules(evidence), paging),
     ]
@@ -170,13 +186,16 @@ def unfinished(evidence: Evidence) -> list[str]:
 def reach_verdict(evidence: Evidence) -> Verdict:
     """Judge a run."""
     judged = judge_payments(evidence.payments, evidence.statuses)
-    first = {a.alert_id: a for a in sorted(evidence.alerts, key=lambda a: a.arrived, reverse=True)}
+    first = {a.alert_id: a for a in sorted(evidence.alerts, key=_arrival, reverse=True)}
     pages = distinct(evidence.pages)
     paging = Paging.of(pages, evidence.page_events)
     doubled = [
         alert for alert, of in paging.by_alert.items() if sum(not page.repeat for page in of) > 1
     ]
     by_rule = _rules(evidence)
+    scores = {s.event_id: s for s in sorted(evidence.scores, key=_arrival, reverse=True)}
+    scored_on_time = [score for score in scores.values() if not score.late]
+    first_score = min(map(_arrival, scored_on_time), default=None)
     on_time = [alert for alert in first.values() if not alert.late]
     paged = [alert for alert in first if alert in paging.by_alert]
     return Verdict(
@@ -185,6 +204,9 @@ def reach_verdict(evidence: Evidence) -> Verdict:
         alerts=len(first),
         late_alerts=len(first) - len(on_time),
         rule_alerts=dict(sorted(Counter(by_rule.values()).items())),
+        scores=len(scores),
+        scores_late=len(scores) - len(scored_on_time),
+        scores_repeated=len(evidence.scores) - len(scores),
         summaries=len({s.event_id for s in evidence.summaries}),
         alerts_paged=len(paged),
         alerts_expired=len(paging.expired & first.keys()),
@@ -201,10 +223,17 @@ def reach_verdict(evidence: Evidence) -> Verdict:
             for a in on_time
             if a.alert_id in paging.by_alert
         ),
+        score_latency_ms=Percentiles.of(
+            score.arrived - score.origin
+            for score in scored_on_time
+            if first_score is not None and score.origin >= first_score
+        ),
         failures=(
             *_nothing_happened(evidence),
             *_stolen_without_alert(judged, first),
             *_alerts_without_reason(judged, first),
+            *_payments_without_score(judged, evidence),
+            *_scores_without_payment(judged, scores),
             *_alerts_without_page(first, paging),
             *_alerts_without_page(by_rule, paging),
             *_complaint(doubled, "{} in two pages that are not marked as repeats", "alert"),
@@ -243,6 +272,33 @@ def _alerts_without_reason(
     return _complaint(
         [a for a in alerts if a not in allowed], "{} for a payment that is not stolen", "alert"
     )
+
+
+def _payments_without_score(
+    judged: Mapping[Payment, tuple[PaymentSeen, bool]], evidence: Evidence
+) -> list[str]:
+    if not evidence.risk_desk:
+        return []
+    scored = {score.event_id for score in evidence.scores}
+    missing = [
+        payment_id
+        for payment_id, card_token in judged
+        if is_token(card_token) and attributed_event_id(payment_id, card_token) not in scored
+    ]
+    return _complaint(missing, "{} without a score", "payment")
+
+
+def _scores_without_payment(
+    judged: Mapping[Payment, tuple[PaymentSeen, bool]], scores: Mapping[str, ScoreSeen]
+) -> list[str]:
+    # Under another id than its payment's a score would stand beside the right one.
+    allowed = {attributed_event_id(*payment) for payment in judged}
+    strange = [score.payment_id for name, score in scores.items() if name not in allowed]
+    return _complaint(strange, "{} that no payment on the stream has", "score")
+
+
+def _arrival(seen: AlertSeen | ScoreSeen) -> datetime:
+    return seen.arrived
 
 
 def _rules(evidence: Evidence) -> dict[str, str]:

@@ -1,7 +1,12 @@
+import json
 import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
+from cardwatch.contract.fields import format_time
+from cardwatch.local.processes.run_folder import status_path
 from cardwatch.local.run.gauges import Gauges
 from cardwatch.local.warehouse import WarehouseServer
 from cardwatch.settings import LocalSettings
@@ -12,6 +17,17 @@ def unasked(*_: object) -> NoReturn:
     raise AssertionError(msg)
 
 
+def gauges_of(var: Path, started: Callable[[], bool]) -> Gauges:
+    return Gauges(
+        LocalSettings(var=var),
+        WarehouseServer(var / "postgres"),
+        started=started,
+        outputs=unasked,
+        job_health=unasked,
+        why_job_failed=unasked,
+    )
+
+
 def test_nothing_is_read_before_the_start_and_the_gauges_can_be_stopped(tmp_path: Path) -> None:
     asked = threading.Event()
 
@@ -19,16 +35,29 @@ def test_nothing_is_read_before_the_start_and_the_gauges_can_be_stopped(tmp_path
         asked.set()
         return False
 
-    gauges = Gauges(
-        LocalSettings(var=tmp_path),
-        WarehouseServer(tmp_path / "postgres"),
-        started=started,
-        outputs=unasked,
-        job_health=unasked,
-        why_job_failed=unasked,
-    )
+    gauges = gauges_of(tmp_path, started)
     gauges.start()
     assert asked.wait(10)
     gauges.stop()
     assert not gauges.is_alive()
     assert (gauges.troubles(), gauges.job) == ((), "not submitted")
+
+
+def test_what_the_stand_ins_gave_up_and_wait_for_is_read_from_the_run_s_own_folder(
+    tmp_path: Path,
+) -> None:
+    gauges = gauges_of(tmp_path, lambda: True)
+    assert set(gauges.read_given_up().values()) == {0}
+    facts = {"updated_at": format_time(datetime.now(UTC))}
+    source = {**facts, "records_discarded": 2, "iterator_age_ms": 61_000}
+    delivered = {**facts, "objects_bad": 3, "records_dropped": 5, "problem": "the bucket is away"}
+    for name, said in (("event-source", source), ("delivery", delivered)):
+        path = status_path(tmp_path, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(said))
+    assert sorted(gauges.read_given_up().values()) == [2, 3, 5]
+    assert gauges.given_up == gauges.read_given_up()
+    assert [trouble.partition(":")[0] for trouble in gauges.troubles()] == [
+        "event source",
+        "delivery",
+    ]

@@ -33,6 +33,7 @@ BUSY = Status(
         alerts=3,
         alerts_paged=2,
         rule_alerts={"large_amount": 1},
+        scores=19,
         pages=2,
     ),
     staged_rows=31,
@@ -82,6 +83,7 @@ def test_a_scrape_gives_the_status_of_that_moment(scraped: Scraped) -> None:
     assert values["cardwatch_program_restarts_total/delivery"] == 1
     assert values["cardwatch_program_up/delivery"] == 1
     assert values["cardwatch_rule_alerts_total/large_amount"] == 1
+    assert values["cardwatch_scores_total"] == 19
     assert values["cardwatch_job_running"] == 1
     assert values["cardwatch_risk_desk_running"] == 0
     assert values["cardwatch_memory_bytes"] == 1.7e9

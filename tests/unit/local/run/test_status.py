@@ -30,6 +30,7 @@ from cardwatch.local.witness.receipts import (
     PaymentSeen,
     RejectedSeen,
     RuleAlertSeen,
+    ScoreSeen,
     StatusSeen,
     SummarySeen,
 )
@@ -51,6 +52,7 @@ def busy_tally() -> Tally:
     tally.take([AlertSeen(before(3), "x", "pay_9", CARD, before(9), before(5), late=False)])
     large = RuleAlertSeen(before(2), "r", "large_amount", before(9))
     tally.take([large, large])
+    tally.take([ScoreSeen(before(1), "v", "other", before(1), 10, late=False)])
     tally.take([SummarySeen(before(2), "s", before(10), 7, 1)])
     tally.take([PageReceived(before(2), "m", "p", "Stolen card", "text", ("x",), repeat=True)])
     tally.take([RejectedSeen(before(1), "shard", "1", "not_json")])
@@ -62,6 +64,7 @@ def test_the_tally_counts_what_was_seen() -> None:
     assert (counts.payments, counts.stolen_payments) == (21, 20)
     assert (counts.alerts, counts.summaries) == (1, 1)
     assert counts.rule_alerts == {"large_amount": 1}
+    assert counts.scores == 1
     assert (counts.pages, counts.pages_repeated) == (1, 1)
     assert counts.rejected == {"not_json": 1}
     assert counts.last_summary == {
@@ -137,6 +140,7 @@ OTHER = Status(
         stolen_payments=2,
         alerts=3,
         rule_alerts={"large_amount": 2},
+        scores=11,
         summaries=4,
         pages=5,
         pages_repeated=6,

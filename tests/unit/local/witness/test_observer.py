@@ -126,13 +126,18 @@ class Queue:
 
     def __init__(self, *bodies: str) -> None:
         self.messages = {str(n): body for n, body in enumerate(bodies)}
+        self.unseen: dict[str, float] = {}
+        """Until when a message that was received is not seen, by the queue's own clock."""
+        self.now = 0.0
         self.failing_deletes = 0
         self.at_once = 1
 
-    def receive_message(self, **_: object) -> dict[str, Any]:
+    def receive_message(self, *, VisibilityTimeout: float = 180, **_: object) -> dict[str, Any]:  # noqa: N803  boto3's
         time.sleep(0.01)
-        found = [{"MessageId": h, "ReceiptHandle": h, "Body": b} for h, b in self.messages.items()]
-        return {"Messages": found[: self.at_once]}
+        seen = [h for h in self.messages if self.unseen.get(h, 0) <= self.now][: self.at_once]
+        self.unseen |= dict.fromkeys(seen, self.now + VisibilityTimeout)
+        found = [{"MessageId": h, "ReceiptHandle": h, "Body": self.messages[h]} for h in seen]
+        return {"Messages": found}
 
     def delete_message(self, **request: str) -> None:
         if self.failing_deletes:
@@ -174,6 +179,27 @@ def test_a_message_that_could_not_be_removed_is_received_again_and_counted_once(
     observer = PageObserver(cast("Any", queue), "http://queue", lambda _: None)
     with pytest.raises(EndpointConnectionError):
         observer.look()
+    queue.now += 10
     observer.look()
     assert observer.no_pages == 1
+    assert not queue.messages
+
+
+def test_a_page_whose_receipt_could_not_be_kept_is_received_again_within_seconds() -> None:
+    """Not after the minutes that the queue gives a function: a measured run ends before them."""
+    queue = Queue(envelope())
+    kept: list[Fact] = []
+    full_disk = [OSError("no space left")]
+
+    def keep(facts: list[Fact]) -> None:
+        if full_disk:
+            raise full_disk.pop()
+        kept.extend(facts)
+
+    observer = PageObserver(cast("Any", queue), "http://queue", keep)
+    with pytest.raises(OSError, match="no space"):
+        observer.look()
+    queue.now += 10
+    observer.look()
+    assert [fact.message_id for fact in kept if isinstance(fact, PageReceived)] == ["m"]
     assert not queue.messages

@@ -15,11 +15,13 @@ from cardwatch.local.witness.receipts import (
     Receipts,
     RejectedSeen,
     RuleAlertSeen,
+    ScoreSeen,
     facts_after,
     facts_of,
     read_receipts,
 )
 
+EXAMPLES = Path(__file__).parents[4] / "events/examples"
 NOW = datetime(2026, 11, 21, 7, 0, 1, tzinfo=UTC)
 
 
@@ -111,6 +113,16 @@ def test_an_alert_of_any_rule_is_seen_with_its_rule() -> None:
     event = rule_alert_event(rule="never_heard_of", at=ORIGIN)
     told = facts_of(event.to_bytes(), arrived=NOON, shard="s", sequence="1")
     assert list(told)[1:] == [RuleAlertSeen(NOON, event.event_id, "never_heard_of", ORIGIN)]
+
+
+def test_a_score_is_seen_with_its_payment() -> None:
+    raw = (EXAMPLES / "payment_attributed.v1/valid/unknown_account_and_late.json").read_bytes()
+    event = json.loads(raw)
+    told = list(facts_of(raw, arrived=NOON, shard="s", sequence="1"))
+    (fact,) = [fact for fact in told if isinstance(fact, ScoreSeen)]
+    assert (fact.event_id, fact.late) == (event["event_id"], True)
+    assert fact.payment_id == event["event_json_data"]["payment_id"]
+    assert fact.score == event["event_json_data"]["score"]
 
 
 def test_receipts_read_back_as_they_were_written(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from cardwatch.contract.alert import alert_id
+from cardwatch.contract.attributed import attributed_event_id
 from cardwatch.local.witness.receipts import (
     AlertSeen,
     EventSeen,
@@ -9,6 +10,7 @@ from cardwatch.local.witness.receipts import (
     PageReceived,
     PaymentSeen,
     RuleAlertSeen,
+    ScoreSeen,
     StatusSeen,
 )
 from cardwatch.local.witness.verdict import (
@@ -212,6 +214,54 @@ def test_an_alert_of_another_rule_that_no_page_carries_fails_and_is_waited_for()
     assert unfinished(evidence) == [failure]
     expired = PageEventSeen(at(7), "page_2", "EXPIRED", (rule_alert(1).alert_id,), repeat=False)
     assert reach_verdict(replace(evidence, page_events=[expired])).failures == ()
+
+
+def score(name: str, card: str, when: float, *, arrived: float, late: bool = False) -> ScoreSeen:
+    return ScoreSeen(at(arrived), attributed_event_id(name, card), name, at(when), 10, late)
+
+
+SCORED = replace(
+    KEPT,
+    risk_desk=True,
+    scores=[score("pay_1", STOLEN_CARD, 1, arrived=1.5), score("pay_2", GOOD_CARD, 2, arrived=2.2)],
+)
+
+
+def test_with_the_risk_desk_every_payment_has_a_score() -> None:
+    assert reach_verdict(SCORED).failures == ()
+    assert unfinished(SCORED) == []
+    assert (reach_verdict(SCORED).scores, reach_verdict(SCORED).scores_repeated) == (2, 0)
+    evidence = replace(SCORED, scores=SCORED.scores[:1])
+    assert reach_verdict(evidence).failures == ("1 payment without a score: pay_2",)
+    assert unfinished(evidence) == ["1 payment without a score: pay_2"]
+    assert reach_verdict(replace(evidence, risk_desk=False)).failures == ()
+
+
+def test_what_has_no_token_of_a_card_is_given_no_score() -> None:
+    evidence = replace(SCORED, payments=[*SCORED.payments, payment("pay_3", "no token", 3)])
+    assert reach_verdict(evidence).failures == ()
+
+
+def test_a_score_that_no_payment_has_fails() -> None:
+    strange = score("pay_1", GOOD_CARD, 1, arrived=1.5)
+    evidence = replace(SCORED, scores=[*SCORED.scores, strange])
+    assert reach_verdict(evidence).failures == ("1 score that no payment on the stream has: pay_1",)
+
+
+def test_a_score_said_again_counts_once_by_its_first_arrival() -> None:
+    again = score("pay_2", GOOD_CARD, 2, arrived=9)
+    verdict = reach_verdict(replace(SCORED, scores=[again, *SCORED.scores]))
+    assert verdict.failures == ()
+    assert (verdict.scores, verdict.scores_repeated) == (2, 1)
+    assert verdict.score_latency_ms == reach_verdict(SCORED).score_latency_ms
+
+
+def test_the_time_to_a_score_leaves_out_late_payments_and_the_risk_desks_start() -> None:
+    assert reach_verdict(SCORED).score_latency_ms == Percentiles(200, 200)
+    late = replace(SCORED.scores[1], late=True)
+    verdict = reach_verdict(replace(SCORED, scores=[SCORED.scores[0], late]))
+    assert (verdict.scores, verdict.scores_late) == (2, 1)
+    assert verdict.score_latency_ms == Percentiles(None, None)
 
 
 def test_a_message_that_is_delivered_twice_is_one_page() -> None:
