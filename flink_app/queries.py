@@ -8,7 +8,7 @@ header speak to this module:
     -- watermark: rt - …           that row time's watermark; without it, the one of what it reads
     -- lifetime: 2 h               of a boundary: how long its state is kept; without it, for good
     -- application: risk_desk      which application runs a detection; without it, stolen_cards
-    -- on demand: yes              of a detection: it runs where the properties name it, and else not
+    -- on demand: yes              of a detection: it runs only where the properties name it
     -- stream: scores              onto which stream a detection goes; without it, events
 
 What is read is held against the SQL, so that the header cannot lie. A detection gives two columns:

@@ -68,10 +68,10 @@ def replay(
     """Run the detections over a file or folder of envelopes, plain or gzip, whatever its names.
 
     One per line or end to end. Writes to `out_dir`, each file whole or not at all: alerts.jsonl,
-    rule_alerts.jsonl, summaries.jsonl, scores.jsonl and minutes.jsonl, of merchants (envelopes, one per event_id, by window end
-    where there is one, then id, without detected_at and late) and rejected.jsonl (what breaks the
-    contract: line from 1, reason, detail; the line is the event's number where the input is no file
-    of lines). Raises ReplayError.
+    rule_alerts.jsonl, summaries.jsonl, scores.jsonl and minutes.jsonl, of merchants (envelopes, one
+    per event_id, by window end where there is one, then id, without detected_at and late), and
+    rejected.jsonl (what breaks the contract: line from 1, reason, detail; the line is the event's
+    number where the input is no file of lines). Raises ReplayError.
     """
     started = time.monotonic()
     if not _python(root).exists():
