@@ -5,6 +5,7 @@ SELECT
     happened_at,
     payment_id,
     account_id,
+    user_id,
     card_token,
     merchant_id,
     currency,
