@@ -1,4 +1,5 @@
--- Attempts with a row time that is late for no window.
+-- Attempts to pay, each once: of a payment its first record that was declined and its first that
+-- was not; a refund is no attempt. What the rules about counts and sums of payments read.
 -- reads: timed_records
 SELECT
     counted_at,
