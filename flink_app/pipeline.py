@@ -95,7 +95,13 @@ def queries_of(properties: Properties) -> dict[str, Query]:
     delay_ms = properties.whole_number(
         DETECTION_GROUP, "watermark_delay_ms", 1_000, least=0, most=600_000
     )
-    return find_queries(settings={"watermark_delay": f"{delay_ms // 1000}.{delay_ms % 1000:03d}"})
+    rows = properties.whole_number(DETECTION_GROUP, "minute_rows", 1_000, least=1, most=1_000_000)
+    return find_queries(
+        settings={
+            "watermark_delay": f"{delay_ms // 1000}.{delay_ms % 1000:03d}",
+            "minute_rows": str(rows),
+        }
+    )
 
 
 def register(job: Job, queries: Iterable[Query]) -> None:

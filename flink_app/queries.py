@@ -8,13 +8,14 @@ header speak to this module:
     -- watermark: rt - …           that row time's watermark; without it, the one of what it reads
     -- lifetime: 2 h               of a boundary: how long its state is kept; without it, for good
     -- application: risk_desk      which application runs a detection; without it, stolen_cards
+    -- on demand: yes              of a detection: it runs only where the properties name it
     -- stream: scores              onto which stream a detection goes; without it, events
 
 What is read is held against the SQL, so that the header cannot lie. A detection gives two columns:
 `record`, a complete envelope, and `partition_key`, where it stands on the stream: what the contract
 says of its type (cardwatch.contract.streams), else its event_id. What several queries compute alike
 is an expression in sql/expressions, `SELECT` and one value, which they name as ${its_name}, or
-${its_name(column)} where the expression speaks of ${it}.
+${its_name(column)} where the expression speaks of ${it}; settings of the job are named likewise.
 """
 
 import re
@@ -38,7 +39,7 @@ STOLEN_CARDS = "stolen_cards"
 """The application of a detection whose header names none: the one that nothing may delay."""
 
 _HEADER_LINE = re.compile(
-    r"^-- (reads|boundary|watermark|lifetime|application|stream): (.*)$", re.MULTILINE
+    r"^-- (reads|boundary|watermark|lifetime|application|stream|on demand): (.*)$", re.MULTILINE
 )
 _EXPRESSION = re.compile(r"\$\{(\w+)(?:\(([\w.]+)\))?\}")
 _COMMENT = re.compile(r"--[^\n]*")
@@ -70,6 +71,8 @@ class Query:
     """Which application runs it; None for a view, which any of them may read."""
     stream: str
     """Where a detection is written to."""
+    on_demand: bool
+    """Whether it runs only where it is named."""
 
     @property
     def is_detection(self) -> bool:
@@ -127,23 +130,32 @@ def chosen_detections(properties: Properties, queries: Mapping[str, Query]) -> l
     """Give the detections that the properties ask for, sorted.
 
     `application` asks for those of one application, `detections` for some by name, and neither for
-    all. Raises PropertyError for what no file has.
+    all; those on demand come where `on_demand` or `detections` names them. Raises PropertyError for
+    what no file has.
     """
     known = {name: query.application for name, query in queries.items() if query.application}
     application = properties.text(DETECTION_GROUP, "application", "")
     asked = properties.text(DETECTION_GROUP, "detections", "")
+    demanded = set(_names(properties.text(DETECTION_GROUP, "on_demand", "")))
     if application and asked:
         msg = (
             f"group {DETECTION_GROUP} has both application and detections: take one of them out of "
             f"{properties.source}"
         )
         raise PropertyError(msg)
+    if asked:
+        names = set(_names(asked))
+        _check_known("detections", names, known, properties)
+        return sorted(names)
+    _check_known("on_demand", demanded, {n for n in known if queries[n].on_demand}, properties)
     if application:
         _check_known("application", [application], set(known.values()), properties)
-        return sorted(name for name, its in known.items() if its == application)
-    names = sorted({name.strip() for name in asked.split(",")} if asked else known)
-    _check_known("detections", names, known, properties)
-    return names
+    return sorted(
+        name
+        for name, its in known.items()
+        if (not application or its == application)
+        and (name in demanded or not queries[name].on_demand)
+    )
 
 
 def of_stream(key: str, stream: str) -> str:
@@ -169,7 +181,10 @@ def _read_query(path: Path, expressions: Mapping[str, str], settings: Mapping[st
     watermark = header.get("watermark")
     if watermark is not None:
         watermark = _filled(watermark, settings, file, "is no setting of the job")
-    text = _filled(_COMMENT.sub("", text), expressions, file, "is no file in expressions/")
+    values = {**expressions, **settings}
+    text = _filled(
+        _COMMENT.sub("", text), values, file, "is no file in expressions/ and no setting"
+    )
     said = set(_names(header.get("reads", "")))
     read = {name for name in _READ.findall(_NOT_SQL.sub(" ", text)) if name.upper() != "TABLE"}
     if said != read:
@@ -180,7 +195,7 @@ def _read_query(path: Path, expressions: Mapping[str, str], settings: Mapping[st
         raise QueryError(msg)
     is_detection = path.parent.name == "detections"
     application = header.get("application", STOLEN_CARDS) if is_detection else None
-    for line in {"application", "stream"} & set(header) if not is_detection else ():
+    for line in {"application", "stream", "on demand"} & set(header) if not is_detection else ():
         msg = f"{file} names its {line}, and is a view: take the line out, the detections say it"
         raise QueryError(msg)
     row_times = _names(header.get("boundary", ""))
@@ -200,6 +215,7 @@ def _read_query(path: Path, expressions: Mapping[str, str], settings: Mapping[st
         lifetime=header.get("lifetime"),
         application=application,
         stream=header.get("stream", EVENTS_STREAM),
+        on_demand="on demand" in header,
     )
 
 

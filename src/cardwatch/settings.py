@@ -237,6 +237,19 @@ class LocalSettings(Settings):
     risk_desk_port: Annotated[
         int, Field(ge=1024, le=65_535, description="Port of the web UI of the risk desk's Flink.")
     ] = 8082
+    minute_rows: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100_000,
+            description="How many merchants the risk desk writes of a minute at most, those with "
+            "the most payments, and how many users.",
+        ),
+    ] = 1_000
+    user_minutes: Annotated[
+        Literal["on", "off"],
+        Field(description="Whether the risk desk writes users' minutes as well as merchants'."),
+    ] = "off"
     metrics_port: Annotated[
         int,
         Field(

@@ -80,10 +80,14 @@ def test_a_replay_writes_the_detections_in_order_and_what_the_contract_rejects(
         json.loads(row.line)["event_json_data"]["payment_id"] for row in rows
     }
     assert report.scores == len(scored) == len(rows)
+    minutes = [r["event_json_data"] for r in records(tmp_path / "out" / "minutes.jsonl")]
+    assert sum(minute["payment_count"] for minute in minutes) == len(rows)
+    assert report.minutes == len(minutes)
     assert report.lines_per_second > 0
     assert said[-1] == "sorting the detections"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "alerts.jsonl",
+        "minutes.jsonl",
         "rejected.jsonl",
         "rule_alerts.jsonl",
         "scores.jsonl",

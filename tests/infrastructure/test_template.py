@@ -209,7 +209,7 @@ def test_each_application_runs_the_detections_of_its_name() -> None:
         [detection] = [g for g in groups if g["PropertyGroupId"] == "cardwatch.detection"]
         asked[path.split("/")[0]] = detection["PropertyMap"]["application"]
     assert asked == {"DetectionStack": "stolen_cards", "RiskDeskStack": "risk_desk"}
-    queries = find_queries(settings={"watermark_delay": "1.000"}).values()
+    queries = find_queries(settings={"watermark_delay": "1.000", "minute_rows": "1000"}).values()
     assert {query.application for query in queries} - {None} == set(asked.values())
 
 

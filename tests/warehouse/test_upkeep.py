@@ -85,6 +85,10 @@ def attributed(connection: psycopg.Connection[Any], age: timedelta) -> None:
     stage(connection, "PAYMENT_ATTRIBUTED", f"attributed-{age.days}", age, payment_id="p")
 
 
+def minute(connection: psycopg.Connection[Any], age: timedelta, *, of: str) -> None:
+    stage(connection, f"{of.upper()}_MINUTE", f"{of}-{age.days}", age, card_count="1")
+
+
 def account(connection: psycopg.Connection[Any], name: str, age: timedelta) -> None:
     since = (now(connection) - age).isoformat(timespec="milliseconds") + "Z"
     stage(connection, "ACCOUNT", f"{name}-{since}", age, account_id=name, valid_from=since)
@@ -116,12 +120,15 @@ def test_what_is_older_than_the_retention_leaves_every_table_and_the_registry_st
     for days in (1, 29, 31, 90):
         payment(connection, f"of-{days}", timedelta(days=days))
         attributed(connection, timedelta(days=days))
+        minute(connection, timedelta(days=days), of="merchant")
+        minute(connection, timedelta(days=days), of="user")
     upkeep(warehouse)
     assert rows(connection, "typed.payment_event") == 2
     assert rows(connection, "typed.payment_attributed") == 2
+    assert rows(connection, "typed.merchant_minute") == rows(connection, "typed.user_minute") == 2
     assert rows(connection, "facts.stolen_payments") == 2
     assert rows(connection, "facts.spend_minutes") == 2
-    assert rows(connection, "staging.events") == 4
+    assert rows(connection, "staging.events") == 8
     assert rows(connection, "typed.card_status") == 1
     assert {r["payment_id"] for r in warehouse.rows("marts.stolen_payments")} == {"of-1", "of-29"}
 

@@ -59,6 +59,12 @@ WHERE event_date_origin < :before;
 DELETE FROM typed.rule_alert
 WHERE event_date_origin < :before;
 
+DELETE FROM typed.merchant_minute
+WHERE event_date_origin < :before;
+
+DELETE FROM typed.user_minute
+WHERE event_date_origin < :before;
+
 DELETE FROM typed.page_event
 WHERE event_date_origin < :before;
 

@@ -1,14 +1,9 @@
--- Attempts with a row time that is late for no window: one that came behind the watermark counts as
--- of then, so that none is dropped.
--- reads: attempts
--- boundary: counted_at
+-- Attempts to pay, each once: of a payment its first record that was declined and its first that
+-- was not; a refund is no attempt. What the rules about counts and sums of payments read.
+-- reads: timed_records
 SELECT
-    CAST(
-        GREATEST(
-            rt, COALESCE(CURRENT_WATERMARK(rt) + INTERVAL '0.001' SECOND, rt)
-        ) AS TIMESTAMP_LTZ(3)
-    ) AS counted_at,
-    CAST(rt AS TIMESTAMP_LTZ(3)) AS happened_at,
+    counted_at,
+    happened_at,
     payment_id,
     account_id,
     user_id,
@@ -17,4 +12,5 @@ SELECT
     currency,
     amount,
     declined
-FROM attempts
+FROM timed_records
+WHERE NOT refunded

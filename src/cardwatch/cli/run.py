@@ -228,7 +228,7 @@ def replay(
     """Run the detections over a file of events.
 
     The same job and the same SQL, in event time; it writes alerts.jsonl, rule_alerts.jsonl,
-    summaries.jsonl, scores.jsonl and rejected.jsonl into the folder.
+    summaries.jsonl, scores.jsonl, minutes.jsonl and rejected.jsonl into the folder.
     """
     from cardwatch.local.processes.stopping import stop_on_signals
     from cardwatch.local.replay import replay as replay_file
@@ -241,7 +241,8 @@ def replay(
     typer.echo(
         f"{report.lines} events in {report.seconds:.1f} s ({report.lines_per_second:,.0f}/s): "
         f"{report.alerts} alerts, {report.rule_alerts} of other rules, "
-        f"{report.summaries} summaries, {report.scores} scores, {report.rejected} rejected; "
+        f"{report.summaries} summaries, {report.scores} scores, "
+        f"{report.minutes} minutes, {report.rejected} rejected; "
         f"see {out}"
     )
 

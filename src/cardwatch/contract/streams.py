@@ -24,6 +24,7 @@ from cardwatch.contract.fields import (
 )
 from cardwatch.contract.framing import BYTE_ORDER_MARK, holds_several, refuse_constant
 from cardwatch.contract.heartbeat import Heartbeat
+from cardwatch.contract.minute import MerchantMinute, UserMinute
 from cardwatch.contract.page import PageEvent
 from cardwatch.contract.payment import Payment
 from cardwatch.contract.rule_alert import RuleAlert
@@ -38,6 +39,8 @@ EventType = Literal[
     "PAYMENT_ALERT_SUMMARY",
     "RULE_ALERT",
     "PAYMENT_ATTRIBUTED",
+    "MERCHANT_MINUTE",
+    "USER_MINUTE",
     "PAGE_EVENT",
 ]
 EventData = (
@@ -49,6 +52,8 @@ EventData = (
     | AlertSummary
     | RuleAlert
     | AttributedPayment
+    | MerchantMinute
+    | UserMinute
     | PageEvent
 )
 
@@ -85,6 +90,8 @@ EVENT_TYPES: Final[dict[EventType, EventStreamType]] = {
         EventStreamType("PAYMENT_ALERT_SUMMARY", AlertSummary, "random", "none"),
         EventStreamType("RULE_ALERT", RuleAlert, "entity_id", "none"),
         EventStreamType("PAYMENT_ATTRIBUTED", AttributedPayment, "card_token", "none"),
+        EventStreamType("MERCHANT_MINUTE", MerchantMinute, "merchant_id", "none"),
+        EventStreamType("USER_MINUTE", UserMinute, "user_id", "none"),
         EventStreamType("PAGE_EVENT", PageEvent, "page_id", "none"),
     )
 }

@@ -48,6 +48,7 @@ class ReplayReport:
     rule_alerts: int
     summaries: int
     scores: int
+    minutes: int
     seconds: float
     """From start to finished files."""
     detection_seconds: float
@@ -67,10 +68,10 @@ def replay(
     """Run the detections over a file or folder of envelopes, plain or gzip, whatever its names.
 
     One per line or end to end. Writes to `out_dir`, each file whole or not at all: alerts.jsonl,
-    rule_alerts.jsonl, summaries.jsonl and scores.jsonl (envelopes, one per event_id, by window end
-    where there is one, then id, without detected_at and late) and rejected.jsonl (what breaks the
-    contract: line from 1, reason, detail; the line is the event's number where the input is no file
-    of lines). Raises ReplayError.
+    rule_alerts.jsonl, summaries.jsonl, scores.jsonl and minutes.jsonl, of merchants (envelopes, one
+    per event_id, by window end where there is one, then id, without detected_at and late), and
+    rejected.jsonl (what breaks the contract: line from 1, reason, detail; the line is the event's
+    number where the input is no file of lines). Raises ReplayError.
     """
     started = time.monotonic()
     if not _python(root).exists():
@@ -104,7 +105,8 @@ def replay(
             rule_alerts = _write(store, "RULE_ALERT", work / "rule_alerts.jsonl")
             summaries = _write(store, "PAYMENT_ALERT_SUMMARY", work / "summaries.jsonl")
             scores = _write(store, "PAYMENT_ATTRIBUTED", work / "scores.jsonl")
-        for name in ("alerts", "rule_alerts", "summaries", "scores", "rejected"):
+            minutes = _write(store, "MERCHANT_MINUTE", work / "minutes.jsonl")
+        for name in ("alerts", "rule_alerts", "summaries", "scores", "minutes", "rejected"):
             (work / f"{name}.jsonl").replace(out_dir / f"{name}.jsonl")
     seconds = time.monotonic() - started
     return ReplayReport(
@@ -114,6 +116,7 @@ def replay(
         rule_alerts,
         summaries,
         scores,
+        minutes,
         seconds,
         detection_seconds,
         validation_seconds,

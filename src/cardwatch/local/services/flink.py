@@ -359,7 +359,12 @@ def edge_properties(
 ) -> dict[str, dict[str, str]]:
     """Give the property groups of an application: its detections, and the emulator's stream."""
     endpoint = ministack.endpoint(settings)
-    detection = {"cardwatch.detection": {"application": application}}
+    asked = {"application": application}
+    if application != STOLEN_CARDS:
+        asked["minute_rows"] = str(settings.minute_rows)
+        if settings.user_minutes == "on":
+            asked["on_demand"] = "user_minute"
+    detection = {"cardwatch.detection": asked}
     if edge == "local":
         return detection | {
             "cardwatch.edge": {

@@ -1,5 +1,5 @@
--- Attempts to pay, each once: of a payment its first record that was declined and its first that
--- was not; a refund is no attempt. What the rules about counts and sums of payments read.
+-- Each payment's first record of an outcome, charged, declined or refunded: what is counted and
+-- added up over several payments.
 -- reads: arrivals
 -- boundary: rt
 -- lifetime: 2 h
@@ -15,12 +15,13 @@ SELECT
     merchant_id,
     currency,
     amount,
-    declined
+    declined,
+    refunded
 FROM (
     SELECT
         *,
         ROW_NUMBER() OVER (
-            PARTITION BY payment_id, card_token, declined ORDER BY seen_at
+            PARTITION BY payment_id, card_token, declined, refunded ORDER BY seen_at
         ) AS record_number
     FROM (
         SELECT
@@ -33,11 +34,11 @@ FROM (
             currency,
             ${readable_amount} AS amount,
             COALESCE(status = 'DECLINED', FALSE) AS declined,
+            COALESCE(status = 'REFUNDED', FALSE) AS refunded,
             PROCTIME() AS seen_at
         FROM arrivals
         WHERE
             card_status IS NULL
-            AND COALESCE(status <> 'REFUNDED', TRUE)
             AND REGEXP(card_token, '^[0-9a-f]{32}$')
     )
 )
