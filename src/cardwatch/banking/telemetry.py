@@ -10,8 +10,8 @@ from aws_lambda_powertools import Logger, Metrics
 from cardwatch.banking.publishing import Publishing
 from cardwatch.observability import count
 
-ENDS_EARLY_SECONDS: Final = 30.0
-"""Time for what a last page takes: a read, a put that tries for 20 s, the cursor."""
+ENDS_EARLY_SECONDS: Final = 60.0
+"""Time for what a last page takes: a read of up to 20 s, a put that tries as long, the cursor."""
 REFUSALS_LOGGED: Final = 20
 """In one run; all are counted."""
 LATE_ROUND: Final = 1.2

@@ -351,6 +351,6 @@ def measured(
     metrics = Metrics(namespace="cardwatch", service="banking")
     logger = Logger(service=f"banking-{id(log)}", stream=log)
     run = MeasuredPublishing(publishing, logger, metrics, world.clock.monotonic)
-    answer = run.run(60.0)
+    answer = run.run(300.0)
     metrics.clear_metrics()
     return answer, [json.loads(line) for line in log.getvalue().splitlines()]
