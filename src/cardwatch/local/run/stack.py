@@ -241,9 +241,10 @@ class LocalStack:
             "PaymentsPerSecond": f"{self._options.rate:g}",
             "FaultProfile": self._options.faults,
             "Scenarios": self._options.scenarios,
-            # Who reads accounts is the risk desk: without it there is no bank's database either.
-            "AccountsDatabase": "local" if self.risk_desk else "",
         }
+        if self.risk_desk is not None:
+            # Who reads accounts is the risk desk: without it there is no bank's database either.
+            parameters["AccountsDatabase"] = "local"
         return deploy.deploy(self.settings, self._root, progress=self._say, parameters=parameters)
 
     def _start_warehouse(self) -> None:
