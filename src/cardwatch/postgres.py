@@ -133,6 +133,10 @@ def connected(dsn: str, *, settle: timedelta, options: str | None = None) -> Ite
         parameters: dict[str, Any] = {
             "sslmode": "require",
             "connect_timeout": CONNECT_SECONDS,
+            # A network that swallows everything is noticed within half a minute.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 4,
             **conninfo_to_dict(dsn),
         }
         if options is not None:
