@@ -197,9 +197,9 @@ def dashboard(*true: str) -> dict[str, Any]:
 
 
 EVERYTHING: Final = (
+    "WithBanking",
     "WithPayments",
     "WithRiskDesk",
-    "WithBanking",
     "WithSlack",
     "WithWarehouse",
     "WithCluster",
