@@ -76,6 +76,7 @@ COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-has
 lock: setup-dev ## Lock every environment again: make lock [UPGRADE=1]
 	$(COMPILE) pyproject.toml -o requirements/layer.txt
 	$(COMPILE) pyproject.toml --extra local -o requirements/cardwatch.txt
+	$(COMPILE) --group pyproject.toml:banking -c requirements/cardwatch.txt -o requirements/banking.txt
 	$(COMPILE) --group pyproject.toml:dashboard -c requirements/cardwatch.txt -o requirements/dashboard.txt
 	$(COMPILE) pyproject.toml --extra local --group dev -c requirements/cardwatch.txt \
 		-c requirements/dashboard.txt -o requirements/dev.txt

@@ -22,6 +22,7 @@ import yaml
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]  # has no stubs
 
 from cardwatch.observability import (
+    BankingMetric,
     MetricName,
     WarehouseLoadMetric,
     WarehouseRefreshMetric,
@@ -127,6 +128,7 @@ class Deployed:
             resource["Properties"]
             for resource in watch["Resources"].values()
             if resource["Type"] == "AWS::CloudWatch::Alarm"
+            and resource.get("Condition") != "WithBanking"  # off by default, as its metrics are
         ]
         return cls(
             payments_per_second=float(default["PaymentsPerSecond"]),
@@ -217,7 +219,8 @@ def bill(scenario: Scenario, deployed: Deployed, hours: float) -> Iterator[Line]
     yield Line("paging", "e-mails", "sns_thousand_emails", pages * month / 1_000)
     yield Line("paging", "pages published", "sns_million_publishes", pages * month / MILLION)
 
-    own = set(get_args(MetricName))
+    # No bank's database by default.
+    own = set(get_args(MetricName)) - set(get_args(BankingMetric))
     if deployed.warehouse == "none":
         own -= {*get_args(WarehouseLoadMetric), *get_args(WarehouseRefreshMetric)}
     yield Line("watching", "own metrics", "cloudwatch_metric", len(own))

@@ -38,6 +38,7 @@ StagerMetric = Literal[
     "QuarantineUnjudged",
     "StatusesNotLearned",
 ]
+BankingMetric = Literal["RowsPublished", "RowsRefused", "RowsUndelivered", "BankBehindSeconds"]
 WarehouseLoadMetric = Literal["ObjectsLoaded", "RowsLoaded", "ObjectsBad", "ObjectsWaiting"]
 WarehouseRefreshMetric = Literal["RowsRefreshed", "MartsBehindSeconds", "QualityTroubles"]
 MetricName = Literal[
@@ -45,6 +46,7 @@ MetricName = Literal[
     NotifierMetric,
     SlackMetric,
     StagerMetric,
+    BankingMetric,
     WarehouseLoadMetric,
     WarehouseRefreshMetric,
 ]

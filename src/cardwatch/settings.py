@@ -70,6 +70,10 @@ class SimulatorSettings(Settings):
         int,
         Field(ge=1, le=60, description="Minutes in which the whole card file is published once."),
     ] = 15
+    accounts: Annotated[
+        Literal["on", "off"],
+        Field(description="Accounts on or off: off where a bank's database publishes them."),
+    ] = "on"
     seed: Annotated[int, Field(ge=0, description="Seed of the generator.")] = 7
     fault_profile: Annotated[
         str, Field(description="Named faults to inject, comma-separated; `none` for none.")
@@ -170,6 +174,51 @@ class StagerSettings(Settings):
             ge=0, le=1, description="Share of a batch in quarantine from which a warning is logged."
         ),
     ] = 0.5
+
+
+class BankingSettings(Settings):
+    """Settings of the function that publishes from the bank's database (infra/banking.yaml)."""
+
+    stream_name: Annotated[
+        str, Field(min_length=1, description="The Kinesis stream accounts and payments go to.")
+    ]
+    control_table: Annotated[
+        str, Field(min_length=1, description="DynamoDB table with how far the bank was read.")
+    ]
+    database_secret: Annotated[
+        str,
+        Field(min_length=1, description="Secrets Manager ARN of the DSN of the bank's PostgreSQL."),
+    ]
+    transactions: Annotated[
+        Literal["on", "off"],
+        Field(description="Whether banking.transactions is read too, each one a payment."),
+    ] = "off"
+    token_key_secret: Annotated[
+        str,
+        Field(description="Secrets Manager id of the tokenizer's HMAC key; for transactions only."),
+    ] = ""
+    settle_seconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=86_400,
+            description="How long after its updated_at a row is read where the bank hides its open "
+            "transactions; one that is open for longer is missed.",
+        ),
+    ] = 60
+    again_minutes: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1_440,
+            description="Minutes in which every account is published again; the look-back of a job "
+            "that starts without state covers it.",
+        ),
+    ] = 15
+    again_per_run: Annotated[
+        int,
+        Field(ge=1, le=20_000, description="Accounts that one run publishes again at most."),
+    ] = 1_000
 
 
 class WarehouseLoadSettings(Settings):

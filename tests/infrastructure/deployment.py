@@ -30,6 +30,10 @@ ON_AWS: Mapping[str, str] = {
     "RiskTeamEmail": "risk@example.com",
     "OperatorsEmail": "operators@example.com",
     "RiskDesk": "on",
+    "AccountsDatabase": "arn:aws:secretsmanager:us-east-1:123456789012:secret:bank-AbCdEf",
+    "BankTransactions": "on",
+    "BankSubnets": "subnet-1a,subnet-1b",
+    "BankSecurityGroups": "sg-1",
     "Slack": "on",
     "ReservedConcurrency": "on",
 }

@@ -19,10 +19,18 @@ for module in pkgutil.walk_packages(cardwatch.__path__, "cardwatch."):
     try:
         importlib.import_module(module.name)
     except ModuleNotFoundError as error:
-        # Lambda's runtime brings these; the layer does not.
-        if error.name.partition(".")[0] not in {"boto3", "botocore"}:
+        # Lambda's runtime brings these, and the function of the bank's database its driver.
+        if error.name.partition(".")[0] not in {"boto3", "botocore", "psycopg"}:
             raise
     print(module.name)
+"""
+
+
+WHICH_DRIVER = """
+import sys
+sys.path[:0] = sys.argv[1:]
+from cardwatch.postgres import psycopg
+print(psycopg.__file__, psycopg.pq.__impl__)
 """
 
 
@@ -62,6 +70,23 @@ def test_the_layer_imports_with_nothing_beside_it(artifacts: Path) -> None:
     assert {"cardwatch.bootstrap.notifier", "cardwatch.contract.streams"} <= set(
         ended.stdout.split()
     )
+
+
+def test_the_bank_s_function_brings_its_driver_along(artifacts: Path) -> None:
+    ended = subprocess.run(
+        [
+            *(str(ROOT / ministack.PYTHON), "-I", "-S", "-B", "-c"),
+            WHICH_DRIVER,
+            str(artifacts / "BankingStack" / "BankingFunction"),
+            str(artifacts / "CardwatchLayer" / "python"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.split()[1] == "binary"
+    assert str(artifacts) in ended.stdout
 
 
 def test_the_layer_leaves_out_the_command_line_and_the_one_machine_stack(artifacts: Path) -> None:

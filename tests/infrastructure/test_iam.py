@@ -42,6 +42,12 @@ OF_THE_RUNTIME = {
     "logs:CreateLogStream": "Lambda writes the function's log in its name",
     "logs:PutLogEvents": "the same",
 }
+OF_A_NETWORK = {
+    # AWS Lambda Developer Guide, "Giving Lambda functions access to resources in an Amazon VPC".
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DeleteNetworkInterface",
+}
 OF_A_MAPPING = {
     # AWS Lambda Developer Guide, "Using AWS Lambda with Amazon Kinesis" and "… Amazon SQS": the
     # mapping reads in the function's name.
@@ -121,6 +127,12 @@ def mapped(deployed: Deployment, function: str) -> set[str]:
     return found
 
 
+def of_the_runtime(deployed: Deployment, function: str) -> set[str]:
+    """Give the actions that Lambda itself takes in the function's name."""
+    networked = "VpcConfig" in deployed.resources[function]["Properties"]
+    return set(OF_THE_RUNTIME) | (OF_A_NETWORK if networked else set())
+
+
 def key_use(actions: AbstractSet[str], *, asked: bool) -> set[str]:
     """Give what is asked of the key, or with asked=False what may be."""
     return {
@@ -148,14 +160,16 @@ def functions(deployed: Deployment) -> list[str]:
 
 def without_permission(deployed: Deployment) -> Iterator[str]:
     for function in functions(deployed):
-        needed = called(function) | mapped(deployed, function) | set(OF_THE_RUNTIME)
+        needed = called(function) | mapped(deployed, function)
+        needed |= of_the_runtime(deployed, function)
         needed |= key_use(needed, asked=True)
         yield from (f"{function}: {a}" for a in sorted(needed - allowed(deployed, function)))
 
 
 def without_call(deployed: Deployment) -> Iterator[str]:
     for function in functions(deployed):
-        used = called(function) | mapped(deployed, function) | set(OF_THE_RUNTIME)
+        used = called(function) | mapped(deployed, function)
+        used |= of_the_runtime(deployed, function)
         # Lambda decrypts the function's environment in its name.
         used |= key_use(used, asked=False) | {"kms:Decrypt"}
         yield from (f"{function}: {a}" for a in sorted(allowed(deployed, function) - used))

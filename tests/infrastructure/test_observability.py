@@ -13,6 +13,7 @@ from tests.infrastructure.conftest import ROOT
 from cardwatch.contract.streams import RejectionReason
 from cardwatch.observability import (
     NAMESPACE,
+    BankingMetric,
     NotifierMetric,
     SimulatorMetric,
     SlackMetric,
@@ -82,6 +83,7 @@ OWN_METRICS: Final = {
     "notifier": set(get_args(NotifierMetric)),
     "slack": set(get_args(SlackMetric)),
     "stager": set(get_args(StagerMetric)),
+    "banking": set(get_args(BankingMetric)),
     "warehouse_load": set(get_args(WarehouseLoadMetric)),
     "warehouse_refresh": set(get_args(WarehouseRefreshMetric)),
 }
@@ -101,6 +103,8 @@ ASKED_FOR: Final = {
     "DeadLetters",
     "Quarantine",
     "StolenPaymentsQuarantined",
+    "BankingErrors",
+    "BankBehind",
     "ErrorObjects",
     "CopyFailures",
     "LoadBehind",
@@ -114,6 +118,7 @@ SILENCE_IS_ALARMING: Final = {
     "StreamIteratorAge",
     "WatermarkLag",
     "RiskDeskLag",
+    "BankBehind",
     "SubscriptionsUnhealthy",
     "DeliveryFreshness",
     "LoadBehind",
@@ -192,6 +197,7 @@ def dashboard(*true: str) -> dict[str, Any]:
 
 
 EVERYTHING: Final = (
+    "WithBanking",
     "WithPayments",
     "WithRiskDesk",
     "WithScores",

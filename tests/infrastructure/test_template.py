@@ -30,6 +30,7 @@ from cardwatch.local.eventsource.ends import parameters_from
 from cardwatch.local.services.deploy import SAM, StackOutputs
 from cardwatch.paging.slack import pause
 from cardwatch.settings import (
+    BankingSettings,
     NotifierSettings,
     Settings,
     SimulatorSettings,
@@ -50,6 +51,7 @@ from queries import find_queries
 
 SETTINGS: dict[str, type[Settings]] = {
     "SimulatorFunction": SimulatorSettings,
+    "BankingStack/BankingFunction": BankingSettings,
     "PagingStack/NotifierFunction": NotifierSettings,
     "PagingStack/SlackFunction": SlackSettings,
     "DeliveryStack/StagerFunction": StagerSettings,
@@ -148,6 +150,7 @@ def test_what_one_machine_has_is_what_aws_has_but_for_the_queue_that_stands_for_
     assert {path for path in local - aws if "/PagesQueueStack" not in path} == set()
     only_on_aws = {path.split("/")[0] for path in aws - local}
     assert only_on_aws == {
+        "BankingStack",  # a bank's own database, which the embedded one stands for
         "DeliveryStack",  # Firehose, which a program of ours stands for
         "DetectionStack",
         "ObservabilityStack",
@@ -181,6 +184,31 @@ def test_a_warehouse_that_comes_later_changes_nothing_of_what_delivers_to_it(
     for path, resource in before.items():
         if path.startswith(("DataStack/", "DeliveryStack/", "PagingStack/", "DetectionStack/")):
             assert after[path] == resource, path
+
+
+def test_without_a_bank_s_database_nothing_of_it_is_there_and_the_simulator_publishes() -> None:
+    without = deployment(**{**ON_AWS, "AccountsDatabase": ""})
+    gone = set(everything().resources) - set(without.resources)
+    assert {path.split("/")[0] for path in gone} == {"BankingStack", "ObservabilityStack"}
+    assert not [path for path in without.resources if "Bank" in path]
+    assert variables(without, "SimulatorFunction")["ACCOUNTS"] == "on"
+    assert variables(everything(), "SimulatorFunction")["ACCOUNTS"] == "off"
+
+
+def test_on_one_machine_the_run_publishes_accounts_without_the_function() -> None:
+    local = deployment(Platform="local", AccountsDatabase="local")
+    assert set(local.resources) == set(one_machine().resources)
+    assert variables(local, "SimulatorFunction")["ACCOUNTS"] == "off"
+
+
+def test_the_bank_is_reached_through_its_network_where_one_is_given() -> None:
+    function = "BankingStack/BankingFunction"
+    network = everything().resources[function]["Properties"]["VpcConfig"]
+    assert network == {"SubnetIds": ["subnet-1a", "subnet-1b"], "SecurityGroupIds": ["sg-1"]}
+    outside = deployment(**{**ON_AWS, "BankSubnets": "", "BankSecurityGroups": ""})
+    assert "VpcConfig" not in outside.resources[function]["Properties"]
+    assert "ec2:" not in json.dumps(outside.resources["BankingStack/BankingRole"])
+    assert "BankingStack/NetworkPolicy" not in outside.resources
 
 
 def test_without_slack_nothing_of_it_is_there() -> None:
@@ -349,6 +377,11 @@ def test_by_default_about_one_payment_a_minute_is_on_a_stolen_card(template: Tem
         ({"Slack": "https://hooks.slack.com/services/T/B/x"}, "Slack"),
         ({"PageMaxAgeSeconds": "86401"}, "PageMaxAgeSeconds"),
         ({"DeliveryBufferSeconds": "5"}, "on AWS give 60 or more"),
+        ({"AccountsDatabase": "postgresql://reader@bank/bank"}, "AccountsDatabase"),
+        ({"AccountsDatabase": "local"}, "on AWS give the ARN of a secret"),
+        ({"BankSubnets": "subnet-1a"}, "give both or neither"),
+        ({"BankSecurityGroups": "sg-1"}, "give both or neither"),
+        ({"BankSubnets": "subnet-1a, subnet-1b", "BankSecurityGroups": "sg-1"}, "BankSubnets"),
         ({"StreamShards": "3"}, "StreamShards"),
         ({"WarehouseRpus": "8"}, "WarehouseMaxRpus is below WarehouseRpus: give at least 8"),
         ({"WarehouseRpus": "16", "WarehouseMaxRpus": "8"}, "give at least 16"),
@@ -369,7 +402,13 @@ def test_a_wrong_parameter_or_combination_is_refused_before_anything_is_made(
     [
         {"RiskTeamEmail": "risk.team+pages@mail.example.co.uk"},
         {"Slack": "on"},
-        {"Platform": "local", "DeliveryBufferSeconds": "5"},
+        {"Platform": "local", "DeliveryBufferSeconds": "5", "AccountsDatabase": "local"},
+        {
+            "Slack": "on",
+            "AccountsDatabase": ON_AWS["AccountsDatabase"],
+            "BankSubnets": "subnet-1a,subnet-1b",
+            "BankSecurityGroups": "sg-1",
+        },
         {"Slack": "on", "StreamShards": "16"},
         {"Slack": "on", "WarehouseRpus": "16", "WarehouseMaxRpus": "32"},
     ],
@@ -398,6 +437,8 @@ def test_the_look_back_covers_the_longest_window_and_the_registry(
     stack = template.resources[name]["Properties"]["Parameters"]
     registry = int(variables(everything(), "SimulatorFunction")["REGISTRY_PERIOD_MINUTES"])
     stream_hours = everything().resources["EventStream"]["Properties"]["RetentionPeriodHours"]
+    again = variables(everything(), "BankingStack/BankingFunction")["AGAIN_MINUTES"]
+    assert int(again) == registry, "accounts come round as cards do"
     assert 60 * 60 + registry * 60 < int(stack["LookBackSeconds"]) < stream_hours * 3600
 
 
@@ -410,7 +451,7 @@ def test_each_function_has_the_variables_that_its_settings_read_and_no_others(
 ) -> None:
     deployed = PLATFORMS[platform]()
     found = functions(deployed)
-    only_on_aws = {"PagingStack/SlackFunction", *ONE_AT_A_TIME}
+    only_on_aws = {"PagingStack/SlackFunction", "BankingStack/BankingFunction", *ONE_AT_A_TIME}
     assert found == set(SETTINGS) - (only_on_aws if platform == "local" else set())
     for function in found:
         ours = {n for n in variables(deployed, function) if not n.startswith("POWERTOOLS_")}
@@ -454,14 +495,18 @@ def test_how_long_logs_are_kept_is_one_parameter(platform: str) -> None:
     assert {str(group["RetentionInDays"]) for group in groups.values()} == {"400"}
 
 
-def test_only_the_simulator_reads_the_token_key() -> None:
-    deployed = everything()
+@pytest.mark.parametrize("transactions", ["on", "off"])
+def test_only_the_simulator_reads_the_token_key_and_who_reads_a_bank_s_transactions(
+    transactions: str,
+) -> None:
+    deployed = deployment(**{**ON_AWS, "BankTransactions": transactions})
     readers = {
         path for path, statement in deployed.statements() if "TokenKeySecret" in str(statement)
     }
-    assert readers == {"SimulatorRole"}
+    bank = {"BankingStack/BankingRole"} if transactions == "on" else set()
+    assert readers == {"SimulatorRole"} | bank
     told = {f for f in functions(deployed) if "TokenKeySecret" in str(variables(deployed, f))}
-    assert told == {"SimulatorFunction"}
+    assert told == {role.replace("Role", "Function") for role in readers}
 
 
 def test_no_scheduled_invocation_runs_late_or_twice() -> None:

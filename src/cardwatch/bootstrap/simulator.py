@@ -53,6 +53,7 @@ def build_simulator(
         read_tokenized_cards(settings.card_file, tokenizer, now=clock.now()),
         seed=settings.seed,
         registry_period_minutes=settings.registry_period_minutes,
+        accounts=settings.accounts == "on",
         faults=fault_profile(faults),
         scenarios=scenarios(stories),
     )

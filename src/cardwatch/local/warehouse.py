@@ -52,6 +52,7 @@ STOP_SECONDS: Final = 30.0
 DELIVERED_COLUMNS: Final = ("event_id", "event_type", "event_date_origin", "event_json_data")
 """What a delivered object holds; event_dw_regdate is the column's default."""
 
+WAREHOUSE_DATABASE: Final = "postgres"
 SESSION_OPTIONS: Final = "-c log_min_messages=fatal -c jit=off -c work_mem=64MB"
 """The server's log would quote the row that a load refuses, and rows are nobody's to log."""
 
@@ -166,10 +167,14 @@ class WarehouseServer:
             raise WarehouseUnavailableError(msg)
         return str(info.get_uri())
 
-    def connect(self, *, timeout: int = 5) -> psycopg.Connection[Any]:
+    def connect(
+        self, *, timeout: int = 5, database: str = WAREHOUSE_DATABASE
+    ) -> psycopg.Connection[Any]:
         """Connect, with autocommit off; raises WarehouseUnavailableError."""
         try:
-            return psycopg.connect(self.uri(), connect_timeout=timeout, options=SESSION_OPTIONS)
+            return psycopg.connect(
+                self.uri(), dbname=database, connect_timeout=timeout, options=SESSION_OPTIONS
+            )
         except psycopg.OperationalError as error:
             msg = f"PostgreSQL on {self.folder} does not answer: `cardwatch down`, then `up`"
             raise WarehouseUnavailableError(msg) from error

@@ -13,7 +13,7 @@ rate has changed in between, they follow payments that nobody saw.
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -83,15 +83,19 @@ class EventGenerator:
         *,
         seed: int,
         registry_period_minutes: int = 15,
+        accounts: bool = True,
         faults: Callable[["EventGenerator"], PaymentsToEntries] | None = None,
         scenarios: Callable[["EventGenerator"], DraftsOfTick] | None = None,
     ) -> None:
-        """Take the cards and the seed; raises ValueError without a card."""
+        """Take the cards and the seed; raises ValueError without a card.
+
+        `accounts` says whether it publishes them, in a bank's place.
+        """
         self.seed: Final = seed
         self.population: Final = Population(cards, seed)
         self._period = registry_period_minutes
         self._statuses = [_StatusText(card) for card in cards]
-        self._accounts = Accounts(self.population, seed)
+        self._accounts = Accounts(self.population, seed) if accounts else None
         self._to_entries = faults(self) if faults else None
         self._scenarios = scenarios(self) if scenarios else None
         # Only to save making them again: what is not here is made.
@@ -187,8 +191,7 @@ class EventGenerator:
         """Give the status of every card, then every account, as published in a tick."""
         origin = time_text(tick * TICK_MS)
         yield from (status.entry(origin) for status in self._statuses)
-        published = parse_time(origin)
-        yield from (self._accounts.entry(i, published) for i in range(len(self._statuses)))
+        yield from self._account_entries(range(len(self._statuses)), origin)
 
     def registry_slice(self, tick: int) -> list[StreamEntry]:
         """Give the statuses and the accounts of the cards whose turn it is in a tick.
@@ -204,16 +207,21 @@ class EventGenerator:
         if not turns:
             return []
         origin = time_text(tick * TICK_MS)
-        published = parse_time(origin)
         return [
             entry
             for turn in turns
             for index in [first + turn * self._period]
             for entry in (
                 self._statuses[index].entry(origin),
-                self._accounts.entry(index, published),
+                *self._account_entries([index], origin),
             )
         ]
+
+    def _account_entries(self, indexes: Iterable[int], origin: str) -> Iterator[StreamEntry]:
+        """Give the accounts of some cards, unless a bank publishes them."""
+        if self._accounts is not None:
+            published = parse_time(origin)
+            yield from (self._accounts.entry(index, published) for index in indexes)
 
     def draft(
         self, card_index: int, origin_ms: int, ids: str, draw: random.Random, ordinal: int = -1

@@ -261,6 +261,17 @@ def test_a_slice_is_one_fifteenth_a_minute_spread_over_it() -> None:
     assert max(minute) == 2, "a card's status and its account"
 
 
+def test_where_a_bank_publishes_accounts_the_simulator_sends_the_cards_alone() -> None:
+    ours = EventGenerator(CARDS, seed=7, registry_period_minutes=2)
+    banks = EventGenerator(CARDS, seed=7, registry_period_minutes=2, accounts=False)
+    minute = range(FIRST, FIRST + 60 * TICKS_PER_SECOND)
+    sent = [entry for tick in minute for entry in banks.registry_slice(tick)]
+    all_of_ours = [entry for tick in minute for entry in ours.registry_slice(tick)]
+    statuses = [entry for entry in all_of_ours if b'"CARD_STATUS"' in entry.data]
+    assert sent == statuses != all_of_ours
+    assert not any(b'"ACCOUNT"' in entry.data for entry in banks.registry(FIRST))
+
+
 def test_publishing_a_status_or_an_account_again_changes_only_when_it_was_published() -> None:
     generator = EventGenerator(CARDS, seed=7)
     first, again = (events(list(generator.registry(tick))) for tick in (FIRST, FIRST + 500))

@@ -24,8 +24,14 @@ from typing import Final, TypeVar
 
 import psutil
 
+from cardwatch.aws.cursors import DynamoDBCursors
+from cardwatch.aws.event_stream import KinesisEventStream
+from cardwatch.bootstrap.event_import import build_tokenizer
+from cardwatch.cards.tokenizer import read_tokenized_cards
+from cardwatch.clock import SystemClock
 from cardwatch.contract.fields import format_time
 from cardwatch.contract.streams import EVENT_TYPES
+from cardwatch.local.bank import BankDatabase, LocalBank
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.eventsource import program as event_source
 from cardwatch.local.firehose import status as delivery_status
@@ -46,7 +52,9 @@ from cardwatch.local.stream.shard import Stream
 from cardwatch.local.warehouse import Warehouse, WarehouseServer
 from cardwatch.local.witness.observer import PageObserver, StreamObserver
 from cardwatch.local.witness.receipts import Fact, Receipts
-from cardwatch.settings import LocalSettings
+from cardwatch.settings import LocalSettings, SimulatorSettings
+from cardwatch.simulation.accounts import Accounts
+from cardwatch.simulation.population import Population
 from cardwatch.warehouse.ports import WarehouseUnavailableError
 
 EMULATOR_SECONDS: Final = 60.0
@@ -58,6 +66,8 @@ NOTIFIER_WORKERS: Final = 2
 """One per shard: the event source calls the notifier for each apart."""
 STALE_STATE: Final = ("flink", "risk-desk", "positions", "receipts", "ministack")
 FLUSH_SECONDS: Final = 30.0
+SEED: Final[int] = SimulatorSettings.model_fields["seed"].default
+"""The deployed simulator's."""
 
 T = TypeVar("T")
 
@@ -108,6 +118,7 @@ class LocalStack:
         self.refresher = Refresher(
             self.server, retention_days=settings.warehouse_days, staged=self.tally
         )
+        self.bank: LocalBank | None = None
         self.cluster = flink.FlinkCluster(settings, root)
         self.risk_desk = RiskDesk(settings, root) if settings.risk_desk == "on" else None
         self.job_id: str | None = None
@@ -181,6 +192,8 @@ class LocalStack:
         self.controls.start_simulator()
         self._observe()
         self._result(warehouse)
+        if self.risk_desk is not None:
+            self._result(self._pool.submit(self._open_bank))
         self.job_id = self._result(submitted)
         self.doing = "waiting for the Flink job to read the stream"
         self.supervisor.start(event_source.program(self.settings))
@@ -229,6 +242,9 @@ class LocalStack:
             "FaultProfile": self._options.faults,
             "Scenarios": self._options.scenarios,
         }
+        if self.risk_desk is not None:
+            # Who reads accounts is the risk desk: without it there is no bank's database either.
+            parameters["AccountsDatabase"] = "local"
         return deploy.deploy(self.settings, self._root, progress=self._say, parameters=parameters)
 
     def _start_warehouse(self) -> None:
@@ -239,6 +255,25 @@ class LocalStack:
             warehouse.define()
             warehouse.empty()
             warehouse.close()
+
+    def _open_bank(self) -> None:
+        """Open the bank's books, of the accounts that the simulator's cards belong to."""
+        with self.steps.step("the bank's database"):
+            clock = SystemClock()
+            tokenizer = build_tokenizer(self.outputs.token_key_secret, self.clients)
+            cards = read_tokenized_cards(
+                self._root / self.settings.cards, tokenizer, now=clock.now()
+            )
+            self.bank = LocalBank(
+                BankDatabase(self.server),
+                Accounts(Population(cards, SEED), SEED),
+                len(cards),
+                stream=KinesisEventStream(self.clients.kinesis(), self.outputs.stream_name, clock),
+                cursors=DynamoDBCursors(self.clients.dynamodb(), self.outputs.control_table),
+                clock=clock,
+            )
+            self.bank.open()
+            self.bank.start()
 
     def _warm_notifier(self) -> None:
         with self.steps.step("start a worker of the notifier"):
@@ -385,6 +420,7 @@ class LocalStack:
         gauges = self.gauges
         unseen = tuple(o.error for o in self._observers if o.error)
         troubles = unseen + gauges.troubles() + self.refresher.troubles()
+        troubles += self.bank.troubles() if self.bank else ()
         pids = self.supervisor.pids()
         postgres = self.server.pid() if self._postgres_wanted else None
         return Status(
@@ -464,6 +500,8 @@ class LocalStack:
             observer.stop()
         self._postgres_wanted = False
         self.refresher.stop()
+        if self.bank is not None:
+            self.bank.stop()
         # The supervisor's last act is to end whatever carries the run's mark, so PostgreSQL, which
         # does not like that, goes first.
         self.supervisor.stop_program("delivery")

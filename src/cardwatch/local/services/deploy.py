@@ -44,6 +44,7 @@ SOURCES: Final = (
     "tools/function_modules.py",
     "warehouse",
     "requirements/layer.txt",
+    "requirements/banking.txt",
     "requirements/ministack.txt",
     ".venvs/ministack/pyvenv.cfg",
 )

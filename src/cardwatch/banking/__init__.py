@@ -1,0 +1,1 @@
+"""Events from the bank's transactional database: its accounts and, if wanted, transactions."""
