@@ -1,4 +1,4 @@
-"""Generates what is derived from the contract and the settings, or checks that it is up to date.
+"""Generates what comes of the contract, settings and rules, or checks that it is up to date.
 
     python tools/contract.py            write what is derived from them
     python tools/contract.py --check    exit 1 and name each file that differs
@@ -19,6 +19,7 @@ from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import sqlglot
+from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode
 from sqlglot import exp
 
@@ -30,6 +31,7 @@ from cardwatch.contract.streams import (
     Envelope,
 )
 from cardwatch.deployment.template import read_template
+from cardwatch.rules.file import read_rules_file
 from cardwatch.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -247,7 +249,7 @@ def _redshift_type(name: str, annotation: object, schema: Mapping[str, Any]) -> 
     }
     if kind in plain:
         return plain[kind]
-    if get_origin(kind) is tuple:
+    if _stays_json(kind):
         return f"VARCHAR({MAX_DATA_BYTES})"
     if get_origin(kind) is Literal:
         return "VARCHAR(64)"
@@ -272,7 +274,7 @@ def _redshift_value(name: str, annotation: object) -> str:
     value = f"NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, '{name}'), '')"
     kind = _plain_type(annotation)
     origin = get_origin(kind)
-    # Redshift casts no text to BOOLEAN, hence the comparison; a list stays JSON text.
+    # Redshift casts no text to BOOLEAN, hence the comparison.
     if kind is bool:
         value = f"{value} = 'true'"
     elif kind is int:
@@ -281,7 +283,7 @@ def _redshift_value(name: str, annotation: object) -> str:
         value = f"CAST({value} AS DECIMAL(19, 4))"
     elif kind is datetime:
         value = f"CAST({value} AS TIMESTAMP)"
-    elif kind is not str and origin is not tuple and origin is not Literal:
+    elif kind is not str and not _stays_json(kind) and origin is not Literal:
         msg = f"{name}: the warehouse has no type for {kind}"
         raise TypeError(msg)
     item = f"{value} AS {name}"
@@ -289,6 +291,11 @@ def _redshift_value(name: str, annotation: object) -> str:
     if len(item) > SQL_WIDTH - _DEEPEST and call in {"CAST", "NULLIF"}:
         item = f"{call}(\n    {inner[:-1]}\n) AS {name}"
     return item
+
+
+def _stays_json(kind: object) -> bool:
+    """Say whether a field is JSON text in the warehouse: a list, or a model within the data."""
+    return get_origin(kind) is tuple or (isinstance(kind, type) and issubclass(kind, BaseModel))
 
 
 def _plain_type(annotation: object) -> object:
@@ -371,6 +378,29 @@ FROM flat_events
     )
 
 
+def flink_rules() -> Generated:
+    """Give what the job does by itself until a version of the rules comes: what rules.yaml says.
+
+    Its version is older than any that was published.
+    """
+    rules = read_rules_file(ROOT / "rules.yaml")
+    for name, settings in rules.settings().items():
+        version = f"|{rules.version:09}|{settings.model_dump_json()}"
+        parts = [version[at : at + 80] for at in range(0, len(version), 80)]
+        literal = "\n    || ".join(f"'{part}'" for part in parts)
+        yield (
+            FLINK_SQL / "expressions" / f"{name}_rule.sql",
+            f"""\
+-- Generated from rules.yaml by `make contract`: change rules.yaml, not this file.
+--
+-- The version of the rule {name} in the artifact: in force until one is published.
+SELECT
+    '{24 * " "}'
+    || {literal}
+""",
+        )
+
+
 def _words_of_queries() -> set[str]:
     """Give every word of the job's own queries: a field of the contract among them is read."""
     texts = (
@@ -437,6 +467,7 @@ GENERATORS: tuple[Callable[[], Generated], ...] = (
     warehouse_tables,
     warehouse_refresh,
     flink_tables,
+    flink_rules,
     settings_document,
 )
 

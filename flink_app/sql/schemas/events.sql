@@ -21,6 +21,9 @@ CREATE TEMPORARY TABLE events_schema (
         country STRING,
         city STRING,
         status STRING,
-        effective_from STRING
+        effective_from STRING,
+        rule STRING,
+        rule_version STRING,
+        settings STRING
     >
 ) WITH ('connector' = 'blackhole')

@@ -18,8 +18,11 @@ SELECT
     event_json_data.country,
     event_json_data.city,
     event_json_data.status,
+    event_json_data.rule,
+    event_json_data.rule_version,
+    event_json_data.settings,
     ${instant(event_date_origin)} AS origin,
     ${instant(event_json_data.effective_from)} AS effective_from,
     arrived_at
 FROM events
-WHERE `type` IN ('PAYMENT_EVENT', 'CARD_STATUS', 'HEARTBEAT')
+WHERE `type` IN ('PAYMENT_EVENT', 'CARD_STATUS', 'RULE', 'HEARTBEAT')

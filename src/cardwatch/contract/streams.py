@@ -25,6 +25,7 @@ from cardwatch.contract.framing import BYTE_ORDER_MARK, holds_several, refuse_co
 from cardwatch.contract.heartbeat import Heartbeat
 from cardwatch.contract.page import PageEvent
 from cardwatch.contract.payment import Payment
+from cardwatch.contract.rule import RuleVersion
 from cardwatch.contract.rule_alert import RuleAlert
 from cardwatch.contract.summary import AlertSummary
 
@@ -32,6 +33,7 @@ EventType = Literal[
     "PAYMENT_EVENT",
     "CARD_STATUS",
     "ACCOUNT",
+    "RULE",
     "HEARTBEAT",
     "PAYMENT_ALERT",
     "PAYMENT_ALERT_SUMMARY",
@@ -39,7 +41,15 @@ EventType = Literal[
     "PAGE_EVENT",
 ]
 EventData = (
-    Payment | CardStatus | Account | Heartbeat | PaymentAlert | AlertSummary | RuleAlert | PageEvent
+    Payment
+    | CardStatus
+    | Account
+    | RuleVersion
+    | Heartbeat
+    | PaymentAlert
+    | AlertSummary
+    | RuleAlert
+    | PageEvent
 )
 
 MAX_CLOCK_SKEW: Final = timedelta(seconds=10)
@@ -69,6 +79,7 @@ EVENT_TYPES: Final[dict[EventType, EventStreamType]] = {
         EventStreamType("CARD_STATUS", CardStatus, "card_token", "effective_from", "producers"),
         # No job reads it yet.
         EventStreamType("ACCOUNT", Account, "account_id", "none", "producers"),
+        EventStreamType("RULE", RuleVersion, "rule", "event_date_origin"),
         EventStreamType(
             "HEARTBEAT", Heartbeat, "explicit hash key", "event_date_origin", "producers"
         ),
