@@ -31,7 +31,7 @@ from cardwatch.contract.streams import (
     Envelope,
 )
 from cardwatch.deployment.template import read_template
-from cardwatch.rules.file import read_rules_file
+from cardwatch.rules.file import LEAST_LIMITS, LEAST_OTHER_LIMIT, read_rules_file
 from cardwatch.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -401,6 +401,30 @@ SELECT
         )
 
 
+def flink_least_limits() -> Generated:
+    """Give what no limit of large_amount is below, so that less is not held against them."""
+    amounts: dict[int, list[str]] = {}
+    for currency, least in LEAST_LIMITS.items():
+        amounts.setdefault(least, []).append(f"'{currency}'")
+    cases = "\n".join(
+        f"        WHEN currency IN ({', '.join(sorted(codes))}) THEN {least}"
+        for least, codes in sorted(amounts.items())
+    )
+    yield (
+        FLINK_SQL / "expressions" / "least_limit.sql",
+        f"""\
+-- Generated from src/cardwatch/rules/file.py by `make contract`: change that, not this file.
+--
+-- The least that a limit of large_amount may be in the row's currency.
+SELECT
+    CASE
+{cases}
+        ELSE {LEAST_OTHER_LIMIT}
+    END
+""",
+    )
+
+
 def _words_of_queries() -> set[str]:
     """Give every word of the job's own queries: a field of the contract among them is read."""
     texts = (
@@ -468,6 +492,7 @@ GENERATORS: tuple[Callable[[], Generated], ...] = (
     warehouse_refresh,
     flink_tables,
     flink_rules,
+    flink_least_limits,
     settings_document,
 )
 

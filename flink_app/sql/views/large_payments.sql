@@ -1,4 +1,4 @@
--- Payments that may be large, by whatever limits: those above 100, which no limit is below.
+-- Payments that may be large, by whatever limits: those above what no limit is below.
 -- reads: arrivals
 -- boundary: rt
 -- lifetime: 2 h
@@ -32,6 +32,9 @@ FROM (
             card_status IS NULL
             AND COALESCE(status NOT IN ('DECLINED', 'REFUNDED'), TRUE)
     )
-    WHERE amount > 100 AND CHAR_LENGTH(currency) = 3 AND REGEXP(card_token, '^[0-9a-f]{32}$')
+    WHERE
+        CHAR_LENGTH(currency) = 3
+        AND amount > ${least_limit}
+        AND REGEXP(card_token, '^[0-9a-f]{32}$')
 )
 WHERE record_number = 1

@@ -28,8 +28,20 @@ from cardwatch.rules.errors import RulesFileError
 
 MAX_BYTES: Final = 65_536
 MAX_PROBLEMS: Final = 20
-LEAST_LARGE_AMOUNT: Final = Decimal(100)
-"""The job holds against the limits only what is above it (sql/views/large_payments.sql)."""
+LEAST_LIMITS: Final = {
+    **dict.fromkeys(("CHF", "EUR", "GBP", "USD"), 500),
+    "AUD": 1_000,
+    "BRL": 3_000,
+    "INR": 50_000,
+    "JPY": 80_000,
+    "KWD": 200,
+    "PLN": 2_000,
+    "SEK": 5_000,
+}
+"""The least that a limit of large_amount may be, about 500 euro; the job holds against the limits
+only what is above it."""
+LEAST_OTHER_LIMIT: Final = 100
+"""The same in every other currency."""
 
 Place = tuple[str | int, ...]
 """Where something stands: the keys that lead to it."""
@@ -62,12 +74,24 @@ def _no_finer_than_its_currency(amounts: Mapping[str, Decimal]) -> Mapping[str, 
     return amounts
 
 
+def _worth_a_look(limits: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+    for currency, limit in limits.items():
+        least = LEAST_LIMITS.get(currency, LEAST_OTHER_LIMIT)
+        if limit < least:
+            kind = "too_low"
+            raise PydanticCustomError(
+                kind, "must be at least {least}", {"least": least, "at": currency}
+            )
+    return limits
+
+
 WholeNumber = Annotated[int, BeforeValidator(_digits)]
 Currency = Annotated[str, AfterValidator(_currency)]
 LargeAmounts = Annotated[
-    dict[Currency, Annotated[Amount, Field(ge=LEAST_LARGE_AMOUNT)]],
+    dict[Currency, Amount],
     Field(min_length=1),
     AfterValidator(_no_finer_than_its_currency),
+    AfterValidator(_worth_a_look),
 ]
 
 
@@ -226,14 +250,10 @@ def _told(item: ErrorDetails, place: Place) -> str:
     if kind == "literal_error":
         return f"must be {item['ctx']['expected']}"
     if kind == "greater_than_equal":
-        return f"must be at least {_number(item['ctx']['ge'])}"
+        return f"must be at least {item['ctx']['ge']}"
     if kind == "less_than_equal":
-        return f"must be at most {_number(item['ctx']['le'])}"
+        return f"must be at most {item['ctx']['le']}"
     return _TOLD.get(kind) or item["msg"].removeprefix("Value error, ")
-
-
-def _number(bound: object) -> str:
-    return str(bound).removeprefix("Decimal('").removesuffix("')")
 
 
 _NAMES: Final = "must be names with values, each on a line of its own"

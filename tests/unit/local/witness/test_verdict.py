@@ -214,6 +214,13 @@ def test_an_alert_of_another_rule_that_no_page_carries_fails_and_is_waited_for()
     assert reach_verdict(replace(evidence, page_events=[expired])).failures == ()
 
 
+def test_an_alert_that_its_rule_has_nobody_paged_of_is_counted_and_not_waited_for() -> None:
+    evidence = replace(KEPT, rule_alerts=[replace(rule_alert(1), pages=False)])
+    assert reach_verdict(evidence).failures == ()
+    assert reach_verdict(evidence).rule_alerts == {"large_amount": 1}
+    assert unfinished(evidence) == []
+
+
 def test_a_message_that_is_delivered_twice_is_one_page() -> None:
     again = replace(received("page_1"), received=at(9))
     verdict = reach_verdict(replace(KEPT, pages=[again, received("page_1")]))
