@@ -1,15 +1,16 @@
-"""The risk desk's rules over counts and sums in plain Python, written apart from the SQL.
+"""The risk desk's rules over counts and sums in plain Python, written from their words.
 
 It reads the lines of a file one by one, as one task of the job does, and keeps everything in
-memory. Times are milliseconds since the epoch. A breach is what an alert is about: its rule, its
-entity, and the payments it names, the one that its id is made of first.
+memory. Where the SQL looks back from a payment, this walks through time: attempts come and leave,
+and after each change it is known whether a breach goes on. Times are milliseconds since the epoch.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from tests.flink.oracle import FOREVER, TOKEN, WATERMARK_STEP, read_amount, read_line
@@ -46,11 +47,14 @@ class Breach:
     rule: str
     entity: str
     currency: str | None
-    first: str
-    """The payment that the alert's id is made of."""
+    happened: int
+    """When the payment was made that is said to have made the rule fire."""
+    window: tuple[int, int] | None
+    """What was looked at, the end exclusive; None for a rule without a window."""
     observed: Decimal
     count: int
     payments: tuple[str, ...]
+    """Those that are named; of the first the alert's id is made."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +80,13 @@ class Attempt:
         return value if isinstance(value, str) and 1 <= len(value) <= 128 else None
 
 
-def breaches(lines: Iterable[str], *, delay_ms: int = 1_000) -> set[Breach]:
-    """Give every breach of the three rules."""
+def breaches(
+    lines: Iterable[str], *, delay_ms: int = 1_000, met: Counter[str] | None = None
+) -> set[Breach]:
+    """Give every breach of the three rules; `met` counts what of the rarer kinds the lines have."""
     attempts = list(_attempts(lines, delay_ms))
-    return {*_velocity(attempts), *_card_testing(attempts), *_spend(attempts)}
+    met = Counter() if met is None else met
+    return {*_velocity(attempts, met), *_card_testing(attempts, met), *_spend(attempts, met)}
 
 
 def _attempts(lines: Iterable[str], delay_ms: int) -> Iterator[Attempt]:
@@ -106,35 +113,83 @@ def _attempts(lines: Iterable[str], delay_ms: int) -> Iterator[Attempt]:
         watermark = max(watermark, passed) if passed > 0 else watermark
 
 
-def _velocity(attempts: Iterable[Attempt]) -> Iterator[Breach]:
-    of_user: defaultdict[str, list[Attempt]] = defaultdict(list)
-    for attempt in attempts:
-        user = attempt.entity("user_id")
-        if user is None:
-            continue
-        made = of_user[user]
-        made.append(attempt)
-        if _six_in_a_minute(made) and not _six_in_a_minute(made[:-1]):
-            six = tuple(a.payment for a in made[-6:])
-            yield Breach("user_velocity", user, None, six[0], Decimal(6), 6, six)
+def _velocity(attempts: Iterable[Attempt], met: Counter[str]) -> Iterator[Breach]:
+    for user, made in _of_each(attempts, "user_id").items():
+        recent, old = Row(), Row()
+        newest = -FOREVER
+        in_order: list[Attempt] = []
+        for _, come, _ in _changes(made, MINUTE):
+            newest = max([newest, *(attempt.time for attempt in come)])
+            for attempt in come:
+                in_order.append(attempt)
+                six = in_order[-6:]
+                met["velocity: of six the first and the last alone"] += (
+                    len(six) == 6
+                    and abs(six[0].time - six[-1].time) < MINUTE
+                    and not _in_a_minute(six)
+                )
+                row = recent if attempt.time > newest - MINUTE else old
+                if not row.add(attempt):
+                    continue
+                six = row.attempts[-6:]
+                met["velocity: again"] += row.breaches > 1
+                met["velocity: not in order"] += any(b.time < a.time for a, b in pairwise(six))
+                met["velocity: of old ones"] += row is old
+                between = in_order[in_order.index(six[0]) :]
+                met["velocity: an old one between"] += row is recent and len(between) > len(six)
+                named = tuple(a.payment for a in six)
+                yield Breach("user_velocity", user, None, attempt.time, None, Decimal(6), 6, named)
 
 
-def _six_in_a_minute(made: list[Attempt]) -> bool:
-    return len(made) >= 6 and abs(made[-1].time - made[-6].time) < MINUTE
+@dataclass
+class Row:
+    """Attempts of a user that are judged together."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+    in_breach: bool = False
+    breaches: int = 0
+
+    def add(self, attempt: Attempt) -> bool:
+        """Say whether a breach begins with this attempt."""
+        was = self.in_breach
+        self.attempts.append(attempt)
+        self.in_breach = _in_a_minute(self.attempts[-6:])
+        begins = self.in_breach and not was
+        self.breaches += begins
+        return begins
 
 
-def _card_testing(attempts: Iterable[Attempt]) -> Iterator[Breach]:
-    tried = [a for a in attempts if a.declined or _is_small(a)]
-    for merchant, tries in _of_each(tried, "merchant_id").items():
-        before = 0
-        for place, attempt in enumerate(tries):
-            recent = _within(tries, attempt, MINUTE)
-            cards = len({a.data["card_token"] for a in recent})
-            if cards > 5 >= before:
-                named = _newest(tries[: place + 1], 6)
-                observed = Decimal(cards)
-                yield Breach("card_testing", merchant, None, named[0], observed, len(recent), named)
-            before = cards
+def _in_a_minute(six: Sequence[Attempt]) -> bool:
+    times = [attempt.time for attempt in six]
+    return len(times) == 6 and max(times) - min(times) < MINUTE
+
+
+def _card_testing(attempts: Iterable[Attempt], met: Counter[str]) -> Iterator[Breach]:
+    tests = [a for a in attempts if a.declined or _is_small(a)]
+    for merchant, tries in _of_each(tests, "merchant_id").items():
+        there: list[Attempt] = []
+        goes_on = ended_by_time = False
+        for moment, come, left in _changes(tries, MINUTE):
+            there = [a for a in there if a not in left] + come
+            cards = len({a.data["card_token"] for a in there})
+            if goes_on and cards <= 5:
+                ended_by_time = not come
+            elif come and cards <= 5:
+                ended_by_time = False
+            if cards > 5 and not goes_on:
+                met["cards: ended by time alone"] += ended_by_time
+                met["cards: at one millisecond"] += len(come) > 1
+                yield Breach(
+                    "card_testing",
+                    merchant,
+                    None,
+                    there[-1].time,
+                    (moment - MINUTE, moment + 1),
+                    Decimal(cards),
+                    len(there),
+                    _newest(there, 6),
+                )
+            goes_on = cards > 5
 
 
 def _is_small(attempt: Attempt) -> bool:
@@ -144,41 +199,80 @@ def _is_small(attempt: Attempt) -> bool:
     )
 
 
-def _spend(attempts: Iterable[Attempt]) -> Iterator[Breach]:
+def _spend(attempts: Iterable[Attempt], met: Counter[str]) -> Iterator[Breach]:
     taken = [a for a in attempts if not a.declined and a.amount is not None and a.amount > 0]
     for currency, limit in LIMITS.items():
         in_it = [a for a in taken if a.data.get("currency") == currency]
         for account, paid in _of_each(in_it, "account_id").items():
-            steps: set[int] = set()
-            for place, attempt in enumerate(paid):
-                recent = _within(paid, attempt, TEN_MINUTES)
-                total = sum((a.amount or Decimal(0) for a in recent), Decimal(0))
-                over = total / Decimal(limit)
-                if over <= 1:
-                    steps = set()
-                    continue
-                step = max(k for k in range(8) if k == 0 or over > Decimal("1.5") ** k)
-                if step not in steps:
-                    steps.add(step)
-                    named = _newest(paid[: place + 1], min(5, len(recent)))
-                    yield Breach(
-                        "spend_over_limit", account, currency, named[0], total, len(recent), named
-                    )
+            yield from _spend_of(account, currency, Decimal(limit), paid, met)
+
+
+def _spend_of(
+    account: str, currency: str, limit: Decimal, paid: Sequence[Attempt], met: Counter[str]
+) -> Iterator[Breach]:
+    there: list[Attempt] = []
+    told: list[int] = []  # the steps of the breach that goes on
+    ended_by_time = ""
+    for moment, come, left in _changes(paid, TEN_MINUTES):
+        # What leaves at a millisecond leaves before what comes.
+        there = [a for a in there if a not in left]
+        if told and _sum(there) <= limit:
+            told = []
+            ended_by_time = "in part" if there else "alone"
+        there += come
+        total = _sum(there)
+        if not come or total <= limit:
+            ended_by_time = "" if come else ended_by_time
+            continue
+        step = sum(total > limit * Decimal("1.5") ** k for k in range(1, 8))
+        if told and step <= max(told):
+            met["spend: fell back to a step jumped over"] += step not in told
+            continue
+        met["spend: a step jumped over"] += bool(told) and step > max(told) + 1
+        met[f"spend: ended by time {ended_by_time}"] += not told and bool(ended_by_time)
+        met["spend: at one millisecond"] += len(come) > 1
+        told.append(step)
+        ended_by_time = ""
+        yield Breach(
+            "spend_over_limit",
+            account,
+            currency,
+            there[-1].time,
+            (moment - TEN_MINUTES, moment + 1),
+            total,
+            len(there),
+            _newest(there, 5),
+        )
+
+
+def _sum(attempts: Iterable[Attempt]) -> Decimal:
+    return sum((a.amount or Decimal(0) for a in attempts), Decimal(0))
 
 
 def _of_each(attempts: Iterable[Attempt], name: str) -> dict[str, list[Attempt]]:
-    """Part attempts by an entity, in the order in which windows of event time see them."""
+    """Part attempts by an entity, as they come."""
     parts: defaultdict[str, list[Attempt]] = defaultdict(list)
-    for attempt in sorted(attempts, key=lambda attempt: attempt.counted):
+    for attempt in attempts:
         if (entity := attempt.entity(name)) is not None:
             parts[entity].append(attempt)
     return parts
 
 
-def _within(attempts: Iterable[Attempt], last: Attempt, milliseconds: int) -> list[Attempt]:
-    """Give those of a window that ends with one, what stands at the same millisecond included."""
-    return [a for a in attempts if 0 <= last.counted - a.counted <= milliseconds]
+def _changes(
+    attempts: Iterable[Attempt], stay_ms: int
+) -> Iterator[tuple[int, list[Attempt], list[Attempt]]]:
+    """Give each moment at which one comes or leaves, those that come, and those that leave.
+
+    One leaves in the millisecond after the last at which it still counts, stay_ms after it came.
+    """
+    come: defaultdict[int, list[Attempt]] = defaultdict(list)
+    leave: defaultdict[int, list[Attempt]] = defaultdict(list)
+    for attempt in attempts:
+        come[attempt.counted].append(attempt)
+        leave[attempt.counted + stay_ms + 1].append(attempt)
+    for moment in sorted({*come, *leave}):
+        yield moment, come[moment], leave[moment]
 
 
-def _newest(attempts: list[Attempt], count: int) -> tuple[str, ...]:
+def _newest(attempts: Sequence[Attempt], count: int) -> tuple[str, ...]:
     return tuple(attempt.payment for attempt in reversed(attempts[-count:]))

@@ -1,6 +1,10 @@
 """The risk desk's rules over counts and sums against their specification in plain Python."""
 
 import random
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -9,66 +13,122 @@ from tests.flink.rule_oracle import Breach, breaches
 from tests.flink.running import Flink
 from tests.flink.scenarios import Arrival, heartbeat, in_order, payment
 
+from cardwatch.contract.rule_alert import rule_alert_id
+
 pytestmark = pytest.mark.flink
 
 RULES = "card_testing,spend_over_limit,user_velocity"
 AMOUNTS = ["0", "0.50", "4.99", "5.00", "5.01", "60", "700", "2999.99", "3000", "-20", "abc", None]
+LARGE = ["1000", "1500", "2000", "3000.01", "4500", "9000", "20000"]
+OF_KIND: dict[str, list[str | None]] = {"testing": AMOUNTS[:5], "spending": [*LARGE]}
 CURRENCIES = ["EUR", "EUR", "EUR", "JPY", "KWD", "CLF", None]
 STATUSES = ["AUTHORIZED", "AUTHORIZED", "AUTHORIZED", "DECLINED", "CAPTURED", "REFUNDED", None]
-MINUTE = 60_000
+PAUSES = [60_000, 60_001, 90_000, 300_000, 599_000, 600_000, 600_001, 900_000]
+LATE = [0, 0, 0, 0, 400, 3_000, 30_000, 70_000]
+HOUR = 3_600_000
 
 
-def stream(seed: int, payments: int = 400) -> list[str]:
-    """Payments of few people at few merchants: in bursts, out of order, late, copied."""
+def stream(seed: int, payments: int = 600) -> list[str]:
+    """Payments of few people at few merchants: in bursts with pauses between, at one millisecond,
+    out of order, late, copied.
+    """
     draw = random.Random(seed)
-    arrivals = [Arrival(second * 1000, heartbeat(second * 1000)) for second in range(0, 2_400, 7)]
+    arrivals = []
     time = 0
     for number in range(payments):
-        testing = number % 80 < 14
-        time += draw.choice([1, 2_000, 5_000] if testing else [0, 0, 1, 500, 2_000, 9_000, 20_000])
-        person = draw.randrange(4)
+        kind = ("testing", "spending", "mixed", "paying", "delayed")[number // 13 % 5]
+        if number % 13 == 0 or (kind == "spending" and draw.random() < 0.3):
+            time += draw.choice(PAUSES)
+        time += draw.choice([0, 0, 1, 500, 2_000, 9_000, *([20_000] if kind == "mixed" else [])])
+        person = draw.randrange(4) if kind == "mixed" else seed % 4
+        testing = kind == "testing"
         name = number if draw.random() < 0.9 else draw.randrange(max(1, number))
         line = payment(
             f"{name}",
             f"card_{draw.randrange(99 if testing else 9)}",
             time,
-            amount=draw.choice(AMOUNTS[:5] if testing else AMOUNTS),
-            currency=draw.choice(CURRENCIES),
+            amount=draw.choice(OF_KIND.get(kind, AMOUNTS)),
+            currency="EUR" if kind == "spending" else draw.choice(CURRENCIES),
             copy=number,
             status=draw.choice(STATUSES),
             account_id=draw.choice([f"acc_{person}", f"acc_{person}", None, ""]),
             user_id=draw.choice([f"usr_{person}", f"usr_{person}", f"usr_{person}", None]),
             merchant_id="mer_tried" if testing else draw.choice([f"mer_{draw.randrange(3)}", None]),
         )
-        delay = draw.choice([0, 0, 0, 400, 3_000, 70_000])
+        delay = HOUR if kind == "delayed" or draw.random() < 0.05 else draw.choice(LATE)
         arrivals.append(Arrival(time + delay, line))
+    arrivals += [Arrival(at, heartbeat(at)) for at in range(0, time + HOUR, 7_000)]
     return in_order(arrivals)
 
 
 def breach_of(alert: dict[str, Any]) -> Breach:
     data = alert["event_json_data"]
-    named = tuple(data["payment_ids"])
+    window = [data["window_start"], data["window_end"]]
     return Breach(
         data["rule"],
         data["entity_id"],
         data["currency"],
-        named[0],
+        milliseconds(alert["event_date_origin"]),
+        None if None in window else (milliseconds(window[0]), milliseconds(window[1])),
         Decimal(data["observed"]),
         data["payment_count"],
-        named,
+        tuple(data["payment_ids"]),
     )
 
 
+def milliseconds(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def seen_by_windows(found: Iterable[Breach]) -> Counter[Breach]:
+    """Give what rules with a window saw: which payment of a millisecond came last is not of it."""
+    return Counter(replace(b, happened=0, payments=()) for b in found if b.window is not None)
+
+
+def test_windows_see_the_same_breaches_at_any_parallelism(flink: Flink) -> None:
+    lines = stream(6)
+    expected = seen_by_windows(breaches(lines))
+    assert len(expected) > 20
+    for parallelism in (2, 4):
+        alerts = flink.detect(lines, detections=RULES, parallelism=parallelism)
+        assert seen_by_windows(map(breach_of, alerts)) == expected, parallelism
+
+
 def test_every_breach_alerts_once_and_nothing_else_does(flink: Flink) -> None:
-    seen: dict[str, int] = {}
-    for seed in range(4):
+    alerted: Counter[str] = Counter()
+    met: Counter[str] = Counter()
+    for seed in range(6):
         lines = stream(seed)
         alerts = flink.detect(lines, detections=RULES)
         found = [breach_of(alert) for alert in alerts]
-        expected = breaches(lines)
-        assert set(found) == expected, seed
+        assert set(found) == breaches(lines, met=met), seed
         assert len(found) == len(set(found)), seed
-        for breach in found:
-            seen[breach.rule] = seen.get(breach.rule, 0) + 1
-    assert set(seen) == set(RULES.split(","))
-    assert min(seen.values()) > 10, seen
+        for alert in alerts:
+            data = alert["event_json_data"]
+            assert alert["event_id"] == data["alert_id"]
+            assert data["alert_id"] == rule_alert_id(
+                data["rule"],
+                data["rule_version"],
+                data["entity_kind"],
+                data["entity_id"],
+                currency=data["currency"],
+                first_payment_id=data["payment_ids"][0],
+            )
+        alerted.update(breach.rule for breach in found)
+    assert set(alerted) == set(RULES.split(","))
+    assert min(alerted.values()) > 20, alerted
+    rare = (
+        "cards: at one millisecond",
+        "cards: ended by time alone",
+        "spend: a step jumped over",
+        "spend: at one millisecond",
+        "spend: ended by time alone",
+        "spend: ended by time in part",
+        "spend: fell back to a step jumped over",
+        "velocity: again",
+        "velocity: an old one between",
+        "velocity: not in order",
+        "velocity: of old ones",
+        "velocity: of six the first and the last alone",
+    )
+    assert all(met[kind] >= 3 for kind in rare), met

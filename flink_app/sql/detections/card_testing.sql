@@ -1,13 +1,18 @@
 -- At which merchants are cards tried out?
--- reads: timed_attempts
+-- reads: recent_card_tests
 -- application: risk_desk
+-- boundary: none
+-- lifetime: 2 h
 --
--- Rule: card_testing, version 1. More than five different cards at one merchant within 60 s, of
--- attempts that look like tests: declined, or at most a small amount of their currency. When the
--- count passes five, and again when it has been at five or less in between.
--- Constants: five cards, 60 s, the small amounts below, about five euro each; of a currency that is
--- not listed declined attempts alone count. Severity high. Kept: such attempts of 60 s, and per
--- merchant the last five, for good.
+-- Rule: card_testing, version 1. More than five different cards at one merchant within 60 s, the
+-- full 60 s included, of attempts that look like tests: declined, or at most a small amount of
+-- their currency. When the count passes five, and again when it has been at five or less in
+-- between, if only for a millisecond, also where only time passed. An attempt that came late counts
+-- as of when it came. What comes and leaves at one millisecond does so together: one count and one
+-- alert, named after the last attempt.
+-- Constants: five cards, 60 s, and the small amounts in card_tests, about five euro each; of a
+-- currency that is not listed declined attempts alone count. Severity high. Kept: such attempts of
+-- 60 s; per merchant the last six and the last count, for two hours.
 SELECT
     JSON_OBJECT(
         KEY 'type' VALUE 'RULE_ALERT',
@@ -53,51 +58,32 @@ FROM (
         ) AS alert_id
     FROM (
         SELECT
-            happened_at,
-            counted_at,
-            merchant_id,
-            payment_id,
-            cards,
-            tries,
-            LAG(cards, 1) OVER so_far AS cards_before,
-            LAG(payment_id, 1) OVER so_far AS id_1,
-            LAG(payment_id, 2) OVER so_far AS id_2,
-            LAG(payment_id, 3) OVER so_far AS id_3,
-            LAG(payment_id, 4) OVER so_far AS id_4,
-            LAG(payment_id, 5) OVER so_far AS id_5
+            *,
+            LAG(cards, 1) OVER (PARTITION BY merchant_id ORDER BY judged_at) AS cards_before
         FROM (
+            -- What changes at one millisecond, as one; its last attempt has the others of the 60 s
+            -- before it.
             SELECT
-                happened_at,
-                CAST(counted_at AS TIMESTAMP_LTZ(3)) AS counted_at,
+                CAST(window_start AS TIMESTAMP_LTZ(3)) AS counted_at,
                 merchant_id,
-                payment_id,
-                COUNT(DISTINCT card_token) OVER last_minute AS cards,
-                COUNT(*) OVER last_minute AS tries,
-                PROCTIME() AS seen_at
-            FROM (
-                SELECT
-                    *,
-                    CASE
-                        WHEN currency IN ('CHF', 'EUR', 'GBP', 'USD') THEN 5
-                        WHEN currency = 'KWD' THEN 1.5
-                        WHEN currency = 'AUD' THEN 8
-                        WHEN currency = 'PLN' THEN 20
-                        WHEN currency = 'BRL' THEN 30
-                        WHEN currency = 'SEK' THEN 55
-                        WHEN currency = 'INR' THEN 450
-                        WHEN currency = 'JPY' THEN 800
-                    END AS small
-                FROM timed_attempts
-                WHERE CHAR_LENGTH(merchant_id) BETWEEN 1 AND 128
-            )
-            WHERE declined OR (amount >= 0 AND amount <= small)
-            WINDOW last_minute AS (
-                PARTITION BY merchant_id
-                ORDER BY counted_at
-                RANGE BETWEEN INTERVAL '1' MINUTE PRECEDING AND CURRENT ROW
-            )
+                MAX(cards) AS cards,
+                MAX(tries) AS tries,
+                LAST_VALUE(happened_at) AS happened_at,
+                LAST_VALUE(payment_id) AS payment_id,
+                LAST_VALUE(id_1) AS id_1,
+                LAST_VALUE(id_2) AS id_2,
+                LAST_VALUE(id_3) AS id_3,
+                LAST_VALUE(id_4) AS id_4,
+                LAST_VALUE(id_5) AS id_5,
+                PROCTIME() AS judged_at
+            FROM
+                TABLE(
+                    TUMBLE(
+                        TABLE recent_card_tests, DESCRIPTOR (counted_at), INTERVAL '0.001' SECOND
+                    )
+                )
+            GROUP BY window_start, window_end, merchant_id
         )
-        WINDOW so_far AS (PARTITION BY merchant_id ORDER BY seen_at)
     )
     WHERE cards > 5 AND COALESCE(cards_before, 0) <= 5
 )

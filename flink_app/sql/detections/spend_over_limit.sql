@@ -1,16 +1,22 @@
 -- Which accounts spend more within minutes than they may?
--- reads: timed_attempts
+-- reads: recent_spend
 -- application: risk_desk
+-- boundary: none
+-- lifetime: 2 h
 --
 -- Rule: spend_over_limit, version 1. The sum of an account's payments in one currency within the
--- ten minutes up to each of them is above the currency's limit. Declined attempts do not count, and
--- a refund gives nothing back: money that went out and came back within ten minutes is unusual too.
--- Once per breach, and again where it passes the next step, half as much again: at 1.5, 2.25, … up
--- to 17 times the limit. A breach ends when the sum is at or below the limit. Currencies are never
--- added together. A payment that came late counts as of when it came.
--- Constants: 10 min, the limits below, about 3,000 euro each; a currency that is not listed has
--- none. Severity high. Kept: an account's payments of ten minutes; its last five and its breaches,
--- for good.
+-- ten minutes up to each of them, the full ten minutes included, is above the currency's limit.
+-- Declined attempts do not count, and a refund gives nothing back: money that went out and came
+-- back within ten minutes is unusual too. Currencies are never added together.
+-- Once per breach, and again where it passes a step that it had not reached, half as much again: at
+-- 1.5, 2.25, … up to 17 times the limit. A breach is over as soon as the sum is at or below the
+-- limit, also where only time passed: what is left of the ten minutes when the next payment comes
+-- says so, for until then the sum only falls.
+-- A payment that came late counts as of when it came. Payments that count at one millisecond come
+-- together, after what leaves the ten minutes then: one sum and one alert, named after the last.
+-- Constants: 10 min and the limits in recent_spend, about 3,000 euro each; a currency that is not
+-- listed has none. Severity high. Kept: an account's payments of ten minutes; for two hours its
+-- last five, when its last breach began, and the highest step of each.
 SELECT
     JSON_OBJECT(
         KEY 'type' VALUE 'RULE_ALERT',
@@ -65,84 +71,63 @@ FROM (
     FROM (
         SELECT
             *,
-            ROW_NUMBER() OVER (
-                PARTITION BY account_id, currency, breach, step ORDER BY stepped_at
-            ) AS alert_number
+            LAG(highest, 1) OVER (
+                PARTITION BY account_id, currency, began_at ORDER BY risen_at
+            ) AS highest_before
         FROM (
             SELECT
                 *,
-                PROCTIME() AS stepped_at,
-                CASE
-                    WHEN amount > threshold * 17.0859375 THEN 7
-                    WHEN amount > threshold * 11.390625 THEN 6
-                    WHEN amount > threshold * 7.59375 THEN 5
-                    WHEN amount > threshold * 5.0625 THEN 4
-                    WHEN amount > threshold * 3.375 THEN 3
-                    WHEN amount > threshold * 2.25 THEN 2
-                    WHEN amount > threshold * 1.5 THEN 1
-                    ELSE 0
-                END AS step
+                PROCTIME() AS risen_at,
+                MAX(step) OVER (
+                    PARTITION BY account_id, currency, began_at ORDER BY stepped_at
+                ) AS highest
             FROM (
                 SELECT
                     *,
-                    LAST_VALUE(
-                        CASE WHEN COALESCE(amount_before, 0) <= threshold THEN payment_id END
-                    ) OVER breaches AS breach
+                    PROCTIME() AS stepped_at,
+                    LAST_VALUE(CASE WHEN amount - paid <= threshold THEN counted_at END) OVER (
+                        PARTITION BY account_id, currency ORDER BY judged_at
+                    ) AS began_at,
+                    CASE
+                        WHEN amount > threshold * 17.0859375 THEN 7
+                        WHEN amount > threshold * 11.390625 THEN 6
+                        WHEN amount > threshold * 7.59375 THEN 5
+                        WHEN amount > threshold * 5.0625 THEN 4
+                        WHEN amount > threshold * 3.375 THEN 3
+                        WHEN amount > threshold * 2.25 THEN 2
+                        WHEN amount > threshold * 1.5 THEN 1
+                        ELSE 0
+                    END AS step
                 FROM (
+                    -- What counts at one millisecond, as one; its last payment has the others of
+                    -- the ten minutes before it.
                     SELECT
-                        *,
-                        PROCTIME() AS judged_at,
-                        LAG(amount, 1) OVER so_far AS amount_before,
-                        LAG(payment_id, 1) OVER so_far AS id_1,
-                        LAG(payment_id, 2) OVER so_far AS id_2,
-                        LAG(payment_id, 3) OVER so_far AS id_3,
-                        LAG(payment_id, 4) OVER so_far AS id_4
-                    FROM (
-                        SELECT
-                            happened_at,
-                            CAST(counted_at AS TIMESTAMP_LTZ(3)) AS counted_at,
-                            account_id,
-                            currency,
-                            minor_unit,
-                            threshold,
-                            payment_id,
-                            CAST(SUM(amount) OVER last_minutes AS DECIMAL(19, 4)) AS amount,
-                            COUNT(*) OVER last_minutes AS payments,
-                            PROCTIME() AS seen_at
-                        FROM (
-                            SELECT
-                                *,
-                                ${minor_unit} AS minor_unit,
-                                CASE
-                                    WHEN currency IN ('CHF', 'EUR', 'USD') THEN 3000
-                                    WHEN currency = 'GBP' THEN 2600
-                                    WHEN currency = 'KWD' THEN 1000
-                                    WHEN currency = 'AUD' THEN 5100
-                                    WHEN currency = 'PLN' THEN 13000
-                                    WHEN currency = 'BRL' THEN 18000
-                                    WHEN currency = 'SEK' THEN 34000
-                                    WHEN currency = 'INR' THEN 285000
-                                    WHEN currency = 'JPY' THEN 500000
-                                END AS threshold
-                            FROM timed_attempts
-                            WHERE
-                                NOT declined
-                                AND amount > 0
-                                AND CHAR_LENGTH(account_id) BETWEEN 1 AND 128
+                        CAST(window_start AS TIMESTAMP_LTZ(3)) AS counted_at,
+                        account_id,
+                        currency,
+                        MAX(minor_unit) AS minor_unit,
+                        MAX(threshold) AS threshold,
+                        MAX(amount) AS amount,
+                        MAX(payments) AS payments,
+                        SUM(paid) AS paid,
+                        LAST_VALUE(happened_at) AS happened_at,
+                        LAST_VALUE(payment_id) AS payment_id,
+                        LAST_VALUE(id_1) AS id_1,
+                        LAST_VALUE(id_2) AS id_2,
+                        LAST_VALUE(id_3) AS id_3,
+                        LAST_VALUE(id_4) AS id_4,
+                        PROCTIME() AS judged_at
+                    FROM
+                        TABLE(
+                            TUMBLE(
+                                TABLE recent_spend, DESCRIPTOR (counted_at), INTERVAL '0.001' SECOND
+                            )
                         )
-                        WHERE threshold IS NOT NULL
-                        WINDOW last_minutes AS (
-                            PARTITION BY account_id, currency
-                            ORDER BY counted_at
-                            RANGE BETWEEN INTERVAL '10' MINUTE PRECEDING AND CURRENT ROW
-                        )
-                    )
-                    WINDOW so_far AS (PARTITION BY account_id, currency ORDER BY seen_at)
+                    WHERE amount > threshold
+                    GROUP BY window_start, window_end, account_id, currency
                 )
-                WHERE amount > threshold
-                WINDOW breaches AS (PARTITION BY account_id, currency ORDER BY judged_at)
             )
         )
     )
-    WHERE alert_number = 1
+    WHERE highest > COALESCE(highest_before, -1)
 )

@@ -1,17 +1,28 @@
 -- Which users pay more often than a person does?
--- reads: attempts
+-- reads: timed_attempts
 -- application: risk_desk
+-- boundary: none
+-- lifetime: 2 h
 --
 -- Rule: user_velocity, version 1. More than five attempts to pay by one user within 60 s, declined
--- ones included: the fifth before this one is less than 60 s away. Once per breach: not again while
--- the attempt before was one too. Judged as they arrive.
--- Constants: five attempts, 60 s. Severity medium. Kept: the last six attempts of a user, for good.
+-- ones included: of six in a row the latest is less than 60 s behind the earliest, by the times at
+-- which they were made. What came late stands in the row where it came; but attempts that come late
+-- all at once were not made all at once.
+-- One that is 60 s or more older than the user's newest cannot be among six with that one, so it
+-- stands in a row of such old ones: the row of the new ones goes on as if it had not come.
+-- Once per breach: attempts in a row that are each the sixth within 60 s are one. It is over with
+-- one that is not, as the next never is where 60 s passed without any.
+-- Constants: five attempts, 60 s. Severity medium. Kept for two hours: a user's newest time, and
+-- the last seven attempts of either row.
+--
+-- The window that looks for the newest also puts the attempts in order: those of a user come from
+-- several tasks, far apart where a job catches up.
 SELECT
     JSON_OBJECT(
         KEY 'type' VALUE 'RULE_ALERT',
         KEY 'event_id' VALUE alert_id,
         KEY 'schema_version' VALUE 1,
-        KEY 'event_date_origin' VALUE ${instant_text(rt)},
+        KEY 'event_date_origin' VALUE ${instant_text(happened_at)},
         KEY 'event_json_data' VALUE JSON_OBJECT(
             KEY 'alert_id' VALUE alert_id,
             KEY 'rule' VALUE 'user_velocity',
@@ -24,7 +35,7 @@ SELECT
             KEY 'observed' VALUE '6',
             KEY 'threshold' VALUE '5',
             KEY 'explanation' VALUE '6 payments within '
-            || CAST(ABS(TIMESTAMPDIFF(SECOND, time_5, rt)) + 1 AS STRING)
+            || CAST(TIMESTAMPDIFF(SECOND, earliest, latest) + 1 AS STRING)
             || ' s, more than 5 in 60 s',
             KEY 'window_start' VALUE CAST(NULL AS STRING),
             KEY 'window_end' VALUE CAST(NULL AS STRING),
@@ -49,32 +60,46 @@ FROM (
         ) AS alert_id
     FROM (
         SELECT
-            CAST(rt AS TIMESTAMP_LTZ(3)) AS rt,
-            user_id,
-            payment_id,
-            LAG(rt, 1) OVER so_far AS time_1,
-            LAG(rt, 5) OVER so_far AS time_5,
-            LAG(rt, 6) OVER so_far AS time_6,
-            LAG(payment_id, 1) OVER so_far AS id_1,
-            LAG(payment_id, 2) OVER so_far AS id_2,
-            LAG(payment_id, 3) OVER so_far AS id_3,
-            LAG(payment_id, 4) OVER so_far AS id_4,
-            LAG(payment_id, 5) OVER so_far AS id_5
+            *,
+            GREATEST(happened_at, time_1, time_2, time_3, time_4, time_5) AS latest,
+            LEAST(happened_at, time_1, time_2, time_3, time_4, time_5) AS earliest,
+            GREATEST(time_1, time_2, time_3, time_4, time_5, time_6) AS latest_before,
+            LEAST(time_1, time_2, time_3, time_4, time_5, time_6) AS earliest_before
         FROM (
             SELECT
-                CAST(rt AS TIMESTAMP_LTZ(3)) AS rt,
+                happened_at,
                 user_id,
                 payment_id,
-                PROCTIME() AS seen_at
-            FROM attempts
-            WHERE CHAR_LENGTH(user_id) BETWEEN 1 AND 128
+                LAG(happened_at, 1) OVER so_far AS time_1,
+                LAG(happened_at, 2) OVER so_far AS time_2,
+                LAG(happened_at, 3) OVER so_far AS time_3,
+                LAG(happened_at, 4) OVER so_far AS time_4,
+                LAG(happened_at, 5) OVER so_far AS time_5,
+                LAG(happened_at, 6) OVER so_far AS time_6,
+                LAG(payment_id, 1) OVER so_far AS id_1,
+                LAG(payment_id, 2) OVER so_far AS id_2,
+                LAG(payment_id, 3) OVER so_far AS id_3,
+                LAG(payment_id, 4) OVER so_far AS id_4,
+                LAG(payment_id, 5) OVER so_far AS id_5
+            FROM (
+                SELECT
+                    *,
+                    happened_at <= newest - INTERVAL '60' SECOND AS is_old,
+                    PROCTIME() AS seen_at
+                FROM (
+                    SELECT
+                        happened_at,
+                        user_id,
+                        payment_id,
+                        MAX(happened_at) OVER (PARTITION BY user_id ORDER BY counted_at) AS newest
+                    FROM timed_attempts
+                    WHERE CHAR_LENGTH(user_id) BETWEEN 1 AND 128
+                )
+            )
+            WINDOW so_far AS (PARTITION BY user_id, is_old ORDER BY seen_at)
         )
-        WINDOW so_far AS (PARTITION BY user_id ORDER BY seen_at)
     )
     WHERE
-        time_5 > rt - INTERVAL '60' SECOND
-        AND time_5 < rt + INTERVAL '60' SECOND
-        AND NOT COALESCE(
-            time_6 > time_1 - INTERVAL '60' SECOND AND time_6 < time_1 + INTERVAL '60' SECOND, FALSE
-        )
+        latest < earliest + INTERVAL '60' SECOND
+        AND NOT COALESCE(latest_before < earliest_before + INTERVAL '60' SECOND, FALSE)
 )

@@ -11,6 +11,7 @@ SELECT
     CAST(rt AS TIMESTAMP_LTZ(3)) AS happened_at,
     payment_id,
     account_id,
+    user_id,
     card_token,
     merchant_id,
     currency,
