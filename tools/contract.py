@@ -402,7 +402,7 @@ SELECT
 
 
 def flink_least_limits() -> Generated:
-    """Give what no limit of large_amount is below, so that less is not held against them."""
+    """Give what no limit is below, so that less is not held against them."""
     amounts: dict[int, list[str]] = {}
     for currency, least in LEAST_LIMITS.items():
         amounts.setdefault(least, []).append(f"'{currency}'")
@@ -415,7 +415,7 @@ def flink_least_limits() -> Generated:
         f"""\
 -- Generated from src/cardwatch/rules/file.py by `make contract`: change that, not this file.
 --
--- The least that a limit of large_amount may be in the row's currency.
+-- The least that a limit of a rule may be in the row's currency.
 SELECT
     CASE
 {cases}

@@ -74,7 +74,7 @@ def test_a_version_is_compared_published_and_rolled_back(
     assert "large_amount.EUR: 5000 -> 7000" in capsys.readouterr().out
 
     assert desk.rules("publish", version=3, euro="7000") == 0
-    assert desk.rules("publish", "--shadow", version=4, euro="200") == 0
+    assert desk.rules("publish", "--shadow", version=4, euro="900") == 0
     assert desk.rules("rollback") == 0
     of_one = [(v, paging) for rule, v, paging in desk.on_stream() if rule == "large_amount"]
     assert of_one == [(2, "on"), (3, "on"), (4, "shadow"), (5, "on")]

@@ -1,11 +1,15 @@
 """Versions of a rule in the stream: the one in force at a payment's time judges the payment."""
 
+import json
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.flink.running import Flink
+from tests.flink.running import ROOT, Flink
 from tests.flink.scenarios import DAY, Arrival, heartbeat, in_order, payment, rule
+
+from cardwatch.cli import main
 
 pytestmark = pytest.mark.flink
 
@@ -68,11 +72,11 @@ def test_each_payment_is_judged_by_the_version_of_its_time_at_any_parallelism(
     assert len({number for _, number in judged(paid)}) == len(VERSIONS) + 1
 
 
-@pytest.mark.parametrize("parallelism", [2, 4])
+@pytest.mark.parametrize("parallelism", [3, 4])
 def test_it_is_the_same_when_versions_and_payments_stand_on_different_shards(
     flink: Flink, parallelism: int
 ) -> None:
-    """Each shard as a producer sends it: the rules' one moves by its heartbeats."""
+    """A task for each shard, as a job has: the rules' one moves by its heartbeats."""
     paid = payments()
     beats = [Arrival(time, heartbeat(time)) for time in range(-2_000, 12_001, 100)]
     versions = in_order([*published(), *beats])
@@ -103,3 +107,31 @@ def test_until_the_first_slice_the_rules_of_the_artifact_hold(flink: Flink) -> N
     after = [heartbeat(5_000), version, payment("then", "a", 6_000, amount="9000")]
     found = flink.detect([*before, *after, heartbeat(9_000)], detections=RULE)
     assert said(found) == {("pay_large", 1), ("pay_then", 2)}
+
+
+def test_rules_are_tried_on_past_payments_beside_those_in_force(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tried file has half the limit; what was published in the file of events is left out."""
+    past = tmp_path / "past.jsonl"
+    amounts = [4_000, 6_000, 9_000, 11_000, 20_000, 30_000]
+    paid = [payment(str(n), n, 60_000 * n, amount=str(a)) for n, a in enumerate(amounts)]
+    lines = [rule(RULE, 9, -1_000, amounts={"EUR": "500"}), *paid, heartbeat(600_000)]
+    past.write_text("".join(f"{line}\n" for line in lines))
+    known = tmp_path / "known.yaml"
+    known.write_text((ROOT / "rules.yaml").read_text(encoding="utf-8"))
+    tried = tmp_path / "tried.yaml"
+    tried.write_text(known.read_text().replace("EUR: 10000", "EUR: 5000"))
+    command = ["rules", "try", str(tried), str(past), "--against", str(known)]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    (row,) = [line.split() for line in said.splitlines() if line.split()[:1] == [RULE]]
+    # Five of six in five minutes: 1,440 a day.
+    assert row == [RULE, "5", "1,440", "3", "3", "2", "0", "-", "-"]
+    assert "6 payments of 0 h 5 min 0 s" in said
+    written = (tmp_path / "out" / "rule_alerts.jsonl").read_text().splitlines()
+    of_it = [json.loads(line)["event_json_data"] for line in written]
+    assert sorted(alert["paging"] for alert in of_it if alert["rule"] == RULE) == [
+        *["on"] * 3,
+        *["shadow"] * 5,
+    ]

@@ -8,6 +8,8 @@
 -- Data (rules.yaml, docs/rules.md): on or off, paging, the severity, the limits; a currency that is
 -- not listed has none. The version in force at the payment's time decides, or when it came late the
 -- one of then; the payment waits for the watermark for that.
+-- Constants: which records count. Kept: for two hours what may be large; for good which payments
+-- alerted.
 SELECT
     JSON_OBJECT(
         KEY 'type' VALUE 'RULE_ALERT',

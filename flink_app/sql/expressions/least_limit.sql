@@ -1,6 +1,6 @@
 -- Generated from src/cardwatch/rules/file.py by `make contract`: change that, not this file.
 --
--- The least that a limit of large_amount may be in the row's currency.
+-- The least that a limit of a rule may be in the row's currency.
 SELECT
     CASE
         WHEN currency IN ('KWD') THEN 200

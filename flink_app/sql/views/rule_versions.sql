@@ -1,19 +1,22 @@
 -- What was published of the rules, once per bucket (expressions/in_every_bucket.sql).
 -- reads: timed_events
--- boundary: rt
+-- boundary: counted_at
 --
 -- A version is one text: when it was published, its number, its settings. So the greatest text of a
 -- rule is its newest version, in whichever order they come and however often. What is no version
--- changes nothing.
+-- changes nothing. One that comes behind the watermark, as what is published again does, counts as
+-- of then: which payments it meets is no race.
 -- The array depends on the row: a constant one is planned as a join, which loses the row time.
 SELECT
-    CAST(published.rt AS TIMESTAMP_LTZ(3)) AS rt,
+    CAST(published.counted_at AS TIMESTAMP_LTZ(3)) AS counted_at,
     bucket.name AS rule_bucket,
     published.version,
     published.in_shadow
 FROM (
     SELECT
-        rt,
+        GREATEST(
+            rt, COALESCE(CURRENT_WATERMARK(rt) + INTERVAL '0.001' SECOND, rt)
+        ) AS counted_at,
         ${in_every_bucket(rule)} AS everywhere,
         ${instant_text(rt)} || '|' || LPAD(rule_version, 9, '0') || '|' || settings AS version,
         COALESCE(JSON_VALUE(settings, '$.paging') = 'shadow', FALSE) AS in_shadow

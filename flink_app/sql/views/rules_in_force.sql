@@ -1,20 +1,20 @@
 -- Each rule's version in force at a time, and the one that only counts beside it, in each bucket.
 -- reads: rule_versions
 --
--- A table of versions by their publication, for FOR SYSTEM_TIME AS OF: one that is published again
--- and is not the newest is passed over. One in shadow is over when one in force is newer.
+-- A table of versions by time, for FOR SYSTEM_TIME AS OF: what is published again and is not the
+-- newest changes nothing. One in shadow is over when one in force is newer.
 SELECT
-    rt,
+    counted_at,
     rule_bucket,
     in_force,
     CASE WHEN in_shadow > COALESCE(in_force, '') THEN in_shadow END AS in_shadow
 FROM (
     SELECT
         *,
-        ROW_NUMBER() OVER (PARTITION BY rule_bucket ORDER BY rt DESC) AS age
+        ROW_NUMBER() OVER (PARTITION BY rule_bucket ORDER BY counted_at DESC) AS age
     FROM (
         SELECT
-            rt,
+            counted_at,
             rule_bucket,
             MAX(CASE WHEN NOT in_shadow THEN version END) OVER so_far AS in_force,
             MAX(CASE WHEN in_shadow THEN version END) OVER so_far AS in_shadow

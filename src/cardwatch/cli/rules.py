@@ -11,6 +11,7 @@ from cardwatch.cli.application import app, examples
 from cardwatch.cli.recover import StackOption, deployment_of
 
 if TYPE_CHECKING:
+    from cardwatch.local.trial import Trial
     from cardwatch.ports import EventStream
     from cardwatch.rules.file import RulesFile
     from cardwatch.rules.publication import Publication, RuleHistory
@@ -159,6 +160,87 @@ def rules_rollback(
 
     history, stream = _published(stack)
     _publish(rolled_back(history, version, now=_now()), history, stream)
+
+
+@rules_app.command(
+    "try",
+    epilog=examples(
+        "cardwatch rules try my.yaml payments.jsonl",
+        "cardwatch rules try my.yaml backup/2026/11/21 --out tried",
+    ),
+)
+def rules_try(
+    file: FileArgument,
+    input_file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="INPUT",
+            help="A file or folder of envelopes, as `cardwatch replay` takes it.",
+        ),
+    ],
+    *,
+    against: Annotated[
+        Path, typer.Option("--against", help="The rules file to compare with.")
+    ] = RULES_FILE,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A folder for the alerts.", show_default="none")
+    ] = None,
+    stack: Annotated[
+        str | None,
+        typer.Option(
+            "--stack", help="Compare with what is in force on this stack.", show_default="--against"
+        ),
+    ] = None,
+) -> None:
+    """Try a rules file on past payments, beside the rules in force.
+
+    Says per rule what it would have fired, how many alerts a day that makes, and how many of them
+    the rules in force have as well. Which of them were fraud is not known yet.
+    """
+    import tempfile
+    from contextlib import ExitStack
+
+    from cardwatch.local.processes.stopping import stop_on_signals
+    from cardwatch.local.trial import try_rules
+    from cardwatch.rules.publication import Publication, in_force, newest_first
+
+    read, known = _read(file), None
+    if stack is not None:
+        history, _ = _published(stack)
+        known = in_force(newest_first(history))
+    if known is None:
+        other = _read(against)
+        known = Publication(other.version, _now(), other.settings())
+
+    def progress(text: str) -> None:
+        typer.echo(text, err=True)
+
+    with stop_on_signals(), ExitStack() as opened:
+        folder = out or Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        tried = Publication(read.version, _now(), read.settings())
+        found = try_rules(tried, known, input_file, folder, progress=progress)
+    _show_trial(found)
+
+
+def _show_trial(trial: "Trial") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None)
+    table.add_column("rule")
+    for name in ("fired", "a day", "in force", "both", "only new", "only old", "fraud", "good"):
+        table.add_column(name, justify="right")
+    for each in trial.rules:
+        figures = [each.fired, each.in_force, each.both, each.fired - each.both]
+        fired, known, both, only = map(str, figures)
+        a_day = "-" if each.per_day is None else f"{each.per_day:,.0f}"
+        table.add_row(each.rule, fired, a_day, known, both, only, str(each.missed), "-", "-")
+    Console(width=100).print(table)
+    hours, rest = divmod(round(trial.seconds), 3_600)
+    typer.echo(
+        f"{trial.payments:,} payments of {hours} h {rest // 60} min {rest % 60} s; which were "
+        "fraud is not known: there are no labels yet"
+    )
 
 
 def _read(file: Path) -> "RulesFile":

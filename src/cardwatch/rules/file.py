@@ -38,10 +38,11 @@ LEAST_LIMITS: Final = {
     "PLN": 2_000,
     "SEK": 5_000,
 }
-"""The least that a limit of large_amount may be, about 500 euro; the job holds against the limits
-only what is above it."""
+"""The least that a limit may be, about 500 euro: the job holds nothing below it against limits."""
 LEAST_OTHER_LIMIT: Final = 100
 """The same in every other currency."""
+LEAST_CARDS, MOST_CARDS = 2, 50
+"""Of card_testing; the job looks at no count below (sql/views/card_test_counts.sql)."""
 
 Place = tuple[str | int, ...]
 """Where something stands: the keys that lead to it."""
@@ -87,7 +88,7 @@ def _worth_a_look(limits: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
 
 WholeNumber = Annotated[int, BeforeValidator(_digits)]
 Currency = Annotated[str, AfterValidator(_currency)]
-LargeAmounts = Annotated[
+Limits = Annotated[
     dict[Currency, Amount],
     Field(min_length=1),
     AfterValidator(_no_finer_than_its_currency),
@@ -136,17 +137,71 @@ class Rule(_Part):
 class LargeAmount(Rule):
     """A payment above its currency's limit."""
 
-    limits: LargeAmounts
+    limits: Limits
 
     def settings(self, *, shadow: bool = False) -> RuleSettings:
         """Give it as its event says it."""
         return self._as_event(shadow=shadow, amounts=self.limits)
 
 
+def _one_of(*allowed: int) -> AfterValidator:
+    """Take what the job can do, and nothing else."""
+
+    def check(value: int) -> int:
+        if value not in allowed:
+            msg = f"must be one of {', '.join(map(str, allowed))}: the job can do no other"
+            raise ValueError(msg)
+        return value
+
+    return AfterValidator(check)
+
+
+class UserVelocity(Rule):
+    """More than so many attempts to pay by one user within a window."""
+
+    more_than: Annotated[WholeNumber, _one_of(5)]
+    window_seconds: Annotated[WholeNumber, _one_of(60)]
+
+    def settings(self, *, shadow: bool = False) -> RuleSettings:
+        """Give it as its event says it."""
+        return self._as_event(
+            shadow=shadow, more_than=self.more_than, window_seconds=self.window_seconds
+        )
+
+
+class CardTesting(Rule):
+    """More than so many cards tried at one merchant within a window."""
+
+    more_than: Annotated[WholeNumber, Field(ge=LEAST_CARDS, le=MOST_CARDS)]
+    window_seconds: Annotated[WholeNumber, _one_of(60)]
+
+    def settings(self, *, shadow: bool = False) -> RuleSettings:
+        """Give it as its event says it."""
+        return self._as_event(
+            shadow=shadow, more_than=self.more_than, window_seconds=self.window_seconds
+        )
+
+
+class SpendOverLimit(Rule):
+    """More spent by one account in one currency within a window than its limit."""
+
+    limits: Limits
+    window_seconds: Annotated[WholeNumber, _one_of(600)]
+
+    def settings(self, *, shadow: bool = False) -> RuleSettings:
+        """Give it as its event says it."""
+        return self._as_event(
+            shadow=shadow, amounts=self.limits, window_seconds=self.window_seconds
+        )
+
+
 class Rules(_Part):
     """Every rule whose settings are data, each said: what is switched off says so."""
 
     large_amount: LargeAmount
+    user_velocity: UserVelocity
+    card_testing: CardTesting
+    spend_over_limit: SpendOverLimit
 
 
 class RulesFile(_Part):
