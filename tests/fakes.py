@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from cardwatch.paging.ports import LedgerItem, PageMessage, PageRefusedError
 from cardwatch.ports import NotKeptError, PutOutcome, StreamEntry, UndeliveredEntry
 from cardwatch.recovery.ports import DeadLetter, UnreadableObjectError
+from cardwatch.rules.publication import Publication
 from cardwatch.staging.ports import KnownStatus, RegistryUnavailableError
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -80,6 +81,28 @@ class FakeCardRegistry:
         if self.broken:
             msg = f"the card registry cannot be {what} (Gone)"
             raise RegistryUnavailableError(msg)
+
+
+@dataclass
+class FakeRuleHistory:
+    """Versions in memory; `taken` is one that somebody else adds just before the next of ours."""
+
+    kept: dict[int, Publication] = field(default_factory=dict)
+    taken: Publication | None = None
+
+    def versions(self) -> Sequence[int]:
+        return sorted(self.kept)
+
+    def read(self, version: int) -> Publication:
+        return self.kept[version]
+
+    def add(self, publication: Publication) -> bool:
+        if self.taken is not None:
+            self.kept[self.taken.version] = self.taken
+        if publication.version in self.kept:
+            return False
+        self.kept[publication.version] = publication
+        return True
 
 
 @dataclass

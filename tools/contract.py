@@ -1,4 +1,4 @@
-"""Generates what is derived from the contract and the settings, or checks that it is up to date.
+"""Generates what comes of the contract, settings and rules, or checks that it is up to date.
 
     python tools/contract.py            write what is derived from them
     python tools/contract.py --check    exit 1 and name each file that differs
@@ -19,6 +19,7 @@ from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import sqlglot
+from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode
 from sqlglot import exp
 
@@ -30,6 +31,7 @@ from cardwatch.contract.streams import (
     Envelope,
 )
 from cardwatch.deployment.template import read_template
+from cardwatch.rules.file import LEAST_LIMITS, LEAST_OTHER_LIMIT, read_rules_file
 from cardwatch.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -247,7 +249,7 @@ def _redshift_type(name: str, annotation: object, schema: Mapping[str, Any]) -> 
     }
     if kind in plain:
         return plain[kind]
-    if get_origin(kind) is tuple:
+    if _stays_json(kind):
         return f"VARCHAR({MAX_DATA_BYTES})"
     if get_origin(kind) is Literal:
         return "VARCHAR(64)"
@@ -280,7 +282,7 @@ def _redshift_value(name: str, annotation: object) -> str:
         value = f"CAST({value} AS DECIMAL(19, 4))"
     elif kind is datetime:
         value = f"CAST({value} AS TIMESTAMP)"
-    elif kind not in {bool, str} and origin is not tuple and origin is not Literal:
+    elif kind not in {bool, str} and not _stays_json(kind) and origin is not Literal:
         msg = f"{name}: the warehouse has no type for {kind}"
         raise TypeError(msg)
     item = f"{value}{compared} AS {name}"
@@ -288,6 +290,11 @@ def _redshift_value(name: str, annotation: object) -> str:
     if len(item) > SQL_WIDTH - _DEEPEST and call in {"CAST", "NULLIF"}:
         item = f"{call}(\n    {inner[:-1]}\n){compared} AS {name}"
     return item
+
+
+def _stays_json(kind: object) -> bool:
+    """Say whether a field is JSON text in the warehouse: a list, or a model within the data."""
+    return get_origin(kind) is tuple or (isinstance(kind, type) and issubclass(kind, BaseModel))
 
 
 def _plain_type(annotation: object) -> object:
@@ -370,6 +377,53 @@ FROM flat_events
     )
 
 
+def flink_rules() -> Generated:
+    """Give what the job does by itself until a version of the rules comes: what rules.yaml says.
+
+    Its version is older than any that was published.
+    """
+    rules = read_rules_file(ROOT / "rules.yaml")
+    for name, settings in rules.settings().items():
+        version = f"|{rules.version:09}|{settings.model_dump_json()}"
+        parts = [version[at : at + 80] for at in range(0, len(version), 80)]
+        literal = "\n    || ".join(f"'{part}'" for part in parts)
+        yield (
+            FLINK_SQL / "expressions" / f"{name}_rule.sql",
+            f"""\
+-- Generated from rules.yaml by `make contract`: change rules.yaml, not this file.
+--
+-- The version of the rule {name} in the artifact: in force until one is published.
+SELECT
+    '{24 * " "}'
+    || {literal}
+""",
+        )
+
+
+def flink_least_limits() -> Generated:
+    """Give what no limit is below, so that less is not held against them."""
+    amounts: dict[int, list[str]] = {}
+    for currency, least in LEAST_LIMITS.items():
+        amounts.setdefault(least, []).append(f"'{currency}'")
+    cases = "\n".join(
+        f"        WHEN currency IN ({', '.join(sorted(codes))}) THEN {least}"
+        for least, codes in sorted(amounts.items())
+    )
+    yield (
+        FLINK_SQL / "expressions" / "least_limit.sql",
+        f"""\
+-- Generated from src/cardwatch/rules/file.py by `make contract`: change that, not this file.
+--
+-- The least that a limit of a rule may be in the row's currency.
+SELECT
+    CASE
+{cases}
+        ELSE {LEAST_OTHER_LIMIT}
+    END
+""",
+    )
+
+
 def _words_of_queries() -> set[str]:
     """Give every word of the job's own queries: a field of the contract among them is read."""
     texts = (
@@ -436,6 +490,8 @@ GENERATORS: tuple[Callable[[], Generated], ...] = (
     warehouse_tables,
     warehouse_refresh,
     flink_tables,
+    flink_rules,
+    flink_least_limits,
     settings_document,
 )
 

@@ -56,6 +56,10 @@ class SimulatorSettings(Settings):
     dead_letter_bucket: Annotated[
         str, Field(min_length=1, description="S3 bucket for what could not be sent.")
     ]
+    delivery_bucket: Annotated[
+        str,
+        Field(min_length=1, description="S3 bucket with the rules, which are published again."),
+    ]
     card_file: Annotated[Path, Field(description="The card file in the artifact.")] = Path(
         "cards.txt"
     )

@@ -115,6 +115,27 @@ def account(
     return _line("ACCOUNT", time_text(published), data, event_id)
 
 
+SETTINGS: dict[str, object] = {
+    "state": "on",
+    "paging": "on",
+    "severity": "medium",
+    "amounts": [],
+    "more_than": None,
+    "window_seconds": None,
+}
+
+
+def rule(name: str, version: object, published: int, **changed: object) -> str:
+    """Give the line of a rule's version; `amounts` by currency, `changed` other settings."""
+    settings = SETTINGS | changed
+    if isinstance(amounts := settings["amounts"], dict):
+        said = [{"currency": each, "amount": amounts[each]} for each in sorted(amounts)]
+        settings["amounts"] = said
+    data = {"rule": name, "rule_version": version, "settings": settings}
+    key = f"rule|{name}|{version}|{time_text(published)}"
+    return _line("RULE", time_text(published), data, hashlib.sha256(key.encode()).hexdigest())
+
+
 def heartbeat(time: int) -> str:
     """Give a heartbeat's line."""
     return _line("HEARTBEAT", time_text(time), {"source": "test"}, f"hb_{BASE + time}")

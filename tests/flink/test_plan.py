@@ -28,9 +28,11 @@ def test_the_detections_share_one_judgement_of_the_payments(flink: Flink) -> Non
     assert len(operators(flink, "OverAggregate")) == 1
 
 
-@of_each_application
-def test_no_payment_waits_for_another_stream(flink: Flink, application: str) -> None:
-    assert not operators(flink, "Join", application=application)
+@pytest.mark.parametrize("asked", [{"application": STOLEN_CARDS}, {"detections": SCORES}])
+def test_no_stolen_card_and_no_score_waits_for_another_stream(
+    flink: Flink, asked: dict[str, str]
+) -> None:
+    assert not operators(flink, "Join", **asked)
 
 
 def test_a_score_and_its_alert_share_every_operator_over_the_payments(flink: Flink) -> None:
@@ -93,6 +95,24 @@ def test_the_risk_desks_rules_over_several_payments_share_what_tells_their_copie
     kept = operators(flink, "Deduplicate", application=RISK_DESK)
     # One for all of them, and the large amounts' own, which few payments reach.
     assert len([contents for contents in kept if "declined" in contents]) == 1
+
+
+def test_rules_meet_payments_in_64_buckets_and_no_task_gathers_what_is_judged(
+    flink: Flink,
+) -> None:
+    joins = operators(flink, "Join", application=RISK_DESK)
+    assert joins
+    assert all("TemporalJoin(" in join and "rule_bucket" in join for join in joins)
+    nodes = flink.plan(application=RISK_DESK)
+    ways = [way["ship_strategy"] for node in nodes for way in node.get("predecessors", ())]
+    assert {*ways} == {"FORWARD", "HASH"}
+    assert len(operators(flink, "UNNEST_ROWS$1($cor0.everywhere)", application=RISK_DESK)) == 1
+
+
+def test_the_stolen_cards_job_knows_nothing_of_rules(flink: Flink) -> None:
+    # Its columns come with the records, and go where records become arrivals.
+    of_rules = [word for word in ("rule_bucket", "in_force") if operators(flink, word)]
+    assert of_rules == []
 
 
 @pytest.mark.parametrize("edge", ["connector", "files"])

@@ -13,8 +13,10 @@ from typing import Any, get_args
 import pytest
 from moto import mock_aws
 from tests.handlers.emf import metric_names
+from tests.unit.rules.test_publication import version
 
 from cardwatch.aws.clients import AwsClients
+from cardwatch.aws.rule_history import S3RuleHistory
 from cardwatch.aws.token_keys import TokenKeyError
 from cardwatch.cards.card_file import CardFileError, read_card_file
 from cardwatch.clock import SystemClock
@@ -79,6 +81,7 @@ def deploy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deploy]:
                 "CONTROL_TABLE": "control",
                 "TOKEN_KEY_SECRET": "token-key",
                 "DEAD_LETTER_BUCKET": "dead-letters",
+                "DELIVERY_BUCKET": "delivered",
                 "CARD_FILE": str(CARD_FILE),
                 **settings,
             }.items():
@@ -86,6 +89,7 @@ def deploy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deploy]:
             clients = AwsClients()
             clients.kinesis().create_stream(StreamName="events", ShardCount=2)
             clients.s3().create_bucket(Bucket="dead-letters")
+            clients.s3().create_bucket(Bucket="delivered")
             clients.dynamodb().create_table(
                 TableName="control",
                 BillingMode="PAY_PER_REQUEST",
@@ -182,6 +186,27 @@ def test_the_switch_in_the_table_wins_over_the_settings(deploy: Deploy) -> None:
     stack.clients.dynamodb().put_item(TableName="control", Item=off)
     stack.invoke(time=now())
     assert {event.type for event in stack.events()} == {"CARD_STATUS", "ACCOUNT", "HEARTBEAT"}
+
+
+def test_the_rules_in_use_are_published_again_byte_for_byte(deploy: Deploy) -> None:
+    stack = deploy(PAYMENTS="off")
+    history = S3RuleHistory(stack.clients.s3(), "delivered", SystemClock())
+    for each in (version(2), version(3, 3_000), version(4, paging="shadow")):
+        history.add(each)
+    stack.invoke(time=now())
+    again = [raw for raw in stack.raw_records() if b'"RULE"' in raw]
+    kept = version(3, 3_000).to_bytes() + version(4, paging="shadow").to_bytes()
+    assert sorted(again) == sorted(kept.splitlines())
+
+
+def test_rules_that_cannot_be_read_hold_up_nothing_and_are_told(
+    deploy: Deploy, caplog: pytest.LogCaptureFixture
+) -> None:
+    stack = deploy(PAYMENTS="off")
+    stack.clients.s3().put_object(Bucket="delivered", Key="rules/000000002.jsonl", Body=b"{}")
+    stack.invoke(time=now())
+    assert "HEARTBEAT" in {event.type for event in stack.events()}
+    assert "rules not published again" in caplog.messages
 
 
 def test_what_the_stream_does_not_take_is_kept_whole(deploy: Deploy) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from tests.examples import INVALID, NOW, VALID, label
 
 from cardwatch.contract.streams import EVENT_TYPES, Envelope, read_event
@@ -34,20 +35,20 @@ def in_tables(warehouse: Warehouse) -> dict[str, list[dict[str, Any]]]:
 
 
 def expected(event: Envelope) -> dict[str, object]:
-    """Give an event as its table's row: typed, times in UTC without a zone, lists as in JSON."""
+    """Give an event as its table's row: typed, times in UTC without a zone, the rest as in JSON."""
     row = {"event_id": event.event_id, "event_date_origin": event.event_date_origin}
     row |= dict(event.event_json_data)
     for name, value in row.items():
         if isinstance(value, datetime):
             row[name] = value.astimezone(UTC).replace(tzinfo=None)
-        elif isinstance(value, tuple):
+        elif isinstance(value, tuple | BaseModel):
             row[name] = json.loads(event.data_text())[name]
     return row
 
 
 def without_load_time(row: dict[str, Any], event: Envelope) -> dict[str, object]:
     """Give a table's row with its lists, which are JSON text there, as in JSON."""
-    lists = {name for name, value in event.event_json_data if isinstance(value, tuple)}
+    lists = {name for name, value in event.event_json_data if isinstance(value, tuple | BaseModel)}
     return {
         name: json.loads(value) if name in lists else value
         for name, value in row.items()

@@ -13,7 +13,7 @@ from cardwatch.local.warehouse import Warehouse
 from cardwatch.warehouse.sql import read_refresh_sql
 from cardwatch.warehouse.upkeep import UpkeepReport
 
-REFERENCE = {"typed.card_status"}
+REFERENCE = {"typed.card_status", "typed.rule"}
 """What is true however old it is."""
 
 

@@ -3,7 +3,8 @@
 -- One row per alert. why is a sentence for people. A stolen card's alert names all that its payment
 -- named; another rule's names the one entity that it is about, and its severity. observed is that
 -- rule's figure, or the payment's amount; paged_at is the first sent page that carries the alert,
--- null while there is none.
+-- null while there is none. What a version of a rule in shadow counted is not here
+-- (marts.rule_versions).
 
 CREATE OR REPLACE VIEW marts.alerts AS
 WITH
@@ -54,6 +55,7 @@ alerts AS (
         event_date_origin AS origin_at,
         detected_at
     FROM typed.rule_alert
+    WHERE COALESCE(paging, 'on') <> 'shadow'
 )
 
 SELECT

@@ -1,7 +1,8 @@
 -- Question: which alerts, of whichever rule, are in no page, neither sent nor recorded as expired?
 --
 -- Empty when all is well. An alert appears here while it waits for its page; one that stays was
--- never told to anybody. payment_id is the first of a rule's payments.
+-- never told to anybody. One of a rule whose paging is off, or that only counts (in shadow), is in
+-- no page on purpose, and not here. payment_id is the first of a rule's payments.
 
 CREATE OR REPLACE VIEW marts.alerts_without_page AS
 SELECT
@@ -30,6 +31,7 @@ FROM (
         event_date_origin,
         detected_at
     FROM typed.rule_alert
+    WHERE COALESCE(paging, 'on') = 'on'
 ) AS alerts
 LEFT JOIN facts.page_alerts
     ON alerts.alert_id = page_alerts.alert_id

@@ -4,6 +4,7 @@
 -- One row per alert of the rule spend_over_limit: a breach, or its next step. observed and
 -- threshold are in the currency's units; observed_of_threshold is how many times the limit it was;
 -- paged_at is the first sent page that carries the alert, null while there is none.
+-- What a version in shadow counted is not here (marts.rule_versions).
 
 CREATE OR REPLACE VIEW marts.flagged_accounts AS
 SELECT
@@ -26,4 +27,4 @@ FROM typed.rule_alert AS alerts
 LEFT JOIN marts.first_pages
     ON alerts.alert_id = first_pages.alert_id
 CROSS JOIN marts.freshness
-WHERE alerts.rule = 'spend_over_limit';
+WHERE alerts.rule = 'spend_over_limit' AND COALESCE(alerts.paging, 'on') <> 'shadow';

@@ -3,6 +3,7 @@
 --
 -- One row per alert of the rule large_amount. observed and threshold are in the currency's units;
 -- paged_at is the first sent page that carries the alert, null while there is none.
+-- What a version in shadow counted is not here (marts.rule_versions).
 
 CREATE OR REPLACE VIEW marts.large_amounts AS
 SELECT
@@ -23,4 +24,4 @@ FROM typed.rule_alert AS alerts
 LEFT JOIN marts.first_pages
     ON alerts.alert_id = first_pages.alert_id
 CROSS JOIN marts.freshness
-WHERE alerts.rule = 'large_amount';
+WHERE alerts.rule = 'large_amount' AND COALESCE(alerts.paging, 'on') <> 'shadow';

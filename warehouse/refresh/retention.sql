@@ -3,13 +3,15 @@
 -- Writes: staging.events, staging.staged_minutes
 -- Writes: typed.payment_event, typed.payment_attributed, typed.account, typed.heartbeat
 -- Writes: typed.payment_alert, typed.payment_alert_summary, typed.rule_alert, typed.page_event
+-- Writes: typed.merchant_minute, typed.user_minute
 -- Writes: facts.page_alerts, facts.stolen_payments, facts.spend_minutes, facts.event_minutes
 -- Writes: refresh.loads
 --
--- By event time, up to a full minute. Typed reference data (typed.card_status) stays: a card that
--- was reported years ago is stolen today. Of each account the version that held at that time stays,
--- because it tells of what came after. What goes from here is in the bucket still, and its
--- objects stay in the ledger of loads; `cardwatch backfill --again` loads them once more.
+-- By event time, up to a full minute. Typed reference data (typed.card_status, typed.rule) stays: a
+-- card that was reported years ago is stolen today, a rule that was published then is in force. Of
+-- each account the version that held at that time stays, because it tells of what came after. What
+-- goes from here is in the bucket still, and its objects stay in the ledger of loads; `cardwatch
+-- backfill --again` loads them once more.
 
 DELETE FROM facts.page_alerts
 WHERE happened_at < :before;

@@ -1,18 +1,18 @@
 -- At which merchants are cards tried out?
--- reads: recent_card_tests
+-- reads: card_test_counts, rules_in_force
 -- application: risk_desk
--- boundary: none
--- lifetime: 2 h
 --
--- Rule: card_testing, version 1. More than five different cards at one merchant within 60 s, the
+-- Rule: card_testing. More than so many different cards at one merchant within 60 s, the
 -- full 60 s included, of attempts that look like tests: declined, or at most a small amount of
--- their currency. When the count passes five, and again when it has been at five or less in
+-- their currency. When the count passes that, and again when it has been at it or below in
 -- between, if only for a millisecond, also where only time passed. An attempt that came late counts
 -- as of when it came. What comes and leaves at one millisecond does so together: one count and one
 -- alert, named after the last attempt.
--- Constants: five cards, 60 s, and the small amounts in card_tests, about five euro each; of a
--- currency that is not listed declined attempts alone count. Severity high. Kept: such attempts of
--- 60 s; per merchant the last six and the last count, for two hours.
+-- Data (rules.yaml, docs/rules.md): on or off, paging, the severity, how many cards, by the version
+-- in force at the attempt; where that changes, the count before is held against the new one too.
+-- Constants: 60 s, and the small amounts in card_tests, about five euro each; of a currency that is
+-- not listed declined attempts alone count. Kept: such attempts of 60 s; per merchant the last six
+-- and the last count, for two hours.
 SELECT
     JSON_OBJECT(
         KEY 'type' VALUE 'RULE_ALERT',
@@ -22,29 +22,30 @@ SELECT
         KEY 'event_json_data' VALUE JSON_OBJECT(
             KEY 'alert_id' VALUE alert_id,
             KEY 'rule' VALUE 'card_testing',
-            KEY 'rule_version' VALUE 1,
-            KEY 'severity' VALUE 'high',
+            KEY 'rule_version' VALUE rule_version,
+            KEY 'severity' VALUE JSON_VALUE(settings, '$.severity'),
             KEY 'entity_kind' VALUE 'merchant',
             KEY 'entity_id' VALUE merchant_id,
             KEY 'card_last4' VALUE CAST(NULL AS STRING),
             KEY 'currency' VALUE CAST(NULL AS STRING),
             KEY 'observed' VALUE CAST(cards AS STRING),
-            KEY 'threshold' VALUE '5',
+            KEY 'threshold' VALUE more_than,
             KEY 'explanation' VALUE CAST(cards AS STRING)
-            || ' cards tried with declined or small payments within 60 s, more than 5',
+            || ' cards tried with declined or small payments within 60 s, more than ' || more_than,
             KEY 'window_start' VALUE ${instant_text(window_start)},
             KEY 'window_end' VALUE ${instant_text(window_end)},
             KEY 'detected_at' VALUE ${instant_text(CURRENT_TIMESTAMP)},
             KEY 'payment_ids' VALUE JSON_ARRAY(
                 SUBSTRING(payment_id, 1, 128),
-                SUBSTRING(id_1, 1, 128),
-                SUBSTRING(id_2, 1, 128),
-                SUBSTRING(id_3, 1, 128),
-                SUBSTRING(id_4, 1, 128),
-                SUBSTRING(id_5, 1, 128)
+                CASE WHEN tries > 1 THEN SUBSTRING(id_1, 1, 128) END,
+                CASE WHEN tries > 2 THEN SUBSTRING(id_2, 1, 128) END,
+                CASE WHEN tries > 3 THEN SUBSTRING(id_3, 1, 128) END,
+                CASE WHEN tries > 4 THEN SUBSTRING(id_4, 1, 128) END,
+                CASE WHEN tries > 5 THEN SUBSTRING(id_5, 1, 128) END
                 ABSENT ON NULL
             ),
-            KEY 'payment_count' VALUE tries
+            KEY 'payment_count' VALUE tries,
+            KEY 'paging' VALUE JSON_VALUE(settings, '$.paging')
         )
     ) AS record,
     merchant_id AS partition_key
@@ -54,36 +55,54 @@ FROM (
         counted_at - INTERVAL '60' SECOND AS window_start,
         counted_at + INTERVAL '0.001' SECOND AS window_end,
         LOWER(
-            SHA2(CONCAT_WS('|', 'card_testing', '1', 'merchant', merchant_id, '', payment_id), 256)
+            SHA2(
+                CONCAT_WS(
+                    '|',
+                    'card_testing',
+                    CAST(rule_version AS STRING),
+                    'merchant',
+                    merchant_id,
+                    '',
+                    payment_id
+                ),
+                256
+            )
         ) AS alert_id
     FROM (
         SELECT
             *,
-            LAG(cards, 1) OVER (PARTITION BY merchant_id ORDER BY judged_at) AS cards_before
+            JSON_VALUE(settings, '$.more_than') AS more_than
         FROM (
-            -- What changes at one millisecond, as one; its last attempt has the others of the 60 s
-            -- before it.
             SELECT
-                CAST(window_start AS TIMESTAMP_LTZ(3)) AS counted_at,
-                merchant_id,
-                MAX(cards) AS cards,
-                MAX(tries) AS tries,
-                LAST_VALUE(happened_at) AS happened_at,
-                LAST_VALUE(payment_id) AS payment_id,
-                LAST_VALUE(id_1) AS id_1,
-                LAST_VALUE(id_2) AS id_2,
-                LAST_VALUE(id_3) AS id_3,
-                LAST_VALUE(id_4) AS id_4,
-                LAST_VALUE(id_5) AS id_5,
-                PROCTIME() AS judged_at
-            FROM
-                TABLE(
-                    TUMBLE(
-                        TABLE recent_card_tests, DESCRIPTOR (counted_at), INTERVAL '0.001' SECOND
+                *,
+                ${settings_of(version)} AS settings,
+                ${version_of(version)} AS rule_version
+            FROM (
+                SELECT
+                    found.*,
+                    judgement.version
+                FROM (
+                    SELECT
+                        *,
+                        COALESCE(published, ${card_testing_rule}) AS in_force
+                    FROM (
+                        SELECT
+                            card_test_counts.*,
+                            rules_in_force.in_force AS published,
+                            rules_in_force.in_shadow
+                        FROM card_test_counts
+                        LEFT JOIN
+                            rules_in_force
+                            FOR SYSTEM_TIME AS OF card_test_counts.counted_at
+                            ON card_test_counts.rule_bucket = rules_in_force.rule_bucket
                     )
-                )
-            GROUP BY window_start, window_end, merchant_id
+                ) AS found
+                CROSS JOIN UNNEST(ARRAY [found.in_force, found.in_shadow]) AS judgement (version)
+            )
         )
     )
-    WHERE cards > 5 AND COALESCE(cards_before, 0) <= 5
+    WHERE
+        cards > CAST(more_than AS BIGINT)
+        AND COALESCE(cards_before, 0) <= CAST(more_than AS BIGINT)
+        AND JSON_VALUE(settings, '$.state') = 'on'
 )

@@ -1,10 +1,10 @@
 -- Which accounts spend more within minutes than they may?
--- reads: recent_spend
+-- reads: judged_spend
 -- application: risk_desk
 -- boundary: none
 -- lifetime: 2 h
 --
--- Rule: spend_over_limit, version 1. The sum of an account's payments in one currency within the
+-- Rule: spend_over_limit. The sum of an account's payments in one currency within the
 -- ten minutes up to each of them, the full ten minutes included, is above the currency's limit.
 -- Declined attempts do not count, and a refund gives nothing back: money that went out and came
 -- back within ten minutes is unusual too. Currencies are never added together.
@@ -14,8 +14,9 @@
 -- says so, for until then the sum only falls.
 -- A payment that came late counts as of when it came. Payments that count at one millisecond come
 -- together, after what leaves the ten minutes then: one sum and one alert, named after the last.
--- Constants: 10 min and the limits in recent_spend, about 3,000 euro each; a currency that is not
--- listed has none. Severity high. Kept: an account's payments of ten minutes; for two hours its
+-- Data (rules.yaml, docs/rules.md): on or off, paging, the severity, the limits; a currency that is
+-- not listed has none. Each payment is held against the version in force then, its step too.
+-- Constants: 10 min and the steps. Kept: an account's payments of ten minutes; for two hours its
 -- last five, when its last breach began, and the highest step of each.
 SELECT
     JSON_OBJECT(
@@ -26,18 +27,18 @@ SELECT
         KEY 'event_json_data' VALUE JSON_OBJECT(
             KEY 'alert_id' VALUE alert_id,
             KEY 'rule' VALUE 'spend_over_limit',
-            KEY 'rule_version' VALUE 1,
-            KEY 'severity' VALUE 'high',
+            KEY 'rule_version' VALUE rule_version,
+            KEY 'severity' VALUE JSON_VALUE(settings, '$.severity'),
             KEY 'entity_kind' VALUE 'account',
             KEY 'entity_id' VALUE account_id,
             KEY 'card_last4' VALUE CAST(NULL AS STRING),
             KEY 'currency' VALUE currency,
             KEY 'observed' VALUE observed,
-            KEY 'threshold' VALUE CAST(threshold AS STRING),
+            KEY 'threshold' VALUE said,
             KEY 'explanation' VALUE CAST(payments AS STRING)
             || CASE WHEN payments = 1 THEN ' payment' ELSE ' payments' END
             || ' of together ' || COALESCE(observed, 'more than 15 digits of') || ' ' || currency
-            || ' within 10 min, above the limit of ' || CAST(threshold AS STRING)
+            || ' within 10 min, above the limit of ' || said
             || ' ' || currency,
             KEY 'window_start' VALUE ${instant_text(window_start)},
             KEY 'window_end' VALUE ${instant_text(window_end)},
@@ -50,7 +51,8 @@ SELECT
                 CASE WHEN payments > 4 THEN SUBSTRING(id_4, 1, 128) END
                 ABSENT ON NULL
             ),
-            KEY 'payment_count' VALUE payments
+            KEY 'payment_count' VALUE payments,
+            KEY 'paging' VALUE JSON_VALUE(settings, '$.paging')
         )
     ) AS record,
     account_id AS partition_key
@@ -63,7 +65,13 @@ FROM (
         LOWER(
             SHA2(
                 CONCAT_WS(
-                    '|', 'spend_over_limit', '1', 'account', account_id, currency, payment_id
+                    '|',
+                    'spend_over_limit',
+                    CAST(rule_version AS STRING),
+                    'account',
+                    account_id,
+                    currency,
+                    payment_id
                 ),
                 256
             )
@@ -71,22 +79,25 @@ FROM (
     FROM (
         SELECT
             *,
+            ${minor_unit} AS minor_unit,
+            ${settings_of(version)} AS settings,
+            ${version_of(version)} AS rule_version,
             LAG(highest, 1) OVER (
-                PARTITION BY account_id, currency, began_at ORDER BY risen_at
+                PARTITION BY account_id, currency, judged_by, began_at ORDER BY risen_at
             ) AS highest_before
         FROM (
             SELECT
                 *,
                 PROCTIME() AS risen_at,
                 MAX(step) OVER (
-                    PARTITION BY account_id, currency, began_at ORDER BY stepped_at
+                    PARTITION BY account_id, currency, judged_by, began_at ORDER BY stepped_at
                 ) AS highest
             FROM (
                 SELECT
                     *,
                     PROCTIME() AS stepped_at,
                     LAST_VALUE(CASE WHEN amount - paid <= threshold THEN counted_at END) OVER (
-                        PARTITION BY account_id, currency ORDER BY judged_at
+                        PARTITION BY account_id, currency, judged_by ORDER BY judged_at
                     ) AS began_at,
                     CASE
                         WHEN amount > threshold * 17.0859375 THEN 7
@@ -105,8 +116,10 @@ FROM (
                         CAST(window_start AS TIMESTAMP_LTZ(3)) AS counted_at,
                         account_id,
                         currency,
-                        MAX(minor_unit) AS minor_unit,
-                        MAX(threshold) AS threshold,
+                        judged_by,
+                        MAX(version) AS version,
+                        MAX(said) AS said,
+                        CAST(MAX(said) AS DECIMAL(19, 4)) AS threshold,
                         MAX(amount) AS amount,
                         MAX(payments) AS payments,
                         SUM(paid) AS paid,
@@ -120,11 +133,10 @@ FROM (
                     FROM
                         TABLE(
                             TUMBLE(
-                                TABLE recent_spend, DESCRIPTOR (counted_at), INTERVAL '0.001' SECOND
+                                TABLE judged_spend, DESCRIPTOR (counted_at), INTERVAL '0.001' SECOND
                             )
                         )
-                    WHERE amount > threshold
-                    GROUP BY window_start, window_end, account_id, currency
+                    GROUP BY window_start, window_end, account_id, currency, judged_by
                 )
             )
         )

@@ -32,6 +32,9 @@ CREATE TEMPORARY TABLE events_schema (
         spent STRING,
         spent_until STRING,
         risk_segment STRING,
-        valid_from STRING
+        valid_from STRING,
+        rule STRING,
+        rule_version STRING,
+        settings STRING
     >
 ) WITH ('connector' = 'blackhole')

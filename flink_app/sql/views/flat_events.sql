@@ -29,9 +29,12 @@ SELECT
     event_json_data.spent,
     event_json_data.spent_until,
     event_json_data.risk_segment,
+    event_json_data.rule,
+    event_json_data.rule_version,
+    event_json_data.settings,
     ${instant(event_date_origin)} AS origin,
     ${instant(event_json_data.effective_from)} AS effective_from,
     ${instant(event_json_data.valid_from)} AS valid_from,
     arrived_at
 FROM events
-WHERE `type` IN ('PAYMENT_EVENT', 'CARD_STATUS', 'ACCOUNT', 'HEARTBEAT')
+WHERE `type` IN ('PAYMENT_EVENT', 'CARD_STATUS', 'ACCOUNT', 'RULE', 'HEARTBEAT')

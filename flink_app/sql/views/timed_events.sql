@@ -17,7 +17,7 @@ SELECT
             <= COALESCE(arrived_at, CURRENT_TIMESTAMP)
             + INTERVAL '10' SECOND
             THEN CASE
-                WHEN `type` IN ('PAYMENT_EVENT', 'HEARTBEAT') THEN origin
+                WHEN `type` IN ('PAYMENT_EVENT', 'RULE', 'HEARTBEAT') THEN origin
                 WHEN
                     `type` = 'CARD_STATUS'
                     AND effective_from >= TO_TIMESTAMP_LTZ(1577836800000, 3)

@@ -128,6 +128,10 @@ class AwsClients:
             "s3", endpoint_url=self._endpoint_url, config=_config(tries=4, read_timeout=10)
         )
 
+    def impatient_s3(self) -> "S3Client":
+        """Give a client that fails within 3 s, because events wait for it."""
+        return self._session.client("s3", endpoint_url=self._endpoint_url, config=_IMPATIENT)
+
     def secrets(self) -> "SecretsManagerClient":
         """Give a client that retries."""
         return self._session.client(

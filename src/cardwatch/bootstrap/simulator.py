@@ -14,6 +14,7 @@ from cardwatch.aws.event_stream import KinesisEventStream
 from cardwatch.aws.simulator_control import DynamoDBSimulatorControl
 from cardwatch.aws.token_keys import SecretsManagerTokenKeys
 from cardwatch.backoff import Backoff
+from cardwatch.bootstrap.rules import build_rules_again
 from cardwatch.cards.tokenizer import Tokenizer, read_tokenized_cards
 from cardwatch.clock import SystemClock
 from cardwatch.ports import Clock
@@ -66,6 +67,7 @@ def build_simulator(
     )
     control = DynamoDBSimulatorControl(clients.impatient_dynamodb(), settings.control_table)
     dead_letters = S3DeadLetters(clients.s3(), settings.dead_letter_bucket, clock)
+    rules = build_rules_again(settings.delivery_bucket, logger=logger, clock=clock, clients=clients)
 
     def simulate(event: Mapping[str, Any], remaining_seconds: float) -> dict[str, Any]:
         seconds = remaining_seconds - ENDS_EARLY_SECONDS
@@ -80,6 +82,7 @@ def build_simulator(
             report=partial(report, metrics),
             payments=settings.payments == "on",
             payments_per_second=settings.payments_per_second,
+            rules=rules,
         )
         end = loop.run()
         return {"end": end, **asdict(loop.totals)}

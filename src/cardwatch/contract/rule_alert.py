@@ -18,6 +18,7 @@ from cardwatch.contract.fields import (
 
 Severity = Literal["low", "medium", "high", "critical"]
 EntityKind = Literal["card", "account", "user", "merchant"]
+Paging = Literal["on", "off", "shadow"]
 
 MAX_PAYMENT_IDS: Final = 20
 """The payments an alert names; the rest are counted."""
@@ -73,6 +74,17 @@ class RuleAlert(Contract):
         ),
     ]
     payment_count: Annotated[Count, Field(description="All of them.")]
+    paging: Annotated[
+        Paging | None,
+        Field(
+            description="Whether people are paged of it, as the rule's version says: on, off, or "
+            "shadow, of a version that only counts. Absent means on."
+        ),
+    ] = None
+
+    @property
+    def pages(self) -> bool:
+        return self.paging not in {"off", "shadow"}
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:

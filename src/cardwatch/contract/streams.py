@@ -27,6 +27,7 @@ from cardwatch.contract.heartbeat import Heartbeat
 from cardwatch.contract.minute import MerchantMinute, UserMinute
 from cardwatch.contract.page import PageEvent
 from cardwatch.contract.payment import Payment
+from cardwatch.contract.rule import RuleVersion
 from cardwatch.contract.rule_alert import RuleAlert
 from cardwatch.contract.summary import AlertSummary
 
@@ -34,6 +35,7 @@ EventType = Literal[
     "PAYMENT_EVENT",
     "CARD_STATUS",
     "ACCOUNT",
+    "RULE",
     "HEARTBEAT",
     "PAYMENT_ALERT",
     "PAYMENT_ALERT_SUMMARY",
@@ -47,6 +49,7 @@ EventData = (
     Payment
     | CardStatus
     | Account
+    | RuleVersion
     | Heartbeat
     | PaymentAlert
     | AlertSummary
@@ -83,6 +86,7 @@ EVENT_TYPES: Final[dict[EventType, EventStreamType]] = {
         EventStreamType("PAYMENT_EVENT", Payment, "card_token", "event_date_origin", "producers"),
         EventStreamType("CARD_STATUS", CardStatus, "card_token", "effective_from", "producers"),
         EventStreamType("ACCOUNT", Account, "account_id", "valid_from", "producers"),
+        EventStreamType("RULE", RuleVersion, "rule", "event_date_origin"),
         EventStreamType(
             "HEARTBEAT", Heartbeat, "explicit hash key", "event_date_origin", "producers"
         ),

@@ -14,6 +14,7 @@ from cardwatch.cards.imported import is_repeated
 from cardwatch.cards.tokenizer import CardFace, Tokenizer
 from cardwatch.contract.card_numbers import holds_card_number
 from cardwatch.contract.card_status import card_status_event_id
+from cardwatch.contract.currencies import decimals_of
 from cardwatch.contract.fields import format_time
 from cardwatch.contract.streams import (
     Envelope,
@@ -22,7 +23,6 @@ from cardwatch.contract.streams import (
     new_event_id,
     read_event,
 )
-from cardwatch.imports.currencies import decimals_of
 from cardwatch.imports.errors import RefusalReason, RefusedRow
 from cardwatch.imports.mapping import IdSource, Mapping, NumberSource, Source
 from cardwatch.imports.table import Row

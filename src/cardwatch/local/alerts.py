@@ -68,6 +68,8 @@ def alert_line(alert: Envelope) -> str:
     amount = phrases.amount(said)
     if amount and isinstance(alert.event_json_data, PaymentAlert):
         what.append(amount)
+    if isinstance(alert.event_json_data, RuleAlert) and not alert.event_json_data.pages:
+        what.append(f"paging {alert.event_json_data.paging}")
     return "  ".join([*what, said.reason or "no reason given"])
 
 

@@ -63,9 +63,16 @@ class ReplayReport:
 
 
 def replay(
-    input_path: Path, out_dir: Path, *, progress: Callable[[str], None], root: Path = ROOT
+    input_path: Path,
+    out_dir: Path,
+    *,
+    progress: Callable[[str], None],
+    root: Path = ROOT,
+    application: str = "",
 ) -> ReplayReport:
     """Run the detections over a file or folder of envelopes, plain or gzip, whatever its names.
+
+    All of them, or those of one application.
 
     One per line or end to end. Writes to `out_dir`, each file whole or not at all: alerts.jsonl,
     rule_alerts.jsonl, summaries.jsonl, scores.jsonl and minutes.jsonl, of merchants (envelopes, one
@@ -87,7 +94,7 @@ def replay(
             raise ReplayError(str(error)) from None
         with ExitStack() as running:
             with stop_held():
-                detection = running.enter_context(_Detection(events, work, root))
+                detection = running.enter_context(_Detection(events, work, root, application))
 
             def checked(text: str) -> None:
                 detection.check()
@@ -168,12 +175,13 @@ def _validate(
 class _Detection:
     """The Flink process, from start to end; leaving the context ends it whatever happens."""
 
-    def __init__(self, events: Path, work: Path, root: Path) -> None:
+    def __init__(self, events: Path, work: Path, root: Path, application: str) -> None:
         self.outputs = work / "outputs"
         self.log = work / "flink.log"
         properties = work / "properties.json"
         groups = {
             "cardwatch.edge": {"events_path": str(events), "outputs_path": str(self.outputs)},
+            "cardwatch.detection": {"application": application},
             "cardwatch.flink": {"parallelism.default": "1"},
         }
         listed = [{"PropertyGroupId": k, "PropertyMap": v} for k, v in groups.items()]

@@ -57,6 +57,8 @@ class Outcome:
     failed: set[str] = field(default_factory=set)
     """Sequence numbers of records that have to be delivered again."""
     received: int = 0
+    unpaged: int = 0
+    """Alerts that nobody is paged of: of a rule whose paging is off, or of a version in shadow."""
     paged: int = 0
     held: int = 0
     expired: int = 0
@@ -100,8 +102,9 @@ class Notifier:
     def page_batch(self, records: Sequence[AlertRecord]) -> Outcome:
         """Page a batch of alerts: new ones as one page, with what waits as far as it fits.
 
-        A record counts as done when its alert is sent, held or expired by the ledger, and poison
-        when it is kept. While another attempt may still be at an alert, its record fails.
+        A record counts as done when its alert is sent, held or expired by the ledger or not to be
+        paged, and poison when it is kept. While another attempt may still be at an alert, its
+        record fails.
         """
         run = Outcome()
         alerts: dict[str, PagedAlert] = {}
@@ -149,6 +152,9 @@ class Notifier:
         alert = event.event_json_data
         if not isinstance(alert, PaymentAlert | RuleAlert):
             poison.setdefault(NOT_AN_ALERT, []).append(record)
+            return None
+        if isinstance(alert, RuleAlert) and not alert.pages:
+            run.unpaged += 1
             return None
         paged = PagedAlert.of(event)
         if isinstance(alert, PaymentAlert) and not alert.late and paged.found_by == "stream":

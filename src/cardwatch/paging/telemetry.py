@@ -72,6 +72,7 @@ class MeasuredNotifier:
             paged=outcome.paged,
             held=outcome.held,
             expired=outcome.expired,
+            unpaged=outcome.unpaged,
             pages=outcome.pages_sent,
             repeated=outcome.pages_repeated,
             to_deliver_again=len(outcome.failed),

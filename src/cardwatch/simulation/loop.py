@@ -9,7 +9,7 @@ heartbeats flow; a tick that two invocations send then carries the same event id
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final, Literal, Protocol, Self
 
 from cardwatch.ports import (
@@ -145,8 +145,9 @@ class SimulatorLoop:
         report: Callable[[Counts], None],
         payments: bool,
         payments_per_second: float,
+        rules: Callable[[], Sequence[StreamEntry]] = tuple,
     ) -> None:
-        """Take the ports and what the settings say about payments."""
+        """Take the ports, what the settings say about payments, and the rules in use."""
         self._invocation = invocation
         self._generator = generator
         self._stream = stream
@@ -157,6 +158,7 @@ class SimulatorLoop:
         self._report = report
         self._payments = payments
         self._rate = payments_per_second
+        self._rules = rules
         self._started = clock.monotonic()
         self._control = Control()
         self._control_read_at = float("-inf")
@@ -238,6 +240,8 @@ class SimulatorLoop:
         registry: Iterator[StreamEntry] = iter(())
         if turn.first_ever or self._invocation.full_registry:
             registry = self._generator.registry(tick)
+        # All of them, once an invocation: so a job without state knows them within a minute.
+        registry = chain(self._rules(), registry)
         while not self._time_is_up():
             if self._clock.monotonic() - self._control_read_at >= CONTROL_EVERY_SECONDS:
                 self._read_control()

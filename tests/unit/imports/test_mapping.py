@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cardwatch.imports.currencies import MINOR_UNITS, decimals_of
+from cardwatch.contract.currencies import MINOR_UNITS, decimals_of
 from cardwatch.imports.errors import ImportFileError
 from cardwatch.imports.mapping import Mapping, built_in_mappings, find_mapping, parse_mapping
 

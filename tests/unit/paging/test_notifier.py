@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from tests.fakes import NOON
-from tests.unit.paging.support import World, alert_event, ids, records
+from tests.unit.paging.support import World, alert_event, ids, records, rule_alert_event
 
 from cardwatch.paging.grouping import MAX_ALERTS_PER_PAGE, Policy
 from cardwatch.paging.ports import PageMayBeSentError, PageNotSentError
@@ -68,6 +68,16 @@ def test_poison_is_kept_whole_by_its_reason_and_delays_no_alert(world: World) ->
     assert sorted(kept) == sorted(poison)
     assert outcome.poison.total() == 6
     assert set(outcome.poison) >= {"not_utf8", "not_json", "not_an_object"}
+
+
+def test_an_alert_whose_rule_does_not_page_is_done_and_nobody_is_paged(world: World) -> None:
+    off, shadow = (rule_alert_event(n, paging=how) for n, how in enumerate(("off", "shadow")))
+    paged = [rule_alert_event(3), rule_alert_event(4, paging="on")]
+    outcome = world.page_batch(records(off, paged[0], shadow, paged[1]))
+    assert outcome.failed == set()
+    assert (outcome.unpaged, outcome.received, outcome.poison.total()) == (2, 2, 0)
+    assert {alert for page in world.pager.sent for alert in page.alert_ids} == ids(*paged)
+    assert world.page_batch(records(off)).unpaged == 1
 
 
 def test_a_valid_event_that_is_no_alert_is_poison(world: World) -> None:

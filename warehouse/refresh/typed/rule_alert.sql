@@ -26,7 +26,8 @@ INSERT INTO typed.rule_alert (
     window_end,
     detected_at,
     payment_ids,
-    payment_count
+    payment_count,
+    paging
 )
 SELECT
     copies.event_id,
@@ -62,7 +63,8 @@ SELECT
     NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'payment_ids'), '') AS payment_ids,
     CAST(
         NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'payment_count'), '') AS BIGINT
-    ) AS payment_count
+    ) AS payment_count,
+    NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'paging'), '') AS paging
 FROM (
     SELECT
         event_id,

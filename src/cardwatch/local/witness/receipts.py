@@ -127,6 +127,7 @@ class RuleAlertSeen(Fact):
     alert_id: str
     rule: str
     origin: datetime
+    pages: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +257,7 @@ def _rule_alert(envelope: dict[str, Any], data: dict[str, Any], arrived: datetim
         alert_id=_text(data["alert_id"]),
         rule=_text(data["rule"]),
         origin=parse_time(envelope["event_date_origin"]),
+        pages=data.get("paging") not in {"off", "shadow"},
     )
 
 

@@ -179,7 +179,7 @@ def unfinished(evidence: Evidence) -> list[str]:
         *_stolen_without_alert(judged, first),
         *_payments_without_score(judged, evidence),
         *_alerts_without_page(first, paging),
-        *_alerts_without_page(_rules(evidence), paging),
+        *_alerts_without_page(_to_be_paged(evidence), paging),
     ]
 
 
@@ -235,7 +235,7 @@ def reach_verdict(evidence: Evidence) -> Verdict:
             *_payments_without_score(judged, evidence),
             *_scores_without_payment(judged, scores),
             *_alerts_without_page(first, paging),
-            *_alerts_without_page(by_rule, paging),
+            *_alerts_without_page(_to_be_paged(evidence), paging),
             *_complaint(doubled, "{} in two pages that are not marked as repeats", "alert"),
             *_not_staged(evidence),
             *(f"{count} {what}" for what, count in evidence.given_up.items() if count),
@@ -304,6 +304,11 @@ def _arrival(seen: AlertSeen | ScoreSeen) -> datetime:
 def _rules(evidence: Evidence) -> dict[str, str]:
     """Give the rule of each alert that is not a stolen card's, by its id."""
     return {alert.alert_id: alert.rule for alert in evidence.rule_alerts}
+
+
+def _to_be_paged(evidence: Evidence) -> set[str]:
+    """Give those of them that people are paged of: not with its paging off, nor in shadow."""
+    return {alert.alert_id for alert in evidence.rule_alerts if alert.pages}
 
 
 def _alerts_without_page(alerts: Collection[str], paging: Paging) -> list[str]:

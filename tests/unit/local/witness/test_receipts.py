@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.fakes import NOON
 from tests.unit.paging.support import rule_alert_event
 
@@ -123,6 +124,14 @@ def test_a_score_is_seen_with_its_payment() -> None:
     assert (fact.event_id, fact.late) == (event["event_id"], True)
     assert fact.payment_id == event["event_json_data"]["payment_id"]
     assert fact.score == event["event_json_data"]["score"]
+
+
+@pytest.mark.parametrize("paging", ["on", "off", "shadow"])
+def test_an_alert_is_seen_with_whether_people_are_paged_of_it(paging: str) -> None:
+    event = rule_alert_event(paging=paging, at=ORIGIN)
+    *_, seen_alert = facts_of(event.to_bytes(), arrived=NOON, shard="s", sequence="1")
+    assert isinstance(seen_alert, RuleAlertSeen)
+    assert seen_alert.pages is (paging == "on")
 
 
 def test_receipts_read_back_as_they_were_written(tmp_path: Path) -> None:

@@ -264,6 +264,13 @@ def test_the_time_to_a_score_leaves_out_late_payments_and_the_risk_desks_start()
     assert verdict.score_latency_ms == Percentiles(None, None)
 
 
+def test_an_alert_that_its_rule_has_nobody_paged_of_is_counted_and_not_waited_for() -> None:
+    evidence = replace(KEPT, rule_alerts=[replace(rule_alert(1), pages=False)])
+    assert reach_verdict(evidence).failures == ()
+    assert reach_verdict(evidence).rule_alerts == {"large_amount": 1}
+    assert unfinished(evidence) == []
+
+
 def test_a_message_that_is_delivered_twice_is_one_page() -> None:
     again = replace(received("page_1"), received=at(9))
     verdict = reach_verdict(replace(KEPT, pages=[again, received("page_1")]))

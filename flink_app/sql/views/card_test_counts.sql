@@ -1,0 +1,39 @@
+-- How many cards are tried out at a merchant in each millisecond that changes it, and before; of
+-- counts that may be above what the rule card_testing allows, which is two at least.
+-- reads: recent_card_tests
+-- boundary: counted_at
+-- lifetime: 2 h
+SELECT
+    *,
+    'card_testing|' || ${bucket(digest)} AS rule_bucket
+FROM (
+    SELECT
+        *,
+        MD5(merchant_id) AS digest,
+        LAG(cards, 1) OVER (PARTITION BY merchant_id ORDER BY judged_at) AS cards_before
+    FROM (
+        -- What changes at one millisecond, as one; its last attempt has the others of the 60 s
+        -- before it.
+        SELECT
+            CAST(window_start AS TIMESTAMP_LTZ(3)) AS counted_at,
+            merchant_id,
+            MAX(cards) AS cards,
+            MAX(tries) AS tries,
+            LAST_VALUE(happened_at) AS happened_at,
+            LAST_VALUE(payment_id) AS payment_id,
+            LAST_VALUE(id_1) AS id_1,
+            LAST_VALUE(id_2) AS id_2,
+            LAST_VALUE(id_3) AS id_3,
+            LAST_VALUE(id_4) AS id_4,
+            LAST_VALUE(id_5) AS id_5,
+            PROCTIME() AS judged_at
+        FROM
+            TABLE(
+                TUMBLE(
+                    TABLE recent_card_tests, DESCRIPTOR (counted_at), INTERVAL '0.001' SECOND
+                )
+            )
+        GROUP BY window_start, window_end, merchant_id
+    )
+)
+WHERE cards > 2

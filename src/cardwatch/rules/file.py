@@ -1,0 +1,322 @@
+"""The rules file: what people write, as YAML (docs/rules.md).
+
+Every scalar is read as the text it is, so that no amount passes through a float and `on` stays a
+word. What is wrong is told with its line.
+"""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from cardwatch.contract.currencies import MINOR_UNITS
+from cardwatch.contract.fields import Amount
+from cardwatch.contract.rule import MAX_VERSION, CurrencyAmount, RuleSettings
+from cardwatch.contract.rule_alert import Severity
+from cardwatch.rules.errors import RulesFileError
+
+MAX_BYTES: Final = 65_536
+MAX_PROBLEMS: Final = 20
+LEAST_LIMITS: Final = {
+    **dict.fromkeys(("CHF", "EUR", "GBP", "USD"), 500),
+    "AUD": 1_000,
+    "BRL": 3_000,
+    "INR": 50_000,
+    "JPY": 80_000,
+    "KWD": 200,
+    "PLN": 2_000,
+    "SEK": 5_000,
+}
+"""The least that a limit may be, about 500 euro: the job holds nothing below it against limits."""
+LEAST_OTHER_LIMIT: Final = 100
+"""The same in every other currency."""
+LEAST_CARDS, MOST_CARDS = 2, 50
+"""Of card_testing; the job looks at no count below (sql/views/card_test_counts.sql)."""
+
+Place = tuple[str | int, ...]
+"""Where something stands: the keys that lead to it."""
+
+
+def _digits(value: object) -> object:
+    if not isinstance(value, str) or not (value.isascii() and value.isdigit()):
+        msg = "must be a whole number, in digits"
+        raise ValueError(msg)
+    return int(value[:20])
+
+
+def _currency(value: str) -> str:
+    if value not in MINOR_UNITS:
+        msg = "is no currency of ISO 4217 with a minor unit"
+        raise ValueError(msg)
+    return value
+
+
+def _no_finer_than_its_currency(amounts: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+    for currency, amount in amounts.items():
+        decimals = MINOR_UNITS[currency]
+        if amount != round(amount, decimals):
+            kind = "too_fine"
+            raise PydanticCustomError(
+                kind,
+                "must have at most {decimals} decimals",
+                {"decimals": decimals, "at": currency},
+            )
+    return amounts
+
+
+def _worth_a_look(limits: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+    for currency, limit in limits.items():
+        least = LEAST_LIMITS.get(currency, LEAST_OTHER_LIMIT)
+        if limit < least:
+            kind = "too_low"
+            raise PydanticCustomError(
+                kind, "must be at least {least}", {"least": least, "at": currency}
+            )
+    return limits
+
+
+WholeNumber = Annotated[int, BeforeValidator(_digits)]
+Currency = Annotated[str, AfterValidator(_currency)]
+Limits = Annotated[
+    dict[Currency, Amount],
+    Field(min_length=1),
+    AfterValidator(_no_finer_than_its_currency),
+    AfterValidator(_worth_a_look),
+]
+
+
+class _Part(BaseModel):
+    """A part of the file, closed to what nobody described."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Rule(_Part):
+    """What every rule has."""
+
+    state: Literal["on", "off"]
+    paging: Literal["on", "off"]
+    severity: Severity
+
+    def settings(self, *, shadow: bool = False) -> RuleSettings:
+        """Give it as its event says it."""
+        raise NotImplementedError
+
+    def _as_event(
+        self,
+        *,
+        shadow: bool,
+        amounts: Mapping[str, Decimal] | None = None,
+        more_than: int | None = None,
+        window_seconds: int | None = None,
+    ) -> RuleSettings:
+        return RuleSettings(
+            state=self.state,
+            paging="shadow" if shadow else self.paging,
+            severity=self.severity,
+            amounts=tuple(
+                CurrencyAmount(currency=currency, amount=amount)
+                for currency, amount in sorted((amounts or {}).items())
+            ),
+            more_than=more_than,
+            window_seconds=window_seconds,
+        )
+
+
+class LargeAmount(Rule):
+    """A payment above its currency's limit."""
+
+    limits: Limits
+
+    def settings(self, *, shadow: bool = False) -> RuleSettings:
+        """Give it as its event says it."""
+        return self._as_event(shadow=shadow, amounts=self.limits)
+
+
+def _one_of(*allowed: int) -> AfterValidator:
+    """Take what the job can do, and nothing else."""
+
+    def check(value: int) -> int:
+        if value not in allowed:
+            msg = f"must be one of {', '.join(map(str, allowed))}: the job can do no other"
+            raise ValueError(msg)
+        return value
+
+    return AfterValidator(check)
+
+
+class UserVelocity(Rule):
+    """More than so many attempts to pay by one user within a window."""
+
+    more_than: Annotated[WholeNumber, _one_of(5)]
+    window_seconds: Annotated[WholeNumber, _one_of(60)]
+
+    def settings(self, *, shadow: bool = False) -> RuleSettings:
+        """Give it as its event says it."""
+        return self._as_event(
+            shadow=shadow, more_than=self.more_than, window_seconds=self.window_seconds
+        )
+
+
+class CardTesting(Rule):
+    """More than so many cards tried at one merchant within a window."""
+
+    more_than: Annotated[WholeNumber, Field(ge=LEAST_CARDS, le=MOST_CARDS)]
+    window_seconds: Annotated[WholeNumber, _one_of(60)]
+
+    def settings(self, *, shadow: bool = False) -> RuleSettings:
+        """Give it as its event says it."""
+        return self._as_event(
+            shadow=shadow, more_than=self.more_than, window_seconds=self.window_seconds
+        )
+
+
+class SpendOverLimit(Rule):
+    """More spent by one account in one currency within a window than its limit."""
+
+    limits: Limits
+    window_seconds: Annotated[WholeNumber, _one_of(600)]
+
+    def settings(self, *, shadow: bool = False) -> RuleSettings:
+        """Give it as its event says it."""
+        return self._as_event(
+            shadow=shadow, amounts=self.limits, window_seconds=self.window_seconds
+        )
+
+
+class Rules(_Part):
+    """Every rule whose settings are data, each said: what is switched off says so."""
+
+    large_amount: LargeAmount
+    user_velocity: UserVelocity
+    card_testing: CardTesting
+    spend_over_limit: SpendOverLimit
+
+
+class RulesFile(_Part):
+    """A whole rules file."""
+
+    version: Annotated[WholeNumber, Field(ge=1, le=MAX_VERSION)]
+    rules: Rules
+
+    def settings(self, *, shadow: bool = False) -> dict[str, RuleSettings]:
+        """Give each rule's settings by its name; `shadow`: as a version that only counts."""
+        return {name: rule.settings(shadow=shadow) for name, rule in self.rules}
+
+
+def read_rules_file(path: Path) -> RulesFile:
+    """Read and check a rules file; raises RulesFileError with each problem and its line."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise RulesFileError(str(path), [(None, error.strerror or "cannot be read")]) from None
+    if len(raw) > MAX_BYTES:
+        raise RulesFileError(str(path), [(None, f"is longer than {MAX_BYTES} bytes")])
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise RulesFileError(str(path), [(line, "is not UTF-8")]) from None
+    return parse_rules(text, str(path))
+
+
+def parse_rules(text: str, name: str) -> RulesFile:
+    """Read a rules file's text; raises RulesFileError with each problem and its line."""
+    lines: dict[Place, int] = {}
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        if node is None:
+            raise RulesFileError(name, [(None, "is empty")])
+        read = _value(node, (), lines)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = error.problem or "is no YAML"
+        raise RulesFileError(name, [(mark.line + 1 if mark else None, problem)]) from None
+    except yaml.YAMLError:
+        raise RulesFileError(name, [(None, "is no YAML text")]) from None
+    except RecursionError:
+        raise RulesFileError(name, [(None, "is nested too deeply")]) from None
+    try:
+        return RulesFile.model_validate(read)
+    except ValidationError as error:
+        raise RulesFileError(name, list(_problems(error, lines))[:MAX_PROBLEMS]) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes no aliases: a few of them can make a document without end."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="must not have an alias (*)", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+
+def _value(node: yaml.Node, place: Place, lines: dict[Place, int]) -> object:
+    """Give what a node says, scalars as their texts, and note the line of each place.
+
+    Raises MarkedYAMLError for a key that is said twice.
+    """
+    lines.setdefault(place, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        read: dict[str, object] = {}
+        for key, value in node.value:
+            word = key.value if isinstance(key, yaml.ScalarNode) else "a key that is no word"
+            if word in read:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{word} is said twice", problem_mark=key.start_mark
+                )
+            lines[(*place, word)] = key.start_mark.line + 1
+            read[word] = _value(value, (*place, word), lines)
+        return read
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(each, (*place, at), lines) for at, each in enumerate(node.value)]
+    return node.value
+
+
+def _problems(error: ValidationError, lines: Mapping[Place, int]) -> Iterator[tuple[int, str]]:
+    for item in error.errors(include_url=False, include_input=False):
+        context = item.get("ctx", {})
+        place = tuple(part for part in item["loc"] if part != "[key]")
+        place = (*place, context["at"]) if "at" in context else place
+        where = place
+        while where not in lines:  # what is missing has no line: that of what it is missing in
+            where = where[:-1]
+        yield lines[where], f"{'.'.join(map(str, place)) or 'the file'} {_told(item, place)}"
+
+
+def _told(item: ErrorDetails, place: Place) -> str:
+    """Say what is wrong in the words of the file."""
+    kind = item["type"]
+    if kind == "extra_forbidden" and len(place) == len(("rules", "name")) and place[0] == "rules":
+        known = ", ".join(Rules.model_fields)
+        return f"is no rule whose settings are data; those are {known}"
+    if kind == "literal_error":
+        return f"must be {item['ctx']['expected']}"
+    if kind == "greater_than_equal":
+        return f"must be at least {item['ctx']['ge']}"
+    if kind == "less_than_equal":
+        return f"must be at most {item['ctx']['le']}"
+    return _TOLD.get(kind) or item["msg"].removeprefix("Value error, ")
+
+
+_NAMES: Final = "must be names with values, each on a line of its own"
+_TOLD: Final = {
+    "missing": "is missing",
+    "extra_forbidden": "is not known",
+    "model_type": _NAMES,
+    "model_attributes_type": _NAMES,
+    "dict_type": _NAMES,
+    "too_short": "must not be empty",
+}

@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import pytest
+
+from cardwatch.cli import main
+
+RULES = Path(__file__).parents[3] / "rules.yaml"
+
+
+def test_a_rules_file_is_said_to_be_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rules", "validate", str(RULES)]) == 0
+    assert capsys.readouterr().out == f"{RULES}: version 1, 4 rules\n"
+
+
+def test_each_problem_of_a_file_is_told_on_a_line_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    text = RULES.read_text(encoding="utf-8").replace("more_than: 5", "more_than: 7")
+    wrong.write_text(text.replace("window_seconds: 600", "window_seconds: 601"))
+    assert main(["rules", "validate", str(wrong)]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    lines = text.splitlines()
+    velocity = lines.index("    more_than: 7") + 1
+    window = lines.index("    window_seconds: 600") + 1
+    other = "the job can do no other"
+    assert said.err.splitlines() == [
+        f"{wrong}:{velocity}: rules.user_velocity.more_than must be one of 5: {other}",
+        f"{wrong}:{window}: rules.spend_over_limit.window_seconds must be one of 600: {other}",
+    ]
+
+
+def test_rules_are_tried_on_a_file_that_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing = tmp_path / "none.jsonl"
+    assert main(["rules", "try", str(RULES), str(nothing), "--against", str(RULES)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "none.jsonl" in line

@@ -1,0 +1,127 @@
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from cardwatch.contract.rule import RuleVersion
+from cardwatch.rules.errors import RulesFileError
+from cardwatch.rules.file import Rules, parse_rules, read_rules_file
+
+ROOT = Path(__file__).parents[3]
+TEXT = (ROOT / "rules.yaml").read_text(encoding="utf-8")
+
+
+def problems(text: str) -> list[tuple[int | None, str]]:
+    with pytest.raises(RulesFileError) as refused:
+        parse_rules(text, "my.yaml")
+    assert all(line.startswith("my.yaml") for line in str(refused.value).splitlines())
+    return list(refused.value.problems)
+
+
+def line_of(text: str) -> int:
+    (line,) = [at for at, line in enumerate(TEXT.splitlines(), 1) if line.strip() == text]
+    return line
+
+
+def test_the_file_in_the_repository_has_every_rule_and_is_what_an_event_takes() -> None:
+    read = read_rules_file(ROOT / "rules.yaml")
+    settings = read.settings()
+    assert settings.keys() == Rules.model_fields.keys()
+    for rule, its in settings.items():
+        RuleVersion(rule=rule, rule_version=read.version, settings=its)
+    large = {each.currency: each.amount for each in settings["large_amount"].amounts}
+    assert large["EUR"] == Decimal(10_000)
+
+
+@pytest.mark.parametrize(
+    ("said", "instead", "wrong"),
+    [
+        ("EUR: 10000", "EUR: 1e4", "decimal string"),
+        ("EUR: 10000", "EUR: 10000.123", "at most 2 decimals"),
+        ("EUR: 10000", "EUR: .5", "decimal string"),
+        ("EUR: 10000", "EUR: -10000", "at least 500"),
+        ("EUR: 10000", "EUR: 499.99", "at least 500"),
+        ("EUR: 10000", "CAD: 99", "at least 100"),
+        ("EUR: 10000", "EUR: 1234567890123456", "15 digits"),
+        ("EUR: 10000", "EUR: [1, 2]", "decimal string"),
+        ("JPY: 1700000", "JPY: 1700000.5", "at most 0 decimals"),
+        ("EUR: 10000", "EUX: 10000", "no currency of ISO 4217"),
+        ("EUR: 10000", "XAU: 10000", "no currency of ISO 4217"),
+        ("version: 1", "version: 1.0", "whole number"),
+        ("version: 1", "version: 0", "at least 1"),
+        ("version: 1", "version: 1000000000", "at most 999999999"),
+        ("version: 1", "version: one", "whole number"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_line(said: str, instead: str, wrong: str) -> None:
+    [(line, text)] = problems(TEXT.replace(said, instead, 1))
+    assert line == line_of(said)
+    assert wrong in text
+
+
+def test_an_unknown_rule_is_told_with_its_line_and_those_that_are_known() -> None:
+    first, *_ = problems(
+        TEXT.replace("  large_amount:", "  large_amuont:\n  x: {}\n  large_amount:")
+    )
+    assert first == (
+        line_of("large_amount:"),
+        "rules.large_amuont is no rule whose settings are data; those are "
+        + ", ".join(Rules.model_fields),
+    )
+
+
+def test_a_missing_rule_is_told_with_the_line_of_the_rules() -> None:
+    assert (line_of("rules:"), "rules.large_amount is missing") in problems(
+        TEXT.replace("large_amount:", "large:")
+    )
+
+
+def test_a_key_that_is_said_twice_is_told_with_its_second_line() -> None:
+    assert problems(TEXT.replace("EUR: 10000", "EUR: 10000\n      EUR: 5000")) == [
+        (line_of("EUR: 10000") + 1, "EUR is said twice")
+    ]
+
+
+def test_words_that_yaml_takes_for_truth_values_are_words_here() -> None:
+    read = parse_rules(TEXT.replace("paging: on", "paging: off"), "my.yaml")
+    assert {settings.paging for settings in read.settings().values()} == {"off"}
+    first, *_ = problems(TEXT.replace("paging: on", "paging: true"))
+    assert "must be 'on' or 'off'" in first[1]
+
+
+def test_a_shadow_is_no_setting_of_the_file_but_how_it_is_published() -> None:
+    first, *_ = problems(TEXT.replace("paging: on", "paging: shadow"))
+    assert "must be 'on' or 'off'" in first[1]
+    shadow = parse_rules(TEXT, "my.yaml").settings(shadow=True)
+    assert {settings.paging for settings in shadow.values()} == {"shadow"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", None),
+        ("rules", 1),
+        ("[]", 1),
+        ("{", 1),
+        ("version: 1\n\trules:", 2),
+        ("version: 1\n---\nversion: 2", 2),
+        ("a: &a [x]\nb: *a", 2),
+        ("\x00", None),
+        ("[" * 5_000, None),
+    ],
+)
+def test_what_is_no_rules_file_is_told_with_its_line(text: str, line: int | None) -> None:
+    assert problems(text)[0][0] == line
+
+
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(RulesFileError, match=r"none\.yaml: No such file"):
+        read_rules_file(tmp_path / "none.yaml")
+    large = tmp_path / "large.yaml"
+    large.write_text("#" * 70_000)
+    with pytest.raises(RulesFileError, match="longer than"):
+        read_rules_file(large)
+    latin = tmp_path / "latin.yaml"
+    latin.write_bytes(b"version: 1\n# \xfc\n")
+    with pytest.raises(RulesFileError, match=r"latin\.yaml:2: is not UTF-8"):
+        read_rules_file(latin)
