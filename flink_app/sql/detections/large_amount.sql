@@ -41,7 +41,7 @@ SELECT
 FROM (
     SELECT
         *,
-        ${amount_text} AS observed,
+        ${amount_text(amount)} AS observed,
         LOWER(
             SHA2(
                 CONCAT_WS(

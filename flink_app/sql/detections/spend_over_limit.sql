@@ -59,7 +59,7 @@ SELECT
 FROM (
     SELECT
         *,
-        ${amount_text} AS observed,
+        ${amount_text(amount)} AS observed,
         counted_at - INTERVAL '10' MINUTE AS window_start,
         counted_at + INTERVAL '0.001' SECOND AS window_end,
         LOWER(

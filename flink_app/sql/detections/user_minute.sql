@@ -35,8 +35,8 @@ SELECT
             KEY 'payment_count' VALUE payment_count,
             KEY 'declined' VALUE declined,
             KEY 'refunded' VALUE refunded,
-            KEY 'amount' VALUE ${written_amount(amount)},
-            KEY 'refunded_amount' VALUE ${written_amount(refunded_amount)},
+            KEY 'amount' VALUE ${amount_text(amount)},
+            KEY 'refunded_amount' VALUE ${amount_text(refunded_amount)},
             KEY 'card_count' VALUE card_count
         )
     ) AS record,

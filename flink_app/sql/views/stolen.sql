@@ -15,7 +15,7 @@ SELECT
     card_bin,
     card_last4,
     amount,
-    ${amount_text} AS amount_text,
+    ${amount_text(amount)} AS amount_text,
     currency,
     minor_unit,
     merchant_id,

@@ -54,7 +54,7 @@ SELECT
     0 AS card_count,
     CAST(NULL AS STRING) AS top_card,
     '{"currency":' || JSON_STRING(currency) || ',"count":' || CAST(payment_count AS STRING)
-    || ',"amount":"' || ${amount_text} || '"}' AS total
+    || ',"amount":"' || ${amount_text(amount)} || '"}' AS total
 FROM (
     SELECT
         window_start,
