@@ -22,12 +22,12 @@ from typing import Final, Self
 from cardwatch.local.line_check import UnreadableError, check_lines
 from cardwatch.local.processes.stopping import stop_held
 from cardwatch.local.replay_input import InputError, one_event_per_line
-from cardwatch.local.services.java import java_home
+from cardwatch.local.services.java import LOCALE, java_home
 from cardwatch.settings import program_environment
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 PROGRESS_SECONDS: Final = 2.0
-JVM_OPTIONS: Final = "-Xmx3g -Xmn1000m -XX:+UseSerialGC"
+JVM_OPTIONS: Final = " ".join(("-Xmx3g", "-Xmn1000m", "-XX:+UseSerialGC", *LOCALE))
 """What a row leaves behind is garbage at once: a large young generation has it collected seldom,
 before anything grows old. What stays is a little of each payment (docs/decisions/0034)."""
 RUN_DEPENDENT: Final = ("detected_at", "late")

