@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard.panels import STYLE
-from dashboard.views import entity, now, paging, pipeline
+from dashboard.views import entity, now, paging, pipeline, rules
 
 st.set_page_config(page_title="cardwatch", layout="wide")
 st.html(STYLE)
@@ -14,6 +14,7 @@ st.navigation(
         st.Page(entity.show_account, title="Account", url_path="account"),
         st.Page(entity.show_merchant, title="Merchant", url_path="merchant"),
         st.Page(paging.show, title="Paging", url_path="paging"),
+        st.Page(rules.show, title="Rules", url_path="rules"),
         st.Page(pipeline.show, title="Pipeline", url_path="pipeline"),
     ],
     position="top",

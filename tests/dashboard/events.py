@@ -81,6 +81,20 @@ def rule_alert(
     return _envelope("RULE_ALERT", name, at, data)
 
 
+def rule(name: str, version: int, at: datetime, **changed: object) -> Event:
+    settings = {
+        "state": "on",
+        "paging": "on",
+        "severity": "medium",
+        "amounts": [{"currency": "EUR", "amount": "8000"}],
+        "more_than": None,
+        "window_seconds": None,
+        **changed,
+    }
+    data = {"rule": name, "rule_version": version, "settings": settings, "note": "for a test"}
+    return _envelope("RULE", f"{name}|{version}", at, data)
+
+
 def page(name: str, at: datetime, *alerts: Event, repeat: bool = False) -> Event:
     ids = [each["event_json_data"]["alert_id"] for each in alerts]
     data = {"page_id": name, "state": "SENT", "alert_ids": ids, "channel": "sns", "repeat": repeat}

@@ -31,6 +31,7 @@ ADDRESSES: Final = {
     "account": "/account?id=acc_00042",
     "merchant": "/merchant?id=mer_0007",
     "paging": "/paging",
+    "rules": "/rules",
     "pipeline": "/pipeline",
 }
 QUIET: Final = (

@@ -14,6 +14,7 @@ from tests.dashboard.events import (
     alert,
     page,
     payment,
+    rule,
     rule_alert,
     stolen,
 )
@@ -29,6 +30,7 @@ OF_WAREHOUSE = [
     ("entity.show_account", {"id": "acc_00042"}),
     ("entity.show_merchant", {"id": "mer_0007"}),
     ("paging.show", {}),
+    ("rules.show", {}),
     ("pipeline.show", {}),
 ]
 
@@ -101,6 +103,32 @@ def test_filters_leave_what_fits_and_say_so_when_nothing_does(load: Load, show: 
     assert [row["Rule"] for row in told.tables[ALERTS]] == ["high_score"]
     told.app.text_input(key="about").set_value("nobody").run()
     assert "No alert that fits the filters in the last 1 hour." in told.text
+
+
+def test_versions_of_the_rules_stand_with_what_they_say_and_what_they_found(
+    load: Load, show: Show
+) -> None:
+    load(
+        [
+            rule("large_amount", 2, ago(90)),
+            rule("large_amount", 3, ago(60), paging="shadow"),
+            rule("card_testing", 2, ago(90), amounts=[], more_than=7, window_seconds=60),
+            rule("user_velocity", 2, ago(90), amounts=[], state="off"),
+            rule_alert("large_amount", "card", CARD, ago(100)),
+        ]
+    )
+
+    told = show("rules.show")
+
+    rows = told.tables["Versions of the rules that are in use or found something"]
+    assert [(row["Rule"], row["Version"], row["In use"], row["Alerts"]) for row in rows] == [
+        ("card_testing", "2", "in force", "0"),
+        ("large_amount", "3", "in shadow", "0"),
+        ("large_amount", "2", "in force", "0"),
+        ("large_amount", "1", "came with the job", "1"),
+        ("user_velocity", "2", "off", "0"),
+    ]
+    assert [row["More than"] for row in rows][:2] == ["7 in 60 s", "8000 EUR"]
 
 
 def test_a_cards_page_shows_its_payments_alerts_and_pages_in_the_order_of_time(
