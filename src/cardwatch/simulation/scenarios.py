@@ -1,9 +1,9 @@
 """Named scenarios of fraud that the simulator can put among the payments, off by default.
 
-Each is what one detection is there for. Half minutes take turns over the scenarios asked for, and
-all of a scenario is within its half minute. Nothing in a payment says that it belongs to one; what
-happens in which half minute depends on the seed, its number and the cards alone. No card in them is
-stolen, so that the detections of stolen cards see none of it.
+Each is what one detection is there for. They take turns, a slot of 24 s each, so that two minutes
+have all of them, and all of a scenario is within its slot. Nothing in a payment says that it
+belongs to one; what happens in which slot depends on the seed, its number and the cards alone. No
+card in them is stolen, so that the detections of stolen cards see none of it.
 """
 
 import random
@@ -24,10 +24,12 @@ from cardwatch.simulation.events import (
 from cardwatch.simulation.population import PLACES, Merchant
 from cardwatch.simulation.profiles import parse_profile
 
-SLOT_TICKS: Final = TICKS_PER_MINUTE // 2
+SLOT_TICKS: Final = 2 * TICKS_PER_MINUTE // 5
 BEGINS_MS: Final = 2_000
-"""Into its half minute."""
+"""Into its slot."""
 EURO_PLACES: Final = tuple(i for i, place in enumerate(PLACES) if place.currency.code == "EUR")
+FAR_APART: Final = tuple(i for i, place in enumerate(PLACES) if place.city in {"Madrid", "Vilnius"})
+"""Places that nobody gets from one to the other of within seconds, by 2,600 km."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ Story = Callable[["Cast"], Iterator[Charge]]
 
 
 class Cast:
-    """Who may take part in one half minute's scenario."""
+    """Who may take part in one slot's scenario."""
 
     def __init__(self, generator: EventGenerator, draw: random.Random) -> None:
         """Draw from the generator's cards and merchants."""
@@ -61,9 +63,11 @@ class Cast:
         active = [i for i in range(len(self._population.cards)) if i not in stolen]
         return self.draw.sample(active, min(count, len(active)))
 
-    def merchants(self, count: int, *, online: bool) -> list[Merchant]:
-        """Give so many merchants where one pays in euro."""
-        known = [m for place in EURO_PLACES for m in self._population.merchants[place]]
+    def merchants(
+        self, count: int, *, online: bool, places: Sequence[int] = EURO_PLACES
+    ) -> list[Merchant]:
+        """Give so many merchants of some places, by default of those where one pays in euro."""
+        known = [m for place in places for m in self._population.merchants[place]]
         return self.draw.sample([m for m in known if m.online == online], count)
 
 
@@ -86,6 +90,14 @@ def _bust_out(cast: Cast) -> Iterator[Charge]:
             yield Charge(6_100 * number, card, merchant, cast.draw.uniform(900, 1_400))
 
 
+def _impossible_travel(cast: Cast) -> Iterator[Charge]:
+    for card in cast.cards(1):
+        for number in range(7):
+            place = FAR_APART[number % len(FAR_APART)]
+            [merchant] = cast.merchants(1, online=False, places=[place])
+            yield Charge(3_400 * number, card, merchant, cast.draw.uniform(30, 120))
+
+
 def _large_purchase(cast: Cast) -> Iterator[Charge]:
     for card in cast.cards(1):
         [merchant] = cast.merchants(1, online=False)
@@ -99,6 +111,8 @@ SCENARIOS: Final[dict[str, Story]] = {
     "account_takeover": _account_takeover,
     # An account is charged up to its limit and beyond within minutes, never to be paid.
     "bust_out": _bust_out,
+    # A card and its copy are used by turns, with the card read, in two cities far apart.
+    "impossible_travel": _impossible_travel,
     # One payment far above what is usual.
     "large_purchase": _large_purchase,
 }
@@ -130,12 +144,12 @@ def scenarios(names: Sequence[str]) -> Callable[[EventGenerator], DraftsOfTick] 
 
 
 def scenario_of(names: Sequence[str], slot: int) -> str:
-    """Give the scenario of a half minute, counted from the epoch."""
+    """Give the scenario of a slot, counted from the epoch."""
     return names[slot % len(names)]
 
 
 def slot_drafts(generator: EventGenerator, names: Sequence[str], slot: int) -> list[Draft]:
-    """Give a half minute's scenario as payments, in order of time."""
+    """Give a slot's scenario as payments, in order of time."""
     name = f"{generator.seed}|{scenario_of(names, slot)}|{slot}"
     story = SCENARIOS[scenario_of(names, slot)]
     begin = slot * SLOT_TICKS * TICK_MS + BEGINS_MS
