@@ -95,7 +95,8 @@ def running(emulator: AwsClients, tmp_path_factory: pytest.TempPathFactory) -> I
         "aws_region": "us-east-1",
         "endpoint_url": stream.kinesis.meta.endpoint_url,
     }
-    groups = {"cardwatch.edge": edge}
+    detections = "large_amount,payment_alert,payment_alert_summary"
+    groups = {"cardwatch.edge": edge, "cardwatch.detection": {"detections": detections}}
     with Supervisor(run) as supervisor:
         for program in cluster.programs():
             supervisor.start(program)

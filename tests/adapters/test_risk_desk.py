@@ -43,7 +43,8 @@ def running(emulator: AwsClients, tmp_path_factory: pytest.TempPathFactory) -> I
     port = int(stream.kinesis.meta.endpoint_url.rsplit(":", 1)[1])
     settings = LocalSettings(var=run.var, aws_port=port, risk_desk_port=free_port(), metrics_port=0)
     names = {field.name: "unused" for field in dataclasses.fields(StackOutputs)}
-    outputs = StackOutputs(**(names | {"stream_name": STREAM}))  # type: ignore[arg-type]
+    streams = {"stream_name": STREAM, "scores_stream_name": STREAM}
+    outputs = StackOutputs(**(names | streams))  # type: ignore[arg-type]
     desk = RiskDesk(settings, ROOT)
     with Supervisor(run) as supervisor:
         supervisor.start(desk.program("local", outputs))
