@@ -123,6 +123,8 @@ class Stream:
     def close(self) -> None:
         self.quiet.set()
         self.heart.join()
+        # Another file's tests may use the same emulator, and the name.
+        self.kinesis.delete_stream(StreamName=STREAM)
 
 
 def wait_for(what: Callable[[], bool], seconds: float = PATIENCE) -> None:

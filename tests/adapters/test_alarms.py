@@ -111,6 +111,7 @@ WITH_EVERYTHING = {
     "WarehouseRefreshFunction": "warehouse-refresh",
     "WarehouseName": "cardwatch",
     "SlackDeadLetterQueueName": "slack-dead",
+    "BankingFunction": "banking",
 }
 
 

@@ -179,6 +179,14 @@ VIOLATIONS = {
         {"Platform": "aws", "Slack": "on", "Warehouse": "serverless"},
         "three availability zones",
     ),
+    "DatabaseIsASecret": (
+        {"Platform": "aws", "Slack": "on", "AccountsDatabase": "local"},
+        "AccountsDatabase=local is for one machine",
+    ),
+    "SubnetsHaveSecurityGroups": (
+        {"Slack": "on", "BankSubnets": "subnet-1"},
+        "BankSubnets and BankSecurityGroups go together",
+    ),
 }
 REGIONS = {"ZonesForServerless": "us-west-1"}
 
