@@ -43,7 +43,7 @@ test: setup-dev ## Run every test, the end-to-end test included, and measure wha
 	@rm -rf .coverage
 	$(BIN)/coverage run -m pytest --numprocesses 2 --dist loadfile -m "not flink and not stack and not e2e"
 	$(BIN)/coverage run -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "(flink or stack) and not e2e"
-	$(BIN)/coverage run -m pytest --numprocesses 2 tests/e2e
+	$(BIN)/coverage run -m pytest tests/e2e
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --skip-empty
 

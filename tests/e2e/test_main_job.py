@@ -281,7 +281,7 @@ def test_a_stack_in_the_background_pages_until_it_is_stopped(tmp_path: Path) -> 
     try:
         started = cardwatch("up", "--detach")
         assert started.returncode == 0, started.stderr
-        wait_until(lambda: "Stolen card" in cardwatch("pages").stdout, 60)
+        wait_until(lambda: "stolen card" in cardwatch("pages").stdout.lower(), 60)
         shown = cardwatch("status", "--json")
         assert json.loads(shown.stdout)["state"] == "running"
         log = var / "log" / "up.out"

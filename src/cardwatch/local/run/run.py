@@ -35,6 +35,9 @@ T = TypeVar("T")
 TICK_SECONDS: Final = 0.5
 FINISH_SECONDS: Final = 120.0
 """How long a measured run waits for what it still owes, once payments have stopped."""
+RISK_DESK_SECONDS: Final = 300.0
+"""How long a risk desk that is still starting is waited for: on a busy machine planning its job
+takes minutes, and every payment is owed a score."""
 SETTLE_SECONDS: Final = 3.0
 """How long payments may still trickle in after they were switched off."""
 SHOW_SECONDS: Final = 0.5
@@ -156,9 +159,12 @@ def _finish(stack: LocalStack) -> Verdict:
     stack.state, stack.doing = "finishing", _finishing(stack)
     stack.controls.set_payments(on=False)
     _watch(stack, until=time.monotonic() + SETTLE_SECONDS)
+    latest = time.monotonic() + RISK_DESK_SECONDS
     deadline = time.monotonic() + FINISH_SECONDS
     while time.monotonic() < deadline:
         began = time.monotonic()
+        if stack.risk_desk is not None and stack.gauges.risk_desk_lag is None:
+            deadline = max(deadline, min(latest, began + FINISH_SECONDS))
         stack.doing = _finishing(stack)
         owed = unfinished(_evidence(stack))
         if not owed and _windows_closed(stack) and _risk_desk_done(stack):
