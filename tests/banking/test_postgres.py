@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from tests.banking.conftest import READER, SETTLE
 from tests.fakes import FakeClock
-from tests.unit.banking.support import CANARY, FakeCursors, FakeStream
+from tests.unit.banking.support import CANARY, CARD, FakeCursors, FakeStream
 
 from cardwatch.banking import accounts, transactions
 from cardwatch.banking.ports import Bank, BankTable, BankUnavailableError, Position
@@ -202,11 +202,12 @@ def test_transactions_are_read_with_all_their_columns(people: Connect, bank: Ope
         writer.execute(
             "INSERT INTO banking.transactions (transaction_id, card_number, account_id, user_id,"
             " amount, currency, merchant_id, country, status, status_at, entry_mode) VALUES"
-            " ('pay_1', '4242424242424242', 'acc_1', 'usr_1', 12.5, 'EUR', 'mer_1', 'MT',"
-            " 'AUTHORIZED', now(), 'ECOMMERCE')"
+            " ('pay_1', %s, 'acc_1', 'usr_1', 12.5, 'EUR', 'mer_1', 'MT',"
+            " 'AUTHORIZED', now(), 'ECOMMERCE')",
+            (CARD.reveal(),),
         )
     with bank() as session:
         [row] = session.changed(transactions.TABLE, None, UNTIL, 10)
     assert (row.key, row.values["amount"], row.values["city"]) == ("pay_1", "12.5000", None)
-    assert "4242424242424242" not in repr(row)
+    assert CARD.reveal() not in repr(row)
     assert FakeClock().now() < row.updated_at

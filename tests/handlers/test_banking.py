@@ -15,7 +15,7 @@ import pytest
 from moto import mock_aws
 from tests.fakes import FakeClock
 from tests.handlers.emf import metric_names
-from tests.unit.banking.support import CANARY, FakeBank
+from tests.unit.banking.support import CANARY, CARD, FakeBank
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.token_keys import TokenKeyError
@@ -146,7 +146,7 @@ def test_transactions_become_payments_where_they_are_asked_for(
     world.load().handler(INVOCATION, CONTEXT)
     [event] = world.events()
     assert (event["type"], event["event_json_data"]["payment_id"]) == ("PAYMENT_EVENT", "pay_1")
-    assert "4242424242424242" not in json.dumps(event) + capsys.readouterr().out
+    assert CARD.reveal() not in json.dumps(event) + capsys.readouterr().out
 
 
 def test_transactions_without_a_key_stop_the_start(

@@ -10,10 +10,12 @@ from typing import Any
 from tests.fakes import FakeClock
 
 from cardwatch.banking.ports import Bank, BankRow, BankTable, Horizon, Position, SavedCursor
+from cardwatch.cards.generator import generate_cards
 from cardwatch.ports import PutOutcome, StreamEntry, UndeliveredEntry
 
 SLACK = timedelta(seconds=1)
 CANARY = "Quirinalda Vexley-Thornbury"
+CARD = next(card.number for card in generate_cards(50, 0, 1) if len(card.number.reveal()) == 16)
 
 ACCOUNT: Mapping[str, str | None] = {
     "holder_name": CANARY,
@@ -27,7 +29,7 @@ ACCOUNT: Mapping[str, str | None] = {
     "risk_segment": "LOW",
 }
 PAYMENT: Mapping[str, str | None] = {
-    "card_number": "4242424242424242",
+    "card_number": CARD.reveal(),
     "account_id": "acc_1",
     "user_id": "usr_1",
     "amount": "12.5000",

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from tests.fakes import NOON
-from tests.unit.banking.support import PAYMENT
+from tests.unit.banking.support import CARD, PAYMENT
 
 from cardwatch.banking.ports import BankRow
 from cardwatch.banking.transactions import payment_entry, transactions
@@ -14,7 +14,7 @@ from cardwatch.contract.payment import Payment
 from cardwatch.contract.streams import RejectedRecord, read_event
 
 TOKENIZER = Tokenizer(b"k" * 32)
-NUMBER = "4242424242424242"
+NUMBER = CARD.reveal()
 NO_LUHN = "62000000000"
 """A number that the contract's test does not know for one."""
 ROW = BankRow("pay_1", NOON, PAYMENT)
@@ -31,7 +31,7 @@ def test_it_is_a_payment_by_the_contract_under_the_cards_token() -> None:
     assert isinstance(payment, Payment)
     face = TOKENIZER.tokenize_imported(NUMBER)
     assert entry.partition_key == payment.card_token == face.token
-    assert (payment.card_bin, payment.card_last4) == ("42424242", "4242")
+    assert (payment.card_bin, payment.card_last4) == (CARD.bin, CARD.last4)
     assert (payment.payment_id, payment.status, payment.entry_mode) == (
         "pay_1",
         "AUTHORIZED",
@@ -55,7 +55,7 @@ def test_the_same_status_is_the_same_event_and_the_next_one_another() -> None:
     "broken",
     [
         row(card_number="4242-4242-42"),
-        row(card_number="number 4242424242424242"),
+        row(card_number=f"number {NUMBER}"),
         row(card_number=None),
         row(merchant_id=f"mer_{NUMBER}"),
         row(merchant_id=f"mer_{NO_LUHN}", card_number=NO_LUHN),
