@@ -22,6 +22,7 @@ from queries import (
     chosen_detections,
     find_queries,
     in_order,
+    settings_of,
 )
 from sql_files import SQL, sql_text
 
@@ -92,16 +93,7 @@ def read_events(edge: Edge, properties: Properties, *, managed: bool = False) ->
 
 def queries_of(properties: Properties) -> dict[str, Query]:
     """Give the job's queries, its settings filled in; raises PropertyError and QueryError."""
-    delay_ms = properties.whole_number(
-        DETECTION_GROUP, "watermark_delay_ms", 1_000, least=0, most=600_000
-    )
-    rows = properties.whole_number(DETECTION_GROUP, "minute_rows", 1_000, least=1, most=1_000_000)
-    return find_queries(
-        settings={
-            "watermark_delay": f"{delay_ms // 1000}.{delay_ms % 1000:03d}",
-            "minute_rows": str(rows),
-        }
-    )
+    return find_queries(settings=settings_of(properties))
 
 
 def register(job: Job, queries: Iterable[Query]) -> None:

@@ -15,7 +15,8 @@ What is read is held against the SQL, so that the header cannot lie. A detection
 `record`, a complete envelope, and `partition_key`, where it stands on the stream: what the contract
 says of its type (cardwatch.contract.streams), else its event_id. What several queries compute alike
 is an expression in sql/expressions, `SELECT` and one value, which they name as ${its_name}, or
-${its_name(column)} where the expression speaks of ${it}; settings of the job are named likewise.
+${its_name(column)} where the expression speaks of ${it}. An expression may name others, and
+settings of the job are named likewise.
 """
 
 import re
@@ -105,6 +106,18 @@ def find_queries(folder: Path = SQL, settings: Mapping[str, str] | None = None) 
                 msg = f"{query.file} reads {name}, which is no file in views/: correct the name"
                 raise QueryError(msg)
     return found
+
+
+def settings_of(properties: Properties) -> dict[str, str]:
+    """Give what queries may name of the job's settings; raises PropertyError."""
+    delay_ms = properties.whole_number(
+        DETECTION_GROUP, "watermark_delay_ms", 1_000, least=0, most=600_000
+    )
+    rows = properties.whole_number(DETECTION_GROUP, "minute_rows", 1_000, least=1, most=1_000_000)
+    return {
+        "watermark_delay": f"{delay_ms // 1000}.{delay_ms % 1000:03d}",
+        "minute_rows": str(rows),
+    }
 
 
 def in_order(queries: Mapping[str, Query], detections: Collection[str]) -> list[Query]:
@@ -225,7 +238,7 @@ def _filled(text: str, values: Mapping[str, str], file: str, otherwise: str) -> 
         if name not in values:
             msg = f"{file} names ${{{name}}}, which {otherwise}: correct the name"
             raise QueryError(msg)
-        return values[name].replace("${it}", column or "${it}")
+        return _filled(values[name].replace("${it}", column or "${it}"), values, file, otherwise)
 
     return _EXPRESSION.sub(value, text)
 

@@ -383,21 +383,24 @@ def flink_rules() -> Generated:
     Its version is older than any that was published.
     """
     rules = read_rules_file(ROOT / "rules.yaml")
+    cases = []
     for name, settings in rules.settings().items():
         version = f"|{rules.version:09}|{settings.model_dump_json()}"
-        parts = [version[at : at + 80] for at in range(0, len(version), 80)]
-        literal = "\n    || ".join(f"'{part}'" for part in parts)
-        yield (
-            FLINK_SQL / "expressions" / f"{name}_rule.sql",
-            f"""\
+        parts = [f"'{24 * ' '}'", *(f"'{version[i : i + 72]}'" for i in range(0, len(version), 72))]
+        literal = f"\n{16 * ' '}|| ".join(parts)
+        cases.append(f"        WHEN '{name}'\n            THEN\n{16 * ' '}{literal}")
+    yield (
+        FLINK_SQL / "expressions" / "own_version.sql",
+        f"""\
 -- Generated from rules.yaml by `make contract`: change rules.yaml, not this file.
 --
--- The version of the rule {name} in the artifact: in force until one is published.
+-- The version in the artifact of the rule that rule_bucket is of: in force until one is published.
 SELECT
-    '{24 * " "}'
-    || {literal}
+    CASE SPLIT_INDEX(rule_bucket, '|', 0)
+{chr(10).join(cases)}
+    END
 """,
-        )
+    )
 
 
 def flink_least_limits() -> Generated:

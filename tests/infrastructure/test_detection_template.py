@@ -17,7 +17,7 @@ from cardwatch.deployment import custom_resource
 from cardwatch.deployment.flink_application import MOST_LOOK_BACK_SECONDS
 from cardwatch.deployment.flink_code import PREFIX
 from properties import Properties
-from queries import chosen_detections, find_queries, of_stream
+from queries import chosen_detections, find_queries, of_stream, settings_of
 from sql_files import SQL, placeholders
 
 PATH = ROOT / "infra" / "detection.yaml"
@@ -225,7 +225,7 @@ def test_the_job_accepts_the_properties_as_the_service_hands_them_over(
     )
     keys = set(groups(detection)["cardwatch.detection"])
     assert {key for key in keys if f'"{key}"' not in source} == set(), "read by nothing"
-    queries = find_queries(settings={"watermark_delay": "1.000", "minute_rows": "1000"})
+    queries = find_queries(settings=settings_of(Properties({}, "")))
     assert chosen_detections(read, queries)
     for key in keys - {"application", "on_demand"}:
         read.whole_number("cardwatch.detection", key, 0, least=0, most=600_000)

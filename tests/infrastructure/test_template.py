@@ -47,7 +47,8 @@ from cardwatch.simulation.loop import SimulatorInvocation
 from cardwatch.simulation.profiles import UnknownNameError
 from cardwatch.simulation.scenarios import SCENARIOS, parse_scenarios
 from cardwatch.webhook import PATIENCE_SECONDS
-from queries import find_queries
+from properties import Properties
+from queries import find_queries, settings_of
 
 SETTINGS: dict[str, type[Settings]] = {
     "SimulatorFunction": SimulatorSettings,
@@ -237,7 +238,7 @@ def test_each_application_runs_the_detections_of_its_name() -> None:
         [detection] = [g for g in groups if g["PropertyGroupId"] == "cardwatch.detection"]
         asked[path.split("/")[0]] = detection["PropertyMap"]["application"]
     assert asked == {"DetectionStack": "stolen_cards", "RiskDeskStack": "risk_desk"}
-    queries = find_queries(settings={"watermark_delay": "1.000", "minute_rows": "1000"}).values()
+    queries = find_queries(settings=settings_of(Properties({}, ""))).values()
     assert {query.application for query in queries} - {None} == set(asked.values())
 
 

@@ -11,97 +11,50 @@
 -- Constants: which records count. Kept: for two hours what may be large; for good which payments
 -- alerted.
 SELECT
-    JSON_OBJECT(
-        KEY 'type' VALUE 'RULE_ALERT',
-        KEY 'event_id' VALUE alert_id,
-        KEY 'schema_version' VALUE 1,
-        KEY 'event_date_origin' VALUE ${instant_text(happened_at)},
-        KEY 'event_json_data' VALUE JSON_OBJECT(
-            KEY 'alert_id' VALUE alert_id,
-            KEY 'rule' VALUE 'large_amount',
-            KEY 'rule_version' VALUE rule_version,
-            KEY 'severity' VALUE JSON_VALUE(settings, '$.severity'),
-            KEY 'entity_kind' VALUE 'card',
-            KEY 'entity_id' VALUE card_token,
-            KEY 'card_last4' VALUE SUBSTRING(card_last4, 1, 128),
-            KEY 'currency' VALUE currency,
-            KEY 'observed' VALUE observed,
-            KEY 'threshold' VALUE threshold,
-            KEY 'explanation' VALUE 'a payment of ' || observed || ' ' || currency
-            || ' is above the limit of ' || threshold || ' ' || currency,
-            KEY 'window_start' VALUE CAST(NULL AS STRING),
-            KEY 'window_end' VALUE CAST(NULL AS STRING),
-            KEY 'detected_at' VALUE ${instant_text(CURRENT_TIMESTAMP)},
-            KEY 'payment_ids' VALUE JSON_ARRAY(SUBSTRING(payment_id, 1, 128)),
-            KEY 'payment_count' VALUE 1,
-            KEY 'paging' VALUE JSON_VALUE(settings, '$.paging')
-        )
-    ) AS record,
-    card_token AS partition_key
+    ${rule_alert(large_amount)} AS record,
+    entity_id AS partition_key
 FROM (
     SELECT
         *,
-        ${amount_text(amount)} AS observed,
-        LOWER(
-            SHA2(
-                CONCAT_WS(
-                    '|',
-                    'large_amount',
-                    CAST(rule_version AS STRING),
-                    'card',
-                    card_token,
-                    currency,
-                    payment_id
-                ),
-                256
-            )
-        ) AS alert_id
+        ${rule_alert_id(large_amount)} AS alert_id
     FROM (
         SELECT
-            *,
-            ${minor_unit} AS minor_unit,
-            ROW_NUMBER() OVER (
-                PARTITION BY payment_id, card_token, judged_by ORDER BY seen_at
-            ) AS alert_number
+            happened_at,
+            rule_version,
+            settings,
+            'card' AS entity_kind,
+            card_token AS entity_id,
+            SUBSTRING(card_last4, 1, 128) AS card_last4,
+            currency,
+            ${amount_text(amount)} AS observed,
+            threshold,
+            'a payment of ' || ${amount_text(amount)} || ' ' || currency
+            || ' is above the limit of ' || threshold || ' ' || currency AS explanation,
+            CAST(NULL AS TIMESTAMP_LTZ(3)) AS window_start,
+            CAST(NULL AS TIMESTAMP_LTZ(3)) AS window_end,
+            payment_id AS first_payment_id,
+            JSON_ARRAY(SUBSTRING(payment_id, 1, 128)) AS payment_ids,
+            1 AS payment_count
         FROM (
             SELECT
                 *,
-                ${settings_of(version)} AS settings,
-                ${version_of(version)} AS rule_version,
-                ${amount_said(version)} AS threshold,
-                PROCTIME() AS seen_at
+                ${minor_unit} AS minor_unit,
+                ROW_NUMBER() OVER (
+                    PARTITION BY payment_id, card_token, judged_by ORDER BY seen_at
+                ) AS alert_number
             FROM (
                 SELECT
-                    payment.*,
-                    judgement.judged_by,
-                    judgement.version
-                FROM (
-                    SELECT
-                        *,
-                        COALESCE(published, ${large_amount_rule}) AS in_force
-                    FROM (
-                        SELECT
-                            timed_large_payments.*,
-                            rules_in_force.in_force AS published,
-                            rules_in_force.in_shadow
-                        FROM timed_large_payments
-                        LEFT JOIN
-                            rules_in_force
-                            FOR SYSTEM_TIME AS OF timed_large_payments.counted_at
-                            ON timed_large_payments.rule_bucket = rules_in_force.rule_bucket
-                    )
-                ) AS payment
-                CROSS JOIN
-                    UNNEST(
-                        ARRAY [
-                            ROW('in force', payment.in_force), ROW('in shadow', payment.in_shadow)
-                        ]
-                    ) AS judgement (judged_by, version)
+                    *,
+                    ${settings_of(version)} AS settings,
+                    ${version_of(version)} AS rule_version,
+                    ${amount_said(version)} AS threshold,
+                    PROCTIME() AS seen_at
+                FROM ${judged(timed_large_payments)}
             )
+            WHERE
+                amount > CAST(threshold AS DECIMAL(19, 4))
+                AND JSON_VALUE(settings, '$.state') = 'on'
         )
-        WHERE
-            amount > CAST(threshold AS DECIMAL(19, 4))
-            AND JSON_VALUE(settings, '$.state') = 'on'
+        WHERE alert_number = 1
     )
-    WHERE alert_number = 1
 )

@@ -19,127 +19,108 @@
 -- Constants: 10 min and the steps. Kept: an account's payments of ten minutes; for two hours its
 -- last five, when its last breach began, and the highest step of each.
 SELECT
-    JSON_OBJECT(
-        KEY 'type' VALUE 'RULE_ALERT',
-        KEY 'event_id' VALUE alert_id,
-        KEY 'schema_version' VALUE 1,
-        KEY 'event_date_origin' VALUE ${instant_text(happened_at)},
-        KEY 'event_json_data' VALUE JSON_OBJECT(
-            KEY 'alert_id' VALUE alert_id,
-            KEY 'rule' VALUE 'spend_over_limit',
-            KEY 'rule_version' VALUE rule_version,
-            KEY 'severity' VALUE JSON_VALUE(settings, '$.severity'),
-            KEY 'entity_kind' VALUE 'account',
-            KEY 'entity_id' VALUE account_id,
-            KEY 'card_last4' VALUE CAST(NULL AS STRING),
-            KEY 'currency' VALUE currency,
-            KEY 'observed' VALUE observed,
-            KEY 'threshold' VALUE said,
-            KEY 'explanation' VALUE CAST(payments AS STRING)
+    ${rule_alert(spend_over_limit)} AS record,
+    entity_id AS partition_key
+FROM (
+    SELECT
+        *,
+        ${rule_alert_id(spend_over_limit)} AS alert_id
+    FROM (
+        SELECT
+            happened_at,
+            rule_version,
+            settings,
+            'account' AS entity_kind,
+            account_id AS entity_id,
+            CAST(NULL AS STRING) AS card_last4,
+            currency,
+            ${amount_text(amount)} AS observed,
+            said AS threshold,
+            CAST(payments AS STRING)
             || CASE WHEN payments = 1 THEN ' payment' ELSE ' payments' END
-            || ' of together ' || COALESCE(observed, 'more than 15 digits of') || ' ' || currency
+            || ' of together ' || COALESCE(${amount_text(amount)}, 'more than 15 digits of')
+            || ' ' || currency
             || ' within 10 min, above the limit of ' || said
-            || ' ' || currency,
-            KEY 'window_start' VALUE ${instant_text(window_start)},
-            KEY 'window_end' VALUE ${instant_text(window_end)},
-            KEY 'detected_at' VALUE ${instant_text(CURRENT_TIMESTAMP)},
-            KEY 'payment_ids' VALUE JSON_ARRAY(
+            || ' ' || currency AS explanation,
+            counted_at - INTERVAL '10' MINUTE AS window_start,
+            counted_at + INTERVAL '0.001' SECOND AS window_end,
+            payment_id AS first_payment_id,
+            JSON_ARRAY(
                 SUBSTRING(payment_id, 1, 128),
                 CASE WHEN payments > 1 THEN SUBSTRING(id_1, 1, 128) END,
                 CASE WHEN payments > 2 THEN SUBSTRING(id_2, 1, 128) END,
                 CASE WHEN payments > 3 THEN SUBSTRING(id_3, 1, 128) END,
                 CASE WHEN payments > 4 THEN SUBSTRING(id_4, 1, 128) END
                 ABSENT ON NULL
-            ),
-            KEY 'payment_count' VALUE payments,
-            KEY 'paging' VALUE JSON_VALUE(settings, '$.paging')
-        )
-    ) AS record,
-    account_id AS partition_key
-FROM (
-    SELECT
-        *,
-        ${amount_text(amount)} AS observed,
-        counted_at - INTERVAL '10' MINUTE AS window_start,
-        counted_at + INTERVAL '0.001' SECOND AS window_end,
-        LOWER(
-            SHA2(
-                CONCAT_WS(
-                    '|',
-                    'spend_over_limit',
-                    CAST(rule_version AS STRING),
-                    'account',
-                    account_id,
-                    currency,
-                    payment_id
-                ),
-                256
-            )
-        ) AS alert_id
-    FROM (
-        SELECT
-            *,
-            ${minor_unit} AS minor_unit,
-            ${settings_of(version)} AS settings,
-            ${version_of(version)} AS rule_version,
-            LAG(highest, 1) OVER (
-                PARTITION BY account_id, currency, judged_by, began_at ORDER BY risen_at
-            ) AS highest_before
+            ) AS payment_ids,
+            payments AS payment_count
         FROM (
             SELECT
                 *,
-                PROCTIME() AS risen_at,
-                MAX(step) OVER (
-                    PARTITION BY account_id, currency, judged_by, began_at ORDER BY stepped_at
-                ) AS highest
+                ${minor_unit} AS minor_unit,
+                ${settings_of(version)} AS settings,
+                ${version_of(version)} AS rule_version,
+                LAG(highest, 1) OVER (
+                    PARTITION BY account_id, currency, judged_by, began_at ORDER BY risen_at
+                ) AS highest_before
             FROM (
                 SELECT
                     *,
-                    PROCTIME() AS stepped_at,
-                    LAST_VALUE(CASE WHEN amount - paid <= threshold THEN counted_at END) OVER (
-                        PARTITION BY account_id, currency, judged_by ORDER BY judged_at
-                    ) AS began_at,
-                    CASE
-                        WHEN amount > threshold * 17.0859375 THEN 7
-                        WHEN amount > threshold * 11.390625 THEN 6
-                        WHEN amount > threshold * 7.59375 THEN 5
-                        WHEN amount > threshold * 5.0625 THEN 4
-                        WHEN amount > threshold * 3.375 THEN 3
-                        WHEN amount > threshold * 2.25 THEN 2
-                        WHEN amount > threshold * 1.5 THEN 1
-                        ELSE 0
-                    END AS step
+                    PROCTIME() AS risen_at,
+                    MAX(step) OVER (
+                        PARTITION BY account_id, currency, judged_by, began_at ORDER BY stepped_at
+                    ) AS highest
                 FROM (
-                    -- What counts at one millisecond, as one; its last payment has the others of
-                    -- the ten minutes before it.
                     SELECT
-                        CAST(window_start AS TIMESTAMP_LTZ(3)) AS counted_at,
-                        account_id,
-                        currency,
-                        judged_by,
-                        MAX(version) AS version,
-                        MAX(said) AS said,
-                        CAST(MAX(said) AS DECIMAL(19, 4)) AS threshold,
-                        MAX(amount) AS amount,
-                        MAX(payments) AS payments,
-                        SUM(paid) AS paid,
-                        LAST_VALUE(happened_at) AS happened_at,
-                        LAST_VALUE(payment_id) AS payment_id,
-                        LAST_VALUE(id_1) AS id_1,
-                        LAST_VALUE(id_2) AS id_2,
-                        LAST_VALUE(id_3) AS id_3,
-                        LAST_VALUE(id_4) AS id_4,
-                        PROCTIME() AS judged_at
-                    FROM
-                        TABLE(
-                            TUMBLE(
-                                TABLE judged_spend, DESCRIPTOR (counted_at), INTERVAL '0.001' SECOND
+                        *,
+                        PROCTIME() AS stepped_at,
+                        LAST_VALUE(CASE WHEN amount - paid <= threshold THEN counted_at END) OVER (
+                            PARTITION BY account_id, currency, judged_by ORDER BY judged_at
+                        ) AS began_at,
+                        CASE
+                            WHEN amount > threshold * 17.0859375 THEN 7
+                            WHEN amount > threshold * 11.390625 THEN 6
+                            WHEN amount > threshold * 7.59375 THEN 5
+                            WHEN amount > threshold * 5.0625 THEN 4
+                            WHEN amount > threshold * 3.375 THEN 3
+                            WHEN amount > threshold * 2.25 THEN 2
+                            WHEN amount > threshold * 1.5 THEN 1
+                            ELSE 0
+                        END AS step
+                    FROM (
+                        -- What counts at one millisecond, as one; its last payment has the others
+                        -- of the ten minutes before it.
+                        SELECT
+                            CAST(window_start AS TIMESTAMP_LTZ(3)) AS counted_at,
+                            account_id,
+                            currency,
+                            judged_by,
+                            MAX(version) AS version,
+                            MAX(said) AS said,
+                            CAST(MAX(said) AS DECIMAL(19, 4)) AS threshold,
+                            MAX(amount) AS amount,
+                            MAX(payments) AS payments,
+                            SUM(paid) AS paid,
+                            LAST_VALUE(happened_at) AS happened_at,
+                            LAST_VALUE(payment_id) AS payment_id,
+                            LAST_VALUE(id_1) AS id_1,
+                            LAST_VALUE(id_2) AS id_2,
+                            LAST_VALUE(id_3) AS id_3,
+                            LAST_VALUE(id_4) AS id_4,
+                            PROCTIME() AS judged_at
+                        FROM
+                            TABLE(
+                                TUMBLE(
+                                    TABLE judged_spend,
+                                    DESCRIPTOR (counted_at),
+                                    INTERVAL '0.001' SECOND
+                                )
                             )
-                        )
-                    GROUP BY window_start, window_end, account_id, currency, judged_by
+                        GROUP BY window_start, window_end, account_id, currency, judged_by
+                    )
                 )
             )
         )
+        WHERE highest > COALESCE(highest_before, -1)
     )
-    WHERE highest > COALESCE(highest_before, -1)
 )

@@ -10,36 +10,7 @@
 -- cards are counted in each. Kept: a minute's sums and cards, until it closes.
 -- Constants: one minute; of it the ${minute_rows} rows with the most payments, a setting.
 SELECT
-    JSON_OBJECT(
-        KEY 'type' VALUE 'USER_MINUTE',
-        KEY 'event_id' VALUE LOWER(
-            SHA2(
-                CONCAT_WS(
-                    '|',
-                    'user_minute',
-                    user_id,
-                    COALESCE(currency, ''),
-                    ${instant_text(window_start)},
-                    '1'
-                ),
-                256
-            )
-        ),
-        KEY 'schema_version' VALUE 1,
-        KEY 'event_date_origin' VALUE ${instant_text(window_end)},
-        KEY 'event_json_data' VALUE JSON_OBJECT(
-            KEY 'user_id' VALUE user_id,
-            KEY 'currency' VALUE currency,
-            KEY 'window_start' VALUE ${instant_text(window_start)},
-            KEY 'window_end' VALUE ${instant_text(window_end)},
-            KEY 'payment_count' VALUE payment_count,
-            KEY 'declined' VALUE declined,
-            KEY 'refunded' VALUE refunded,
-            KEY 'amount' VALUE ${amount_text(amount)},
-            KEY 'refunded_amount' VALUE ${amount_text(refunded_amount)},
-            KEY 'card_count' VALUE card_count
-        )
-    ) AS record,
+    ${minute_record(user)} AS record,
     user_id AS partition_key
 FROM (
     SELECT

@@ -14,85 +14,44 @@
 -- the sixth counts. Constants: five attempts, 60 s. Kept for two hours: a user's newest time, and
 -- the last seven attempts of either row.
 SELECT
-    JSON_OBJECT(
-        KEY 'type' VALUE 'RULE_ALERT',
-        KEY 'event_id' VALUE alert_id,
-        KEY 'schema_version' VALUE 1,
-        KEY 'event_date_origin' VALUE ${instant_text(happened_at)},
-        KEY 'event_json_data' VALUE JSON_OBJECT(
-            KEY 'alert_id' VALUE alert_id,
-            KEY 'rule' VALUE 'user_velocity',
-            KEY 'rule_version' VALUE rule_version,
-            KEY 'severity' VALUE JSON_VALUE(settings, '$.severity'),
-            KEY 'entity_kind' VALUE 'user',
-            KEY 'entity_id' VALUE user_id,
-            KEY 'card_last4' VALUE CAST(NULL AS STRING),
-            KEY 'currency' VALUE CAST(NULL AS STRING),
-            KEY 'observed' VALUE '6',
-            KEY 'threshold' VALUE '5',
-            KEY 'explanation' VALUE '6 payments within '
-            || CAST(TIMESTAMPDIFF(SECOND, earliest, latest) + 1 AS STRING)
-            || ' s, more than 5 in 60 s',
-            KEY 'window_start' VALUE CAST(NULL AS STRING),
-            KEY 'window_end' VALUE CAST(NULL AS STRING),
-            KEY 'detected_at' VALUE ${instant_text(CURRENT_TIMESTAMP)},
-            KEY 'payment_ids' VALUE JSON_ARRAY(
+    ${rule_alert(user_velocity)} AS record,
+    entity_id AS partition_key
+FROM (
+    SELECT
+        *,
+        ${rule_alert_id(user_velocity)} AS alert_id
+    FROM (
+        SELECT
+            happened_at,
+            rule_version,
+            settings,
+            'user' AS entity_kind,
+            user_id AS entity_id,
+            CAST(NULL AS STRING) AS card_last4,
+            CAST(NULL AS STRING) AS currency,
+            '6' AS observed,
+            '5' AS threshold,
+            '6 payments within ' || CAST(TIMESTAMPDIFF(SECOND, earliest, latest) + 1 AS STRING)
+            || ' s, more than 5 in 60 s' AS explanation,
+            CAST(NULL AS TIMESTAMP_LTZ(3)) AS window_start,
+            CAST(NULL AS TIMESTAMP_LTZ(3)) AS window_end,
+            id_5 AS first_payment_id,
+            JSON_ARRAY(
                 SUBSTRING(id_5, 1, 128),
                 SUBSTRING(id_4, 1, 128),
                 SUBSTRING(id_3, 1, 128),
                 SUBSTRING(id_2, 1, 128),
                 SUBSTRING(id_1, 1, 128),
                 SUBSTRING(payment_id, 1, 128)
-            ),
-            KEY 'payment_count' VALUE 6,
-            KEY 'paging' VALUE JSON_VALUE(settings, '$.paging')
-        )
-    ) AS record,
-    user_id AS partition_key
-FROM (
-    SELECT
-        *,
-        LOWER(
-            SHA2(
-                CONCAT_WS(
-                    '|',
-                    'user_velocity',
-                    CAST(rule_version AS STRING),
-                    'user',
-                    user_id,
-                    '',
-                    id_5
-                ),
-                256
-            )
-        ) AS alert_id
-    FROM (
-        SELECT
-            *,
-            ${settings_of(version)} AS settings,
-            ${version_of(version)} AS rule_version
+            ) AS payment_ids,
+            6 AS payment_count
         FROM (
             SELECT
-                found.*,
-                judgement.version
-            FROM (
-                SELECT
-                    *,
-                    COALESCE(published, ${user_velocity_rule}) AS in_force
-                FROM (
-                    SELECT
-                        user_breaches.*,
-                        rules_in_force.in_force AS published,
-                        rules_in_force.in_shadow
-                    FROM user_breaches
-                    LEFT JOIN
-                        rules_in_force
-                        FOR SYSTEM_TIME AS OF user_breaches.counted_at
-                        ON user_breaches.rule_bucket = rules_in_force.rule_bucket
-                )
-            ) AS found
-            CROSS JOIN UNNEST(ARRAY [found.in_force, found.in_shadow]) AS judgement (version)
+                *,
+                ${settings_of(version)} AS settings,
+                ${version_of(version)} AS rule_version
+            FROM ${judged(user_breaches)}
         )
+        WHERE JSON_VALUE(settings, '$.state') = 'on'
     )
-    WHERE JSON_VALUE(settings, '$.state') = 'on'
 )

@@ -22,32 +22,7 @@ FROM (
     SELECT
         *,
         ${amount_said(version)} AS said
-    FROM (
-        SELECT
-            found.*,
-            judgement.judged_by,
-            judgement.version
-        FROM (
-            SELECT
-                *,
-                COALESCE(published, ${spend_over_limit_rule}) AS in_force
-            FROM (
-                SELECT
-                    recent_spend.*,
-                    rules_in_force.in_force AS published,
-                    rules_in_force.in_shadow
-                FROM recent_spend
-                LEFT JOIN
-                    rules_in_force
-                    FOR SYSTEM_TIME AS OF recent_spend.counted_at
-                    ON recent_spend.rule_bucket = rules_in_force.rule_bucket
-            )
-        ) AS found
-        CROSS JOIN
-            UNNEST(
-                ARRAY [ROW('in force', found.in_force), ROW('in shadow', found.in_shadow)]
-            ) AS judgement (judged_by, version)
-    )
+    FROM ${judged(recent_spend)}
 )
 WHERE
     amount > CAST(said AS DECIMAL(19, 4))

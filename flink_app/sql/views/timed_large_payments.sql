@@ -3,11 +3,7 @@
 -- reads: large_payments
 -- boundary: counted_at
 SELECT
-    CAST(
-        GREATEST(
-            rt, COALESCE(CURRENT_WATERMARK(rt) + INTERVAL '0.001' SECOND, rt)
-        ) AS TIMESTAMP_LTZ(3)
-    ) AS counted_at,
+    ${late_for_nothing} AS counted_at,
     CAST(rt AS TIMESTAMP_LTZ(3)) AS happened_at,
     payment_id,
     card_token,

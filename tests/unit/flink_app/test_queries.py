@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from properties import Properties, PropertyError
-from queries import QueryError, chosen_detections, find_queries, in_order, of_stream
+from queries import QueryError, chosen_detections, find_queries, in_order, of_stream, settings_of
 from sql_files import SQL
 
 
@@ -119,7 +119,7 @@ def test_a_circle_is_refused_and_shown(folder: Path) -> None:
 
 
 def test_the_jobs_own_files_fit_together() -> None:
-    queries = find_queries(settings={"watermark_delay": "1.000", "minute_rows": "1000"})
+    queries = find_queries(settings=settings_of(Properties({}, "")))
     detections = [query.name for query in queries.values() if query.is_detection]
     assert len(in_order(queries, detections)) == len(queries), "a view that no detection needs"
     assert {path.stem for path in (SQL / "detections").glob("*.sql")} == set(detections)
@@ -175,7 +175,7 @@ def test_only_what_is_planned_by_itself_has_a_lifetime(folder: Path) -> None:
 
 
 def test_nothing_that_judges_stolen_cards_is_ever_forgotten() -> None:
-    queries = find_queries(settings={"watermark_delay": "1.000", "minute_rows": "1000"})
+    queries = find_queries(settings=settings_of(Properties({}, "")))
     asked = Properties({"cardwatch.detection": {"application": "stolen_cards"}}, "a.json")
     needed = in_order(queries, chosen_detections(asked, queries))
     assert [query.name for query in needed if query.lifetime is not None] == []
@@ -195,6 +195,6 @@ def test_a_detection_goes_onto_the_stream_that_it_names_or_else_onto_the_events(
 
 
 def test_stolen_cards_are_paged_by_an_application_that_runs_nothing_else() -> None:
-    queries = find_queries(settings={"watermark_delay": "1.000", "minute_rows": "1000"})
+    queries = find_queries(settings=settings_of(Properties({}, "")))
     asked = Properties({"cardwatch.detection": {"application": "stolen_cards"}}, "a.json")
     assert chosen_detections(asked, queries) == ["payment_alert", "payment_alert_summary"]

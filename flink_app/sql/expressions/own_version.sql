@@ -1,0 +1,37 @@
+-- Generated from rules.yaml by `make contract`: change rules.yaml, not this file.
+--
+-- The version in the artifact of the rule that rule_bucket is of: in force until one is published.
+SELECT
+    CASE SPLIT_INDEX(rule_bucket, '|', 0)
+        WHEN 'large_amount'
+            THEN
+                '                        '
+                || '|000000001|{"state":"on","paging":"on","severity":"medium","amounts":[{"'
+                || 'currency":"AUD","amount":"17000"},{"currency":"BRL","amount":"60000"},{"'
+                || 'currency":"CHF","amount":"10000"},{"currency":"EUR","amount":"10000"},{"'
+                || 'currency":"GBP","amount":"9000"},{"currency":"INR","amount":"1000000"},{'
+                || '"currency":"JPY","amount":"1700000"},{"currency":"KWD","amount":"3500"},'
+                || '{"currency":"PLN","amount":"45000"},{"currency":"SEK","amount":"115000"}'
+                || ',{"currency":"USD","amount":"10000"}],"more_than":null,"window_seconds":'
+                || 'null}'
+        WHEN 'user_velocity'
+            THEN
+                '                        '
+                || '|000000001|{"state":"on","paging":"on","severity":"medium","amounts":[],'
+                || '"more_than":5,"window_seconds":60}'
+        WHEN 'card_testing'
+            THEN
+                '                        '
+                || '|000000001|{"state":"on","paging":"on","severity":"high","amounts":[],"m'
+                || 'ore_than":5,"window_seconds":60}'
+        WHEN 'spend_over_limit'
+            THEN
+                '                        '
+                || '|000000001|{"state":"on","paging":"on","severity":"high","amounts":[{"cu'
+                || 'rrency":"AUD","amount":"5100"},{"currency":"BRL","amount":"18000"},{"cur'
+                || 'rency":"CHF","amount":"3000"},{"currency":"EUR","amount":"3000"},{"curre'
+                || 'ncy":"GBP","amount":"2600"},{"currency":"INR","amount":"285000"},{"curre'
+                || 'ncy":"JPY","amount":"500000"},{"currency":"KWD","amount":"1000"},{"curre'
+                || 'ncy":"PLN","amount":"13000"},{"currency":"SEK","amount":"34000"},{"curre'
+                || 'ncy":"USD","amount":"3000"}],"more_than":null,"window_seconds":600}'
+    END
