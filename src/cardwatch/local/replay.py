@@ -12,13 +12,14 @@ import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from cardwatch.contract.streams import EventType
 from cardwatch.local.line_check import UnreadableError, check_lines
 from cardwatch.local.processes.stopping import stop_held
 from cardwatch.local.replay_input import InputError, one_event_per_line
@@ -30,6 +31,14 @@ PROGRESS_SECONDS: Final = 2.0
 JVM_OPTIONS: Final = " ".join(("-Xmx3g", "-Xmn1000m", "-XX:+UseSerialGC", *LOCALE))
 """What a row leaves behind is garbage at once: a large young generation has it collected seldom,
 before anything grows old. What stays is a little of each payment (docs/decisions/0034)."""
+WRITTEN: Final[Mapping[str, EventType]] = {
+    "alerts": "PAYMENT_ALERT",
+    "rule_alerts": "RULE_ALERT",
+    "summaries": "PAYMENT_ALERT_SUMMARY",
+    "scores": "PAYMENT_ATTRIBUTED",
+    "minutes": "MERCHANT_MINUTE",
+}
+"""Which type of event goes into which file, and is counted under its name."""
 RUN_DEPENDENT: Final = ("detected_at", "late")
 """Fields of an alert that say how the job met the payment, not what it found."""
 
@@ -108,25 +117,20 @@ def replay(
             detection_seconds = detection.finish()
         progress("sorting the detections")
         with closing(_sorted_store(work)) as store:
-            alerts = _write(store, "PAYMENT_ALERT", work / "alerts.jsonl")
-            rule_alerts = _write(store, "RULE_ALERT", work / "rule_alerts.jsonl")
-            summaries = _write(store, "PAYMENT_ALERT_SUMMARY", work / "summaries.jsonl")
-            scores = _write(store, "PAYMENT_ATTRIBUTED", work / "scores.jsonl")
-            minutes = _write(store, "MERCHANT_MINUTE", work / "minutes.jsonl")
-        for name in ("alerts", "rule_alerts", "summaries", "scores", "minutes", "rejected"):
+            counts = {
+                name: _write(store, event_type, work / f"{name}.jsonl")
+                for name, event_type in WRITTEN.items()
+            }
+        for name in (*WRITTEN, "rejected"):
             (work / f"{name}.jsonl").replace(out_dir / f"{name}.jsonl")
     seconds = time.monotonic() - started
     return ReplayReport(
-        lines,
-        rejected,
-        alerts,
-        rule_alerts,
-        summaries,
-        scores,
-        minutes,
-        seconds,
-        detection_seconds,
-        validation_seconds,
+        lines=lines,
+        rejected=rejected,
+        **counts,
+        seconds=seconds,
+        detection_seconds=detection_seconds,
+        validation_seconds=validation_seconds,
     )
 
 
@@ -276,7 +280,7 @@ def _detections(outputs: Path) -> Iterator[tuple[str, str, str | None, str]]:
                 yield record["event_id"], record["type"], data.get("window_end"), text
 
 
-def _write(store: sqlite3.Connection, event_type: str, out: Path) -> int:
+def _write(store: sqlite3.Connection, event_type: EventType, out: Path) -> int:
     rows = store.execute(
         "SELECT record FROM detections WHERE type = ? ORDER BY window_end, event_id", (event_type,)
     )
