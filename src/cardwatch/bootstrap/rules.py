@@ -9,7 +9,7 @@ from cardwatch.aws.rule_history import S3RuleHistory
 from cardwatch.clock import SystemClock
 from cardwatch.ports import Clock, StreamEntry
 from cardwatch.rules.errors import PublicationError, RuleHistoryUnavailableError
-from cardwatch.rules.publication import RuleHistory, in_use
+from cardwatch.rules.publication import RuleHistory, in_use, newest_first
 
 
 def build_rule_history(delivery_bucket: str, clients: AwsClients) -> RuleHistory:
@@ -28,7 +28,8 @@ def build_rules_again(
 
     def rules() -> Sequence[StreamEntry]:
         try:
-            return [entry for publication in in_use(history) for entry in publication.entries()]
+            used = in_use(newest_first(history))
+            return [entry for publication in used for entry in publication.entries()]
         except (PublicationError, RuleHistoryUnavailableError) as error:
             logger.warning("rules not published again", extra={"error": str(error)})
             return ()

@@ -129,7 +129,7 @@ def rules_history(*, stack: StackOption = None) -> None:
     if not publications:
         typer.echo("no version is published: the job has its own, the rules.yaml it was built with")
         return
-    used = [publication.version for publication in in_use(history)]
+    used = [publication.version for publication in in_use(publications)]
     for place, publication in enumerate(publications):
         shadow, now = publication.shadow, publication.version in used
         state = ("in shadow" if shadow else "in force") if now else "shadow" if shadow else ""

@@ -16,9 +16,9 @@ from cardwatch.contract.fields import parse_time
 from cardwatch.contract.streams import EARLIEST_EVENT_TIME
 from cardwatch.local.replay import ReplayError, replay
 from cardwatch.local.replay_input import InputError, events_of, one_event_per_line
+from cardwatch.local.services.flink import RISK_DESK
 from cardwatch.rules.publication import Publication
 
-RISK_DESK: Final = "risk_desk"
 DAY: Final = 86_400
 LEAST_SECONDS: Final = 60
 """Of event time, for a rate that means something."""

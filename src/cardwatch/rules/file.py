@@ -110,27 +110,19 @@ class Rule(_Part):
     severity: Severity
 
     def settings(self, *, shadow: bool = False) -> RuleSettings:
-        """Give it as its event says it."""
-        raise NotImplementedError
-
-    def _as_event(
-        self,
-        *,
-        shadow: bool,
-        amounts: Mapping[str, Decimal] | None = None,
-        more_than: int | None = None,
-        window_seconds: int | None = None,
-    ) -> RuleSettings:
+        """Give it as its event says it, what the rule does not have left out."""
+        said = dict(self)
+        limits: Mapping[str, Decimal] = said.get("limits", {})
         return RuleSettings(
             state=self.state,
             paging="shadow" if shadow else self.paging,
             severity=self.severity,
             amounts=tuple(
                 CurrencyAmount(currency=currency, amount=amount)
-                for currency, amount in sorted((amounts or {}).items())
+                for currency, amount in sorted(limits.items())
             ),
-            more_than=more_than,
-            window_seconds=window_seconds,
+            more_than=said.get("more_than"),
+            window_seconds=said.get("window_seconds"),
         )
 
 
@@ -138,10 +130,6 @@ class LargeAmount(Rule):
     """A payment above its currency's limit."""
 
     limits: Limits
-
-    def settings(self, *, shadow: bool = False) -> RuleSettings:
-        """Give it as its event says it."""
-        return self._as_event(shadow=shadow, amounts=self.limits)
 
 
 def _one_of(*allowed: int) -> AfterValidator:
@@ -162,12 +150,6 @@ class UserVelocity(Rule):
     more_than: Annotated[WholeNumber, _one_of(5)]
     window_seconds: Annotated[WholeNumber, _one_of(60)]
 
-    def settings(self, *, shadow: bool = False) -> RuleSettings:
-        """Give it as its event says it."""
-        return self._as_event(
-            shadow=shadow, more_than=self.more_than, window_seconds=self.window_seconds
-        )
-
 
 class CardTesting(Rule):
     """More than so many cards tried at one merchant within a window."""
@@ -175,24 +157,12 @@ class CardTesting(Rule):
     more_than: Annotated[WholeNumber, Field(ge=LEAST_CARDS, le=MOST_CARDS)]
     window_seconds: Annotated[WholeNumber, _one_of(60)]
 
-    def settings(self, *, shadow: bool = False) -> RuleSettings:
-        """Give it as its event says it."""
-        return self._as_event(
-            shadow=shadow, more_than=self.more_than, window_seconds=self.window_seconds
-        )
-
 
 class SpendOverLimit(Rule):
     """More spent by one account in one currency within a window than its limit."""
 
     limits: Limits
     window_seconds: Annotated[WholeNumber, _one_of(600)]
-
-    def settings(self, *, shadow: bool = False) -> RuleSettings:
-        """Give it as its event says it."""
-        return self._as_event(
-            shadow=shadow, amounts=self.limits, window_seconds=self.window_seconds
-        )
 
 
 class Rules(_Part):

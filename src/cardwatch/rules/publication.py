@@ -101,10 +101,13 @@ def newest_first(history: RuleHistory) -> Iterator[Publication]:
         yield history.read(version)
 
 
-def in_use(history: RuleHistory) -> list[Publication]:
-    """Give the version in force, and the newest in shadow where it is newer, oldest first."""
+def in_use(publications: Iterable[Publication]) -> list[Publication]:
+    """Give of some, the newest first, the version in force and the newest in shadow behind it.
+
+    Oldest first; what is before the version in force is not looked at.
+    """
     found: list[Publication] = []
-    for publication in newest_first(history):
+    for publication in publications:
         if not publication.shadow:
             return [publication, *found]
         if not found:

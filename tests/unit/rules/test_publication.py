@@ -11,6 +11,7 @@ from cardwatch.rules.publication import (
     Publication,
     differences,
     in_use,
+    newest_first,
     publish,
     rolled_back,
 )
@@ -104,14 +105,14 @@ def test_a_clock_that_is_behind_the_last_publication_publishes_nothing(
 def test_in_use_are_the_version_in_force_and_a_newer_one_in_shadow(
     history: FakeRuleHistory, stream: FakeEventStream
 ) -> None:
-    assert in_use(history) == []
+    assert in_use(newest_first(history)) == []
     publish(version(2, paging="shadow"), history, stream)
-    assert in_use(history) == [version(2, paging="shadow")]
+    assert in_use(newest_first(history)) == [version(2, paging="shadow")]
     publish(version(3), history, stream)
-    assert in_use(history) == [version(3)]
+    assert in_use(newest_first(history)) == [version(3)]
     for number in (4, 5):
         publish(version(number, paging="shadow"), history, stream)
-    assert in_use(history) == [version(3), version(5, paging="shadow")]
+    assert in_use(newest_first(history)) == [version(3), version(5, paging="shadow")]
 
 
 def test_a_rollback_is_the_next_version_with_the_settings_of_the_one_before(
