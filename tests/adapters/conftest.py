@@ -1,6 +1,7 @@
 """The same behaviour is asked of the fakes, of moto in this process, and of the emulator."""
 
 import os
+import random
 import subprocess
 import time
 import urllib.request
@@ -38,6 +39,19 @@ def aws(request: pytest.FixtureRequest) -> Iterator[AwsClients]:
         request.getfixturevalue("aws_environment")
         with mock_aws():
             yield AwsClients()
+
+
+@pytest.fixture
+def control_table(aws: AwsClients) -> str:
+    """Make a table like the template's ControlTable."""
+    name = f"control-{random.getrandbits(32):08x}"
+    aws.dynamodb().create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+    )
+    return name
 
 
 @pytest.fixture(scope="session")

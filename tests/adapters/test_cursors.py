@@ -1,7 +1,5 @@
 """Cursors in the control table, on moto and on the local stack."""
 
-import random
-
 import pytest
 
 from cardwatch.aws.clients import AwsClients
@@ -9,25 +7,12 @@ from cardwatch.aws.cursors import DynamoDBCursors
 from cardwatch.banking.ports import CursorUnavailableError, SavedCursor
 
 
-@pytest.fixture
-def table(aws: AwsClients) -> str:
-    """Make a table like the template's ControlTable."""
-    name = f"control-{random.getrandbits(32):08x}"
-    aws.dynamodb().create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-    )
-    return name
+def test_a_cursor_that_was_never_saved_is_none(aws: AwsClients, control_table: str) -> None:
+    assert DynamoDBCursors(aws.dynamodb(), control_table).read("accounts") is None
 
 
-def test_a_cursor_that_was_never_saved_is_none(aws: AwsClients, table: str) -> None:
-    assert DynamoDBCursors(aws.dynamodb(), table).read("accounts") is None
-
-
-def test_a_cursor_is_what_was_saved_last_each_apart(aws: AwsClients, table: str) -> None:
-    cursors = DynamoDBCursors(aws.dynamodb(), table)
+def test_a_cursor_is_what_was_saved_last_each_apart(aws: AwsClients, control_table: str) -> None:
+    cursors = DynamoDBCursors(aws.dynamodb(), control_table)
     first = cursors.save("accounts", "one", after=None)
     assert first is not None
     second = cursors.save("accounts", "two", after=first)
@@ -36,8 +21,10 @@ def test_a_cursor_is_what_was_saved_last_each_apart(aws: AwsClients, table: str)
     assert cursors.read("others") == SavedCursor("three", 1)
 
 
-def test_of_two_runs_that_read_the_same_cursor_one_saves(aws: AwsClients, table: str) -> None:
-    cursors = DynamoDBCursors(aws.dynamodb(), table)
+def test_of_two_runs_that_read_the_same_cursor_one_saves(
+    aws: AwsClients, control_table: str
+) -> None:
+    cursors = DynamoDBCursors(aws.dynamodb(), control_table)
     first = cursors.save("accounts", "one", after=None)
     assert cursors.save("accounts", "another", after=None) is None
     assert cursors.save("accounts", "further", after=first) is not None
@@ -46,11 +33,11 @@ def test_of_two_runs_that_read_the_same_cursor_one_saves(aws: AwsClients, table:
 
 
 def test_a_cursor_that_was_removed_is_not_written_back_by_a_run_that_read_it(
-    aws: AwsClients, table: str
+    aws: AwsClients, control_table: str
 ) -> None:
-    cursors = DynamoDBCursors(aws.dynamodb(), table)
+    cursors = DynamoDBCursors(aws.dynamodb(), control_table)
     saved = cursors.save("accounts", "one", after=None)
-    aws.dynamodb().delete_item(TableName=table, Key={"pk": {"S": "cursor|accounts"}})
+    aws.dynamodb().delete_item(TableName=control_table, Key={"pk": {"S": "cursor|accounts"}})
     assert cursors.save("accounts", "two", after=saved) is None
     assert cursors.read("accounts") is None
 

@@ -1,7 +1,5 @@
 """The simulator's control table, on moto and on the local stack."""
 
-import random
-
 import pytest
 
 from cardwatch.aws.clients import AwsClients
@@ -12,25 +10,12 @@ FIRST = Handover(1_795_244_400_000, "a", 8_976_222_000)
 SECOND = Handover(1_795_244_460_000, "b", 8_976_222_320)
 
 
-@pytest.fixture
-def table(aws: AwsClients) -> str:
-    """Make a table like the template's ControlTable."""
-    name = f"control-{random.getrandbits(32):08x}"
-    aws.dynamodb().create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-    )
-    return name
+def test_an_empty_table_says_nothing(aws: AwsClients, control_table: str) -> None:
+    assert DynamoDBSimulatorControl(aws.impatient_dynamodb(), control_table).read() == Control()
 
 
-def test_an_empty_table_says_nothing(aws: AwsClients, table: str) -> None:
-    assert DynamoDBSimulatorControl(aws.impatient_dynamodb(), table).read() == Control()
-
-
-def test_hand_overs_come_back_as_written(aws: AwsClients, table: str) -> None:
-    control = DynamoDBSimulatorControl(aws.impatient_dynamodb(), table)
+def test_hand_overs_come_back_as_written(aws: AwsClients, control_table: str) -> None:
+    control = DynamoDBSimulatorControl(aws.impatient_dynamodb(), control_table)
     assert control.write_handovers((FIRST,), after=None)
     assert control.read().last == FIRST
     assert control.write_handovers((FIRST, SECOND), after=FIRST)
@@ -39,23 +24,25 @@ def test_hand_overs_come_back_as_written(aws: AwsClients, table: str) -> None:
 
 @pytest.mark.parametrize("after", [None, SECOND, Handover(FIRST.generation, "x", 0)])
 def test_who_read_something_else_than_what_is_there_writes_nothing(
-    aws: AwsClients, table: str, after: Handover | None
+    aws: AwsClients, control_table: str, after: Handover | None
 ) -> None:
-    control = DynamoDBSimulatorControl(aws.impatient_dynamodb(), table)
+    control = DynamoDBSimulatorControl(aws.impatient_dynamodb(), control_table)
     control.write_handovers((FIRST,), after=None)
     assert not control.write_handovers((FIRST, SECOND), after=after)
     assert control.read() == Control((FIRST,))
 
 
-def test_nobody_takes_over_from_somebody_who_is_not_there(aws: AwsClients, table: str) -> None:
-    control = DynamoDBSimulatorControl(aws.impatient_dynamodb(), table)
+def test_nobody_takes_over_from_somebody_who_is_not_there(
+    aws: AwsClients, control_table: str
+) -> None:
+    control = DynamoDBSimulatorControl(aws.impatient_dynamodb(), control_table)
     assert not control.write_handovers((FIRST, SECOND), after=FIRST)
 
 
-def test_switches_are_read_and_survive_a_hand_over(aws: AwsClients, table: str) -> None:
-    control = DynamoDBSimulatorControl(aws.impatient_dynamodb(), table)
+def test_switches_are_read_and_survive_a_hand_over(aws: AwsClients, control_table: str) -> None:
+    control = DynamoDBSimulatorControl(aws.impatient_dynamodb(), control_table)
     item = {"pk": {"S": "control"}, "payments": {"S": "off"}, "payments_per_second": {"N": "0.5"}}
-    aws.dynamodb().put_item(TableName=table, Item=item)
+    aws.dynamodb().put_item(TableName=control_table, Item=item)
     control.write_handovers((FIRST,), after=None)
     assert control.read() == Control((FIRST,), payments=False, payments_per_second=0.5)
 
@@ -73,11 +60,15 @@ def test_switches_are_read_and_survive_a_hand_over(aws: AwsClients, table: str) 
     ],
 )
 def test_a_wrong_switch_is_named_and_left_to_the_settings(
-    aws: AwsClients, table: str, payments: dict[str, str], rate: dict[str, str], problems: int
+    aws: AwsClients,
+    control_table: str,
+    payments: dict[str, str],
+    rate: dict[str, str],
+    problems: int,
 ) -> None:
     item = {"pk": {"S": "control"}, "payments": payments, "payments_per_second": rate}
-    aws.dynamodb().put_item(TableName=table, Item=item)
-    control = DynamoDBSimulatorControl(aws.impatient_dynamodb(), table).read()
+    aws.dynamodb().put_item(TableName=control_table, Item=item)
+    control = DynamoDBSimulatorControl(aws.impatient_dynamodb(), control_table).read()
     assert len(control.problems) == problems
     assert [control.payments, control.payments_per_second].count(None) == problems
 

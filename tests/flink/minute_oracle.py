@@ -7,20 +7,17 @@ memory. Times are milliseconds since the epoch.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
 from tests.flink.oracle import (
-    FOREVER,
     TOKEN,
-    WATERMARK_STEP,
     cut,
     envelope,
     instant_text,
     money,
     read_amount,
-    read_line,
+    read_lines,
     sha,
 )
 
@@ -77,13 +74,8 @@ def minutes(
 
 def _outcomes(lines: Iterable[str], delay_ms: int) -> Iterator[tuple[int, dict[str, Any]]]:
     """Give each payment once for each of its outcomes, and the time as of which it counts."""
-    now = datetime.now(UTC).timestamp() * 1000
-    watermark = -FOREVER
     known = set()
-    for line in lines:
-        row = read_line(line, now)
-        if row is None:
-            continue
+    for row, watermark in read_lines(lines, delay_ms):
         time, data = row["time"], row["data"]
         if (
             row["type"] == "PAYMENT_EVENT"
@@ -96,8 +88,6 @@ def _outcomes(lines: Iterable[str], delay_ms: int) -> Iterator[tuple[int, dict[s
             if key not in known:
                 known.add(key)
                 yield max(time, watermark + 1), data
-        passed = time // WATERMARK_STEP * WATERMARK_STEP - delay_ms
-        watermark = max(watermark, passed) if passed > 0 else watermark
 
 
 def _event(kind: str, start: int, who: str, currency: str | None, minute: Minute) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
@@ -104,14 +104,9 @@ def detect_alerts(lines: Iterable[str], *, delay_ms: int = 1_000) -> list[dict[s
 
 
 def _stolen(lines: Iterable[str], delay_ms: int) -> Collection[Stolen]:
-    now = datetime.now(UTC).timestamp() * 1000
-    watermark = -FOREVER
     cards: defaultdict[str, Card] = defaultdict(Card)
     stolen: dict[tuple[str, str], Stolen] = {}
-    for line in lines:
-        row = read_line(line, now)
-        if row is None:
-            continue
+    for row, watermark in read_lines(lines, delay_ms):
         time, data = row["time"], row["data"]
         token = data.get("card_token")
         if row["type"] == "CARD_STATUS" and TOKEN.fullmatch(token):
@@ -121,8 +116,6 @@ def _stolen(lines: Iterable[str], delay_ms: int) -> Collection[Stolen]:
             if reported is not None:
                 found = Stolen(time, watermark, reported, read_amount(data.get("amount")), data)
                 stolen.setdefault((data["payment_id"], token), found)
-        passed = time // WATERMARK_STEP * WATERMARK_STEP - delay_ms
-        watermark = max(watermark, passed) if passed > 0 else watermark
     return stolen.values()
 
 
@@ -215,6 +208,19 @@ def _summary(end: int, rows: list[Stolen], digits: list[Stolen]) -> dict[str, An
         ],
     }
     return envelope("PAYMENT_ALERT_SUMMARY", sha("summary", instant_text(end), "1"), end, data)
+
+
+def read_lines(lines: Iterable[str], delay_ms: int) -> Iterator[tuple[dict[str, Any], int]]:
+    """Give each record that takes part, and the watermark that it meets."""
+    now = datetime.now(UTC).timestamp() * 1000
+    watermark = -FOREVER
+    for line in lines:
+        row = read_line(line, now)
+        if row is None:
+            continue
+        yield row, watermark
+        passed = row["time"] // WATERMARK_STEP * WATERMARK_STEP - delay_ms
+        watermark = max(watermark, passed) if passed > 0 else watermark
 
 
 def read_line(line: str, now: float) -> dict[str, Any] | None:

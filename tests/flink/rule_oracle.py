@@ -8,12 +8,11 @@ and after each change it is known whether a breach goes on. Times are millisecon
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from tests.flink.oracle import FOREVER, TOKEN, WATERMARK_STEP, read_amount, read_line
+from tests.flink.oracle import FOREVER, TOKEN, read_amount, read_lines
 
 MINUTE = 60_000
 TEN_MINUTES = 600_000
@@ -90,13 +89,8 @@ def breaches(
 
 
 def _attempts(lines: Iterable[str], delay_ms: int) -> Iterator[Attempt]:
-    now = datetime.now(UTC).timestamp() * 1000
-    watermark = -FOREVER
     known = set()
-    for line in lines:
-        row = read_line(line, now)
-        if row is None:
-            continue
+    for row, watermark in read_lines(lines, delay_ms):
         time, data = row["time"], row["data"]
         if (
             row["type"] == "PAYMENT_EVENT"
@@ -109,8 +103,6 @@ def _attempts(lines: Iterable[str], delay_ms: int) -> Iterator[Attempt]:
                 known.add(key)
                 counted = max(time, watermark + 1)
                 yield Attempt(time, counted, data, read_amount(data.get("amount")))
-        passed = time // WATERMARK_STEP * WATERMARK_STEP - delay_ms
-        watermark = max(watermark, passed) if passed > 0 else watermark
 
 
 def _velocity(attempts: Iterable[Attempt], met: Counter[str]) -> Iterator[Breach]:

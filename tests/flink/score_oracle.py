@@ -8,15 +8,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from math import asin, cos, radians, sin, sqrt
 from typing import Any
 
 from tests.flink.oracle import (
-    FOREVER,
     TOKEN,
-    WATERMARK_STEP,
     Card,
     cut,
     envelope,
@@ -24,7 +21,7 @@ from tests.flink.oracle import (
     instant_text,
     money,
     read_amount,
-    read_line,
+    read_lines,
     sha,
 )
 
@@ -135,14 +132,9 @@ def attribute(lines: Iterable[str], *, delay_ms: int = 1_000) -> list[dict[str, 
 
     Both are without detected_at.
     """
-    now = datetime.now(UTC).timestamp() * 1000
-    watermark = -FOREVER
     known = Known()
     found = []
-    for line in lines:
-        row = read_line(line, now)
-        if row is None:
-            continue
+    for row, watermark in read_lines(lines, delay_ms):
         time, data = row["time"], row["data"]
         token = data.get("card_token")
         if row["type"] == "CARD_STATUS" and TOKEN.fullmatch(token):
@@ -152,8 +144,6 @@ def attribute(lines: Iterable[str], *, delay_ms: int = 1_000) -> list[dict[str, 
         is_payment = row["type"] == "PAYMENT_EVENT" and data.get("payment_id") is not None
         if is_payment and TOKEN.fullmatch(token or ""):
             found += judge(known, time, data, late=time <= watermark)
-        passed = time // WATERMARK_STEP * WATERMARK_STEP - delay_ms
-        watermark = max(watermark, passed) if passed > 0 else watermark
     return sorted(found, key=lambda record: (record["type"], record["event_id"]))
 
 
