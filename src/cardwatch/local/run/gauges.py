@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from typing import Final
 
 import psutil
@@ -49,10 +50,13 @@ class Gauges(threading.Thread):
         self.quarantined: Mapping[str, int] = {}
         self.quarantined_on_stolen_cards = 0
         self.watermark_lag: float | None = None
+        # Instants, not lags: a lag that was read seconds ago says too much of now. While a job does
+        # not answer, what it has passed it has passed.
+        self.watermark: datetime | None = None
+        self.risk_desk_watermark: datetime | None = None
         self.given_up: Mapping[str, int] = {}
         self.job = "not submitted"
         self.risk_desk_job = "starting" if risk_desk else OFF
-        self.risk_desk_lag: float | None = None
         self.memory_mb: int | None = None
         self.peak_memory_mb = 0
         self._settings = settings
@@ -118,6 +122,7 @@ class Gauges(threading.Thread):
             return
         self.job = in_words(health)
         self.watermark_lag = health.watermark_lag_seconds
+        self.watermark = health.watermark or self.watermark
         if health.state != "RUNNING":
             why = self._why_job_failed(health.job_id) or "it gives no reason"
             msg = f"the job is {health.state}: {why}"
@@ -127,8 +132,8 @@ class Gauges(threading.Thread):
         if self._risk_desk is None:
             return
         health = self._risk_desk.health()
-        self.risk_desk_lag = health.watermark_lag_seconds if health else None
         if health is not None:
+            self.risk_desk_watermark = health.watermark or self.risk_desk_watermark
             self.risk_desk_job = in_words(health)
         elif self.risk_desk_job != "starting":
             self.risk_desk_job = "does not answer"

@@ -163,7 +163,7 @@ def _finish(stack: LocalStack) -> Verdict:
     deadline = time.monotonic() + FINISH_SECONDS
     while time.monotonic() < deadline:
         began = time.monotonic()
-        if stack.risk_desk is not None and stack.gauges.risk_desk_lag is None:
+        if stack.risk_desk is not None and stack.gauges.risk_desk_watermark is None:
             deadline = max(deadline, min(latest, began + FINISH_SECONDS))
         stack.doing = _finishing(stack)
         owed = unfinished(_evidence(stack))
@@ -216,19 +216,19 @@ def _finishing(stack: LocalStack) -> str:
 
 def _windows_closed(stack: LocalStack) -> bool:
     """Say whether event time in the job has passed the end of the last payment's window."""
-    return _has_passed(stack, stack.gauges.watermark_lag)
+    return _has_passed(stack, stack.gauges.watermark)
 
 
 def _risk_desk_done(stack: LocalStack) -> bool:
     """Say the same of the risk desk, which may have started behind the first payments."""
-    return stack.risk_desk is None or _has_passed(stack, stack.gauges.risk_desk_lag)
+    return stack.risk_desk is None or _has_passed(stack, stack.gauges.risk_desk_watermark)
 
 
-def _has_passed(stack: LocalStack, lag: float | None) -> bool:
+def _has_passed(stack: LocalStack, watermark: datetime | None) -> bool:
     last = stack.tally.last_payment
-    if last is None or lag is None:
+    if last is None or watermark is None:
         return last is None
-    return (datetime.now(UTC) - last).total_seconds() - lag > 5  # noqa: PLR2004  the window's size
+    return (watermark - last).total_seconds() > 5  # noqa: PLR2004  the window's size
 
 
 def _conclude(stack: LocalStack, verdict: Verdict, console: Console) -> int:

@@ -23,6 +23,8 @@ class FlinkHealth:
     checkpoints: int
     """Completed ones."""
     failed_checkpoints: int
+    watermark: datetime | None
+    """Event time of the slowest operator; None before the first event."""
     watermark_lag_seconds: float | None
     """How far the slowest operator's event time is behind; None before the first event."""
 
@@ -73,6 +75,7 @@ class FlinkRest:
             restarts=sum(int(float(metric["value"])) for metric in restarts),
             checkpoints=int(checkpoints["counts"]["completed"]),
             failed_checkpoints=int(checkpoints["counts"]["failed"]),
+            watermark=watermark,
             watermark_lag_seconds=behind.total_seconds() if behind is not None else None,
         )
 

@@ -1,6 +1,7 @@
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -8,6 +9,7 @@ from typing import NoReturn
 from cardwatch.contract.fields import format_time
 from cardwatch.local.processes.run_folder import status_path
 from cardwatch.local.run.gauges import Gauges
+from cardwatch.local.services.flink_rest import FlinkHealth
 from cardwatch.local.warehouse import WarehouseServer
 from cardwatch.settings import LocalSettings
 
@@ -17,13 +19,17 @@ def unasked(*_: object) -> NoReturn:
     raise AssertionError(msg)
 
 
-def gauges_of(var: Path, started: Callable[[], bool]) -> Gauges:
+def gauges_of(
+    var: Path,
+    started: Callable[[], bool],
+    job_health: Callable[[], FlinkHealth | None] = unasked,
+) -> Gauges:
     return Gauges(
         LocalSettings(var=var),
         WarehouseServer(var / "postgres"),
         started=started,
         outputs=unasked,
-        job_health=unasked,
+        job_health=job_health,
         why_job_failed=unasked,
     )
 
@@ -61,3 +67,16 @@ def test_what_the_stand_ins_gave_up_and_wait_for_is_read_from_the_run_s_own_fold
         "event source",
         "delivery",
     ]
+
+
+def test_what_event_time_has_passed_it_has_passed_while_the_job_does_not_answer(
+    tmp_path: Path,
+) -> None:
+    passed = datetime(2026, 11, 27, 6, tzinfo=UTC)
+    health = FlinkHealth("job", "RUNNING", 0, 3, 0, passed, 1.5)
+    unknown = replace(health, watermark=None, watermark_lag_seconds=None)
+    answers = iter([health, None, unknown])
+    gauges = gauges_of(tmp_path, lambda: True, lambda: next(answers))
+    for lag in (1.5, None, None):
+        gauges._read_job()  # noqa: SLF001  at its own pace it is read by the thread
+        assert (gauges.watermark, gauges.watermark_lag) == (passed, lag)

@@ -58,7 +58,7 @@ class Unreadable:
         return self
 
     last_payment: None = None
-    watermark_lag: None = None
+    watermark: None = None
 
     def set_payments(self, *, on: bool) -> None:
         self.payments = on
