@@ -200,6 +200,19 @@ def test_the_properties_fill_every_placeholder_of_the_production_ddl(detection: 
     assert set(groups(detection)["cardwatch.edge"]) == wanted
 
 
+class ReadProperties(Properties):
+    """Properties that know which of their keys were asked for."""
+
+    def __init__(self, groups: Mapping[str, Mapping[str, str]], source: str) -> None:
+        super().__init__(groups, source)
+        self.keys: set[str]
+        object.__setattr__(self, "keys", set())
+
+    def text(self, group: str, key: str, default: str | None = None) -> str:
+        self.keys.add(key)
+        return super().text(group, key, default)
+
+
 def test_the_job_accepts_the_properties_as_the_service_hands_them_over(
     detection: Template, tmp_path: Path
 ) -> None:
@@ -219,26 +232,25 @@ def test_the_job_accepts_the_properties_as_the_service_hands_them_over(
     ]
     path = tmp_path / "application_properties.json"
     path.write_text(json.dumps(listed))
-    read = Properties.read(path)
-    source = "".join(
-        (ROOT / f"flink_app/{name}.py").read_text() for name in ("pipeline", "queries")
-    )
-    keys = set(groups(detection)["cardwatch.detection"])
-    assert {key for key in keys if f'"{key}"' not in source} == set(), "read by nothing"
-    queries = find_queries(settings=settings_of(Properties({}, "")))
-    assert chosen_detections(read, queries)
-    for key in keys - {"application", "on_demand"}:
-        read.whole_number("cardwatch.detection", key, 0, least=0, most=600_000)
+    given = Properties.read(path)
+    read = ReadProperties(given.groups, given.source)
+    assert chosen_detections(read, find_queries(settings=settings_of(read)))
+    # pipeline.py asks for the idle time, and needs Flink: tests/flink/test_invariants.py.
+    assert set(groups(detection)["cardwatch.detection"]) - read.keys == {"idle_timeout_ms"}
     assert read.text("cardwatch.edge", "start_position") == "TRIM_HORIZON"
 
 
-def test_the_watermark_s_delay_is_one_that_the_job_accepts(detection: Template) -> None:
-    limits = detection.parameters["WatermarkDelayMilliseconds"]
-    source = (ROOT / "flink_app/pipeline.py").read_text()
-    found = re.search(r'"watermark_delay_ms", [\d_]+, least=(\d+), most=([\d_]+)', source)
-    assert found is not None
-    assert limits["MinValue"] >= int(found[1])
-    assert limits["MaxValue"] <= int(found[2])
+@pytest.mark.parametrize(
+    ("parameter", "key"),
+    [("WatermarkDelayMilliseconds", "watermark_delay_ms"), ("MinuteRows", "minute_rows")],
+)
+def test_the_job_accepts_the_least_and_the_most_that_the_template_does(
+    detection: Template, parameter: str, key: str
+) -> None:
+    assert groups(detection)["cardwatch.detection"][key] == {"Ref": parameter}
+    limits = detection.parameters[parameter]
+    for value in (limits["MinValue"], limits["Default"], limits["MaxValue"]):
+        settings_of(Properties({"cardwatch.detection": {key: str(value)}}, "the template"))
 
 
 def test_the_runtime_is_given_the_program_and_the_jar_of_the_archive(detection: Template) -> None:
