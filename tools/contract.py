@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode
 from sqlglot import exp
 
+from cardwatch.contract.currencies import MINOR_UNITS
 from cardwatch.contract.streams import (
     EARLIEST_EVENT_TIME,
     EVENT_TYPES,
@@ -38,6 +39,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FLINK_SQL = ROOT / "flink_app" / "sql"
 
 SQL_WIDTH = 100
+_TRADED_MOST: Final = "USD EUR JPY GBP CNY AUD CAD CHF HKD SGD SEK KRW NOK NZD INR MXN"
+"""By the BIS Triennial Survey of 2022: looked for first."""
 
 Generated = Iterator[tuple[Path, str]]
 
@@ -427,6 +430,27 @@ SELECT
     )
 
 
+def flink_minor_units() -> Generated:
+    """Give how many decimals a currency has, as one text to look in.
+
+    A list of so many literals is 55,000 characters of generated code wherever it is used.
+    """
+    often = dict.fromkeys(_TRADED_MOST.split())
+    codes = [*often, *sorted(MINOR_UNITS.keys() - often)]
+    known = "".join(f" {code}{MINOR_UNITS[code]}" for code in codes)
+    literals = "\n    || ".join(f"'{known[i : i + 75]}'" for i in range(0, len(known), 75))
+    yield (
+        FLINK_SQL / "expressions" / "minor_units.sql",
+        f"""\
+-- Generated from the contract by `make contract`: change the contract, not this file.
+--
+-- Each currency that has a minor unit behind a space, with its decimals, by ISO 4217.
+SELECT
+    {literals}
+""",
+    )
+
+
 def _words_of_queries() -> set[str]:
     """Give every word of the job's own queries: a field of the contract among them is read."""
     texts = (
@@ -495,6 +519,7 @@ GENERATORS: tuple[Callable[[], Generated], ...] = (
     flink_tables,
     flink_rules,
     flink_least_limits,
+    flink_minor_units,
     settings_document,
 )
 

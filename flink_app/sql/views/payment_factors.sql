@@ -19,6 +19,7 @@ SELECT
     card_token,
     card_last4,
     amount,
+    ${amount_text(amount)} AS amount_text,
     currency,
     merchant_id,
     country,

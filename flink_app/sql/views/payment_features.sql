@@ -27,6 +27,7 @@ SELECT
     card_last4,
     amount,
     currency,
+    ${minor_unit} AS minor_unit,
     merchant_id,
     country,
     city,

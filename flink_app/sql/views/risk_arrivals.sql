@@ -1,6 +1,6 @@
 -- What the risk score looks at: payments, what is said of their cards, and the versions of their
--- accounts, their values read.
--- reads: timed_events
+-- accounts.
+-- reads: risk_events
 --
 -- All three go one way, so that what came first is seen first. A payment is what it is for
 -- `arrivals`, under a token of the tokenizer's.
@@ -36,7 +36,7 @@ SELECT
     user_id,
     card_token,
     card_last4,
-    amount_read AS amount,
+    amount,
     CASE WHEN `type` = 'PAYMENT_EVENT' THEN currency END AS currency,
     merchant_id,
     country,
@@ -60,40 +60,30 @@ SELECT
                 + CAST((CAST(longitude AS DECIMAL(8, 4)) + 180) * 10000 AS BIGINT)
     END AS place,
     COALESCE(entry_mode IN ('ECOMMERCE', 'MAIL_OR_TELEPHONE', 'RECURRING'), FALSE) AS card_absent
-FROM (
-    SELECT
-        *,
-        CASE WHEN `type` = 'PAYMENT_EVENT' THEN ${readable_amount} END AS amount_read,
-        CASE WHEN `type` = 'ACCOUNT' THEN ${instant(opened_at)} END AS opened,
-        CASE WHEN `type` = 'ACCOUNT' THEN ${instant(spent_until)} END AS spent_by
-    FROM timed_events
-)
+FROM risk_events
 WHERE
-    rt > TO_TIMESTAMP_LTZ(0, 3)
-    AND (
-        (
-            `type` = 'PAYMENT_EVENT'
-            AND payment_id IS NOT NULL
-            AND REGEXP(card_token, '^[0-9a-f]{32}$')
-        )
-        OR (
-            `type` = 'CARD_STATUS'
-            AND status IN ('ACTIVE', 'STOLEN')
-            AND REGEXP(card_token, '^[0-9a-f]{32}$')
-        )
-        OR (
-            `type` = 'ACCOUNT'
-            AND account_id IS NOT NULL
-            AND COALESCE(payment_id, card_token, user_id, merchant_id, country) IS NULL
-            AND REGEXP(account_name, '(?U)^[^\s*0-9]\*+( [^\s*0-9]\*+)*\z')
-            AND CHAR_LENGTH(account_name) <= 64
-            AND REGEXP(holder_country, '^[A-Z]{2}\z')
-            AND REGEXP(currency, '^[A-Z]{3}\z')
-            AND REGEXP(credit_limit, '^[0-9]{1,15}([.][0-9]{1,4})?\z')
-            AND REGEXP(spent, '^-?[0-9]{1,15}([.][0-9]{1,4})?\z')
-            AND status IN ('ACTIVE', 'BLOCKED', 'CLOSED')
-            AND risk_segment IN ('LOW', 'MEDIUM', 'HIGH')
-            AND opened <= rt
-            AND spent_by <= rt
-        )
+    (
+        `type` = 'PAYMENT_EVENT'
+        AND payment_id IS NOT NULL
+        AND REGEXP(card_token, '^[0-9a-f]{32}$')
+    )
+    OR (
+        `type` = 'CARD_STATUS'
+        AND status IN ('ACTIVE', 'STOLEN')
+        AND REGEXP(card_token, '^[0-9a-f]{32}$')
+    )
+    OR (
+        `type` = 'ACCOUNT'
+        AND account_id IS NOT NULL
+        AND COALESCE(payment_id, card_token, user_id, merchant_id, country) IS NULL
+        AND REGEXP(account_name, '(?U)^[^\s*0-9]\*+( [^\s*0-9]\*+)*\z')
+        AND CHAR_LENGTH(account_name) <= 64
+        AND REGEXP(holder_country, '^[A-Z]{2}\z')
+        AND REGEXP(currency, '^[A-Z]{3}\z')
+        AND REGEXP(credit_limit, '^[0-9]{1,15}([.][0-9]{1,4})?\z')
+        AND REGEXP(spent, '^-?[0-9]{1,15}([.][0-9]{1,4})?\z')
+        AND status IN ('ACTIVE', 'BLOCKED', 'CLOSED')
+        AND risk_segment IN ('LOW', 'MEDIUM', 'HIGH')
+        AND opened <= rt
+        AND spent_by <= rt
     )

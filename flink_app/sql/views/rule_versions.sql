@@ -9,7 +9,7 @@
 -- The array depends on the row: a constant one is planned as a join, which loses the row time.
 SELECT
     CAST(published.counted_at AS TIMESTAMP_LTZ(3)) AS counted_at,
-    bucket.name AS rule_bucket,
+    published.rule || '|' || bucket.name AS rule_bucket,
     published.version,
     published.in_shadow
 FROM (
@@ -17,6 +17,7 @@ FROM (
         GREATEST(
             rt, COALESCE(CURRENT_WATERMARK(rt) + INTERVAL '0.001' SECOND, rt)
         ) AS counted_at,
+        rule,
         ${in_every_bucket(rule)} AS everywhere,
         ${instant_text(rt)} || '|' || LPAD(rule_version, 9, '0') || '|' || settings AS version,
         COALESCE(JSON_VALUE(settings, '$.paging') = 'shadow', FALSE) AS in_shadow

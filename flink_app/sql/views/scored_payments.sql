@@ -13,7 +13,7 @@ SELECT
     user_id,
     card_token,
     card_last4,
-    ${amount_text(amount)} AS amount_text,
+    amount_text,
     currency,
     merchant_id,
     country,
@@ -111,7 +111,7 @@ SELECT
                 THEN
                     '{"factor":"amount_deviation","points":25,"observed":'
                     || JSON_STRING(
-                        COALESCE(${amount_text(amount)}, CAST(amount AS STRING)) || ' '
+                        COALESCE(amount_text, CAST(amount AS STRING)) || ' '
                         || SUBSTRING(currency, 1, 16) || ' after '
                         || CAST(habit_count AS STRING) || ' payments with a mean of '
                         || CAST(CAST(habit_mean AS DECIMAL(19, 2)) AS STRING)
@@ -148,9 +148,4 @@ SELECT
                     || '","threshold":"30 days before the payment"}'
         END
     ) || ']' AS factors
-FROM (
-    SELECT
-        *,
-        ${minor_unit} AS minor_unit
-    FROM payment_factors
-)
+FROM payment_factors

@@ -21,7 +21,7 @@ MINOR_UNITS: Final = {
     for decimals, codes in ((0, _NONE), (2, _TWO), (3, _THREE), (4, _FOUR))
     for code in codes.split()
 }
-"""ISO 4217's, as in flink_app/sql/expressions/minor_unit.sql."""
+"""ISO 4217's; flink_app/sql/expressions/minor_unit.sql is made of them."""
 
 
 def decimals_of(currency: str) -> int:

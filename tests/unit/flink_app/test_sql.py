@@ -1,29 +1,22 @@
 """The job's SQL files, as text."""
 
-import re
 from pathlib import Path
 
 import pytest
 from tests.flink.oracle import DECIMALS
 
+from cardwatch.contract.currencies import MINOR_UNITS
 from cardwatch.simulation.population import PLACES
 from sql_files import SQL, placeholders, sql_text
 
 
-def decimals_in_sql() -> dict[str, int]:
-    text = sql_text(SQL / "expressions" / "minor_unit.sql")
-    found = re.findall(r"currency IN \(([^)]*)\)\s+THEN (\d)", text)
-    return {code: int(digits) for codes, digits in found for code in re.findall(r"[A-Z]+", codes)}
+def test_currencies_have_the_minor_units_of_iso_4217() -> None:
+    assert MINOR_UNITS == DECIMALS
 
 
-def test_the_job_rounds_to_the_minor_units_of_iso_4217() -> None:
-    assert decimals_in_sql() == DECIMALS
-
-
-def test_the_job_and_the_simulator_agree_on_each_currencys_decimals() -> None:
-    known = decimals_in_sql()
+def test_the_simulator_knows_each_currencys_decimals() -> None:
     for place in PLACES:
-        assert known[place.currency.code] == place.currency.decimals, place.currency.code
+        assert MINOR_UNITS[place.currency.code] == place.currency.decimals, place.currency.code
 
 
 @pytest.mark.parametrize("path", sorted(SQL.glob("detections/*.sql")), ids=lambda p: p.stem)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cardwatch.contract.currencies import MINOR_UNITS, decimals_of
+from cardwatch.contract.currencies import decimals_of
 from cardwatch.imports.errors import ImportFileError
 from cardwatch.imports.mapping import Mapping, built_in_mappings, find_mapping, parse_mapping
 
@@ -75,11 +75,6 @@ def test_a_wrong_mapping_is_one_line_with_the_place(changed: str, to: str, told:
     assert "\n" not in str(caught.value)
 
 
-def test_currencies_take_as_many_decimals_as_the_detections_say() -> None:
-    sql = (ROOT / "flink_app/sql/expressions/minor_unit.sql").read_text(encoding="utf-8")
-    told: dict[str, int] = {}
-    for part in sql.split("WHEN currency IN (")[1:]:
-        codes, _, rest = part.partition(") THEN ")
-        told |= {code.strip().strip("'"): int(rest[0]) for code in codes.split(",")}
-    assert told == MINOR_UNITS
+def test_a_currency_without_a_minor_unit_takes_the_contract_s_decimals() -> None:
     assert decimals_of("XAU") == 4
+    assert decimals_of("KWD") == 3
