@@ -1,5 +1,5 @@
--- Payments, what is said of cards, and versions of accounts, the values read that the risk score asks
--- for.
+-- Payments, what is said of their cards, and versions of accounts, the values read that the risk
+-- score asks for.
 -- reads: timed_events
 -- boundary: rt
 --
