@@ -102,7 +102,8 @@ class Flink:
             shard.write_bytes(b"".join(line + b"\n" for line in raw))
         self._ask(request)
         parts = (self.folder / "outputs").glob("**/part-*")
-        return [line for path in parts for line in path.read_text("utf-8").splitlines()]
+        # Bytes know one end of a line; a text has others, which JSON leaves as they are.
+        return [line.decode() for path in parts for line in path.read_bytes().splitlines()]
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None

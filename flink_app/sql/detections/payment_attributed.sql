@@ -7,43 +7,36 @@
 -- unknown accounts too; its copies and later statuses say nothing here.
 -- Constants: factors and thresholds stand in views/payment_factors.sql, points in
 -- views/scored_payments.sql. Texts are cut to the contract's lengths; amounts as in
--- payment_alert.sql. Only what needs care is written by JSON_OBJECT: one inside another, or a list
--- in it, is written, read and written again.
+-- payment_alert.sql. Written by hand and not by JSON_OBJECT, which was a sixth of the whole cost.
 SELECT
     '{"type":"PAYMENT_ATTRIBUTED","event_id":"'
     || LOWER(SHA2(CONCAT_WS('|', 'attributed', payment_id, card_token, '1'), 256))
     || '","schema_version":1,"event_date_origin":"'
     || ${instant_text(rt)}
-    || '","event_json_data":'
-    || TRIM(
-        TRAILING '}' FROM JSON_OBJECT(
-            KEY 'payment_id' VALUE SUBSTRING(payment_id, 1, 128),
-            KEY 'card_token' VALUE card_token,
-            KEY 'card_last4' VALUE SUBSTRING(card_last4, 1, 128),
-            KEY 'account_id' VALUE SUBSTRING(account_id, 1, 128),
-            KEY 'user_id' VALUE SUBSTRING(user_id, 1, 128),
-            KEY 'merchant_id' VALUE SUBSTRING(merchant_id, 1, 128),
-            KEY 'amount' VALUE amount_text,
-            KEY 'currency' VALUE SUBSTRING(currency, 1, 128),
-            KEY 'status' VALUE SUBSTRING(status, 1, 128),
-            KEY 'country' VALUE SUBSTRING(country, 1, 128),
-            KEY 'city' VALUE SUBSTRING(city, 1, 64),
-            KEY 'account_known' VALUE account_known,
-            KEY 'account_name' VALUE account_name,
-            KEY 'holder_country' VALUE holder_country,
-            KEY 'opened_at' VALUE opened_at,
-            KEY 'credit_limit' VALUE credit_limit,
-            KEY 'account_currency' VALUE account_currency,
-            KEY 'account_status' VALUE account_status,
-            KEY 'risk_segment' VALUE risk_segment,
-            KEY 'account_valid_from' VALUE account_valid_from,
-            KEY 'late' VALUE late,
-            KEY 'score' VALUE score,
-            KEY 'score_version' VALUE 1,
-            KEY 'detected_at' VALUE ${instant_text(CURRENT_TIMESTAMP)}
-        )
-    )
-    || ',"not_judged":' || not_judged
+    || '","event_json_data":{"payment_id":' || ${json_text(payment_id)}
+    || ',"card_token":"' || card_token
+    || '","card_last4":' || ${json_text(card_last4)}
+    || ',"account_id":' || ${json_text(account_id)}
+    || ',"user_id":' || ${json_text(user_id)}
+    || ',"merchant_id":' || ${json_text(merchant_id)}
+    || ',"amount":' || ${json_word(amount_text)}
+    || ',"currency":' || ${json_text(currency)}
+    || ',"status":' || ${json_text(status)}
+    || ',"country":' || ${json_text(country)}
+    || ',"city":' || ${json_text(city)}
+    || ',"account_known":' || CASE WHEN account_known THEN 'true' ELSE 'false' END
+    || ',"account_name":' || ${json_text(account_name)}
+    || ',"holder_country":' || ${json_word(holder_country)}
+    || ',"opened_at":' || ${json_word(opened_at)}
+    || ',"credit_limit":' || ${json_word(credit_limit)}
+    || ',"account_currency":' || ${json_word(account_currency)}
+    || ',"account_status":' || ${json_word(account_status)}
+    || ',"risk_segment":' || ${json_word(risk_segment)}
+    || ',"account_valid_from":' || ${json_word(account_valid_from)}
+    || ',"late":' || CASE WHEN late THEN 'true' ELSE 'false' END
+    || ',"score":' || CAST(score AS STRING)
+    || ',"score_version":1,"detected_at":"' || ${instant_text(CURRENT_TIMESTAMP)}
+    || '","not_judged":' || not_judged
     || ',"factors":' || factors
     || '}}' AS record,
     card_token AS partition_key

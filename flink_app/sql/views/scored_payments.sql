@@ -17,7 +17,7 @@ SELECT
     currency,
     merchant_id,
     country,
-    city,
+    SUBSTRING(city, 1, 64) AS city,
     status,
     account_known,
     account_valid_from,

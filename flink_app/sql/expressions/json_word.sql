@@ -1,0 +1,2 @@
+-- ${it}, which has nothing that JSON escapes, as JSON writes a text, or null.
+SELECT COALESCE('"' || ${it} || '"', 'null')
