@@ -49,7 +49,7 @@ class PutOutcome:
 
 
 class EventStream(Protocol):
-    """The one stream that all events travel on."""
+    """A stream that events travel on."""
 
     def put(self, entries: Sequence[StreamEntry]) -> PutOutcome:
         """Put entries in order of arrival per partition key, resending only those that failed.

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+from collections.abc import Mapping
 from uuid import uuid4
 
 import pytest
@@ -11,6 +12,8 @@ from tests.kpl import aggregated
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.delivered_objects import S3DeliveredObjects
+from cardwatch.contract.streams import StreamName
+from cardwatch.ports import EventStream
 from cardwatch.recovery.error_output import (
     QUARANTINE,
     ErrorOutput,
@@ -63,7 +66,8 @@ def replay(
     bucket: S3DeliveredObjects, stream: FakeEventStream, *, dry_run: bool = False
 ) -> RedriveReport:
     clock = FakeClock()
-    return redrive(ErrorOutput(bucket, clock), stream, clock, dry_run=dry_run)
+    streams: Mapping[StreamName, EventStream] = {"events": stream, "scores": stream}
+    return redrive(ErrorOutput(bucket, clock), streams, clock, dry_run=dry_run)
 
 
 def quarantined(bucket: S3DeliveredObjects) -> list[FailedRecord]:

@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import pytest
 from tests.adapters.test_deployed import outputs
-from tests.unit.imports.support import NUMBERS, STOLEN, THREE_ROWS
+from tests.card_numbers import NUMBERS
+from tests.unit.imports.support import STOLEN, THREE_ROWS
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.cards.number import CardNumber

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from tests.adapters.test_deployed import outputs
+from tests.examples import EVENTS
 from tests.unit.paging.support import alert_event
 
 from cardwatch.aws.clients import AwsClients
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.stack
 
 @dataclass(frozen=True)
 class Deployed:
-    """A stack's stream and buckets, each named as the stack."""
+    """A stack's streams and buckets, each named after the stack."""
 
     name: str
     clients: AwsClients
@@ -31,11 +32,16 @@ class Deployed:
     def dead_letters(self) -> S3DeadLetters:
         return S3DeadLetters(self.clients.s3(), f"{self.name}-dead", SystemClock())
 
-    def on_stream(self) -> list[str]:
+    @property
+    def scores(self) -> str:
+        return f"{self.name}-scores"
+
+    def on_stream(self, name: str | None = None) -> list[str]:
         kinesis = self.clients.kinesis()
-        [shard] = kinesis.list_shards(StreamName=self.name)["Shards"]
+        name = name or self.name
+        [shard] = kinesis.list_shards(StreamName=name)["Shards"]
         iterator = kinesis.get_shard_iterator(
-            StreamName=self.name, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            StreamName=name, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
         )["ShardIterator"]
         records = kinesis.get_records(ShardIterator=iterator)["Records"]
         return [json.loads(record["Data"])["event_id"] for record in records]
@@ -49,13 +55,14 @@ def deployed(
     del aws_environment
     monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.s3().meta.endpoint_url)
     name = f"cardwatch-{uuid4().hex[:8]}"
-    emulator.kinesis().create_stream(StreamName=name, ShardCount=1)
+    for stream in (name, f"{name}-scores"):
+        emulator.kinesis().create_stream(StreamName=stream, ShardCount=1)
     buckets = {"DeliveryBucket": f"{name}-delivered", "DeadLetterBucket": f"{name}-dead"}
     for bucket in buckets.values():
         emulator.s3().create_bucket(Bucket=bucket)
     template: dict[str, Any] = {
         "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
-        "Outputs": outputs({"StreamName": name, **buckets}),
+        "Outputs": outputs({"StreamName": name, "ScoresStreamName": f"{name}-scores", **buckets}),
     }
     cloudformation = emulator.cloudformation()
     cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
@@ -104,17 +111,22 @@ def test_backfill_sends_what_was_quarantined_and_is_valid_now(
     deployed: Deployed, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now, valid = datetime.now(UTC), alert()
+    score = (
+        EVENTS / "examples/payment_attributed.v1/valid/nothing_speaks_against_it.json"
+    ).read_bytes()
     lines = [
         FailedRecord(raw, now, 4, now, "Lambda.FunctionError", "it failed", "arn:stager").to_line()
-        for raw in (valid.to_bytes(), b"{")
+        for raw in (valid.to_bytes(), score, b"{")
     ]
     body = gzip.compress(b"".join(lines))
     deployed.clients.s3().put_object(
         Bucket=f"{deployed.name}-delivered", Key=f"{QUARANTINE}2026/11/21/00/one.gz", Body=body
     )
     assert main(["backfill", "--stack", deployed.name, "--only", "quarantine"]) == 1
-    assert "quarantine: 1 objects; sent 1 PAYMENT_ALERT" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "quarantine: 1 objects; sent 1 PAYMENT_ALERT, 1 PAYMENT_ATTRIBUTED" in said
     assert deployed.on_stream() == [valid.event_id]
+    assert deployed.on_stream(deployed.scores) == [json.loads(score)["event_id"]]
 
 
 @pytest.mark.parametrize("command", ["redrive", "backfill"])

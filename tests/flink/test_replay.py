@@ -13,9 +13,10 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.card_numbers import NUMBERS
 from tests.flink.oracle import detect
 from tests.flink.scenarios import DAY, Arrival, heartbeat, in_order, payment, status
-from tests.unit.imports.support import NUMBERS, STOLEN, THREE_ROWS
+from tests.unit.imports.support import STOLEN, THREE_ROWS
 
 from cardwatch.cards.number import CardNumber
 from cardwatch.cards.tokenizer import Tokenizer

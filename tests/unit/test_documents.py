@@ -8,6 +8,7 @@ import pytest
 import typer.main
 
 from cardwatch.cli.application import app
+from cardwatch.contract.streams import EVENT_TYPES
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -32,6 +33,24 @@ def test_every_command_that_is_told_exists(document: Path) -> None:
     told = set(re.findall(r"(?:\.venv/bin/|`)cardwatch ([a-z]+)", text))
     assert told - commands == set()
     assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)) - TARGETS == set()
+
+
+def test_the_table_of_event_types_is_the_contracts() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    _, _, section = text.partition("## Event types and their times")
+    cells = (
+        row.strip("|").split("|") for row in re.findall(r"^\| ?[A-Z]{4}.*$", section, re.MULTILINE)
+    )
+    told = {}
+    for types, _, keys, time, stream in cells:
+        names = types.strip().split(", ")
+        each = keys.strip().split(", ")
+        for name, key in zip(names, each * (len(names) // len(each)), strict=True):
+            told[name] = (key, time.strip().partition(":")[0], stream.strip())
+    assert told == {
+        name: (kind.partition_key, kind.event_time, kind.stream)
+        for name, kind in EVENT_TYPES.items()
+    }
 
 
 def test_make_help_explains_every_target_that_people_call() -> None:

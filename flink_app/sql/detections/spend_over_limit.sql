@@ -15,9 +15,12 @@
 -- A payment that came late counts as of when it came. Payments that count at one millisecond come
 -- together, after what leaves the ten minutes then: one sum and one alert, named after the last.
 -- Data (rules.yaml, docs/rules.md): on or off, paging, the severity, the limits; a currency that is
--- not listed has none. Each payment is held against the version in force then, its step too.
+-- not listed has none. Each payment is held against the version in force then, its step too. A
+-- breach is also over with a payment that the version of its time allows, or that came while the
+-- rule was off.
 -- Constants: 10 min and the steps. Kept: an account's payments of ten minutes; for two hours its
--- last five, when its last breach began, and the highest step of each.
+-- last five, when its last breach began, and the highest step of each. paid_before: the payment
+-- before these; while the sum stays above one limit it is the one that was judged last.
 SELECT
     ${rule_alert(spend_over_limit)} AS record,
     entity_id AS partition_key
@@ -74,8 +77,15 @@ FROM (
                     SELECT
                         *,
                         PROCTIME() AS stepped_at,
-                        LAST_VALUE(CASE WHEN amount - paid <= threshold THEN counted_at END) OVER (
-                            PARTITION BY account_id, currency, judged_by ORDER BY judged_at
+                        LAST_VALUE(
+                            CASE
+                                WHEN
+                                    amount - paid <= threshold
+                                    OR COALESCE(paid_before <> judged_before, TRUE)
+                                    THEN counted_at
+                            END
+                        ) OVER (
+                            PARTITION BY account_id, currency, judged_by ORDER BY ordered_at
                         ) AS began_at,
                         CASE
                             WHEN amount > threshold * 17.0859375 THEN 7
@@ -88,35 +98,44 @@ FROM (
                             ELSE 0
                         END AS step
                     FROM (
-                        -- What counts at one millisecond, as one; its last payment has the others
-                        -- of the ten minutes before it.
                         SELECT
-                            CAST(window_start AS TIMESTAMP_LTZ(3)) AS counted_at,
-                            account_id,
-                            currency,
-                            judged_by,
-                            MAX(version) AS version,
-                            MAX(said) AS said,
-                            CAST(MAX(said) AS DECIMAL(19, 4)) AS threshold,
-                            MAX(amount) AS amount,
-                            MAX(payments) AS payments,
-                            SUM(paid) AS paid,
-                            LAST_VALUE(happened_at) AS happened_at,
-                            LAST_VALUE(payment_id) AS payment_id,
-                            LAST_VALUE(id_1) AS id_1,
-                            LAST_VALUE(id_2) AS id_2,
-                            LAST_VALUE(id_3) AS id_3,
-                            LAST_VALUE(id_4) AS id_4,
-                            PROCTIME() AS judged_at
-                        FROM
-                            TABLE(
-                                TUMBLE(
-                                    TABLE judged_spend,
-                                    DESCRIPTOR (counted_at),
-                                    INTERVAL '0.001' SECOND
+                            *,
+                            PROCTIME() AS ordered_at,
+                            LAG(payment_id, 1) OVER (
+                                PARTITION BY account_id, currency, judged_by ORDER BY judged_at
+                            ) AS judged_before
+                        FROM (
+                            -- What counts at one millisecond, as one; its last payment has the
+                            -- others of the ten minutes before it.
+                            SELECT
+                                CAST(window_start AS TIMESTAMP_LTZ(3)) AS counted_at,
+                                account_id,
+                                currency,
+                                judged_by,
+                                MAX(version) AS version,
+                                MAX(said) AS said,
+                                CAST(MAX(said) AS DECIMAL(19, 4)) AS threshold,
+                                MAX(amount) AS amount,
+                                MAX(payments) AS payments,
+                                SUM(paid) AS paid,
+                                LAST_VALUE(happened_at) AS happened_at,
+                                LAST_VALUE(payment_id) AS payment_id,
+                                FIRST_VALUE(id_1) AS paid_before,
+                                LAST_VALUE(id_1) AS id_1,
+                                LAST_VALUE(id_2) AS id_2,
+                                LAST_VALUE(id_3) AS id_3,
+                                LAST_VALUE(id_4) AS id_4,
+                                PROCTIME() AS judged_at
+                            FROM
+                                TABLE(
+                                    TUMBLE(
+                                        TABLE judged_spend,
+                                        DESCRIPTOR (counted_at),
+                                        INTERVAL '0.001' SECOND
+                                    )
                                 )
-                            )
-                        GROUP BY window_start, window_end, account_id, currency, judged_by
+                            GROUP BY window_start, window_end, account_id, currency, judged_by
+                        )
                     )
                 )
             )

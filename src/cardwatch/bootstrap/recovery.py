@@ -1,6 +1,6 @@
 """Wires what the command line recovers with: redrive and backfill."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from typing import Final
 
@@ -12,7 +12,8 @@ from cardwatch.aws.event_stream import KinesisEventStream
 from cardwatch.aws.redshift_data import RedshiftDataSession
 from cardwatch.aws.redshift_loads import RedshiftLoads
 from cardwatch.clock import SystemClock
-from cardwatch.ports import Clock
+from cardwatch.contract.streams import StreamName
+from cardwatch.ports import Clock, EventStream
 from cardwatch.recovery.backfill import BackfillReport, load_again
 from cardwatch.recovery.error_output import ErrorOutput
 from cardwatch.recovery.ports import ForgettingLoader
@@ -25,16 +26,29 @@ LOAD_SECONDS: Final = 600.0
 def build_redrive(
     *,
     stream_name: str,
+    scores_stream_name: str | None,
     dead_letter_bucket: str,
     clock: Clock | None = None,
     clients: AwsClients | None = None,
 ) -> Callable[[bool], RedriveReport]:
-    """Give the redrive of all dead letters; its argument says whether it is a dry run."""
+    """Give the redrive of all dead letters; its argument says whether it is a dry run.
+
+    Without a stream of scores what was one of it goes on the other, and so into the warehouse.
+    """
     clock = clock or SystemClock()
     clients = clients or AwsClients()
     dead_letters = S3DeadLetters(clients.s3(), dead_letter_bucket, clock)
-    stream = KinesisEventStream(clients.kinesis(), stream_name, clock)
-    return lambda dry_run: redrive(dead_letters, stream, clock, dry_run=dry_run)
+    streams = _streams(clients, stream_name, scores_stream_name, clock)
+    return lambda dry_run: redrive(dead_letters, streams, clock, dry_run=dry_run)
+
+
+def _streams(
+    clients: AwsClients, events: str, scores: str | None, clock: Clock
+) -> Mapping[StreamName, EventStream]:
+    return {
+        "events": KinesisEventStream(clients.kinesis(), events, clock),
+        "scores": KinesisEventStream(clients.kinesis(), scores or events, clock),
+    }
 
 
 def build_load(
@@ -56,18 +70,19 @@ def build_load(
 def build_quarantine_redrive(
     *,
     stream_name: str,
+    scores_stream_name: str | None,
     delivery_bucket: str,
     progress: Callable[[str], None],
     clock: Clock | None = None,
     clients: AwsClients | None = None,
 ) -> Callable[[bool], RedriveReport]:
-    """Give the redrive of what is quarantined; its argument says whether it is a dry run."""
+    """Give the redrive of what is quarantined; as `build_redrive` does."""
     clock = clock or SystemClock()
     clients = clients or AwsClients()
     objects = S3DeliveredObjects(clients.s3(), delivery_bucket)
     error_output = ErrorOutput(objects, clock, progress=progress)
-    stream = KinesisEventStream(clients.kinesis(), stream_name, clock)
-    return lambda dry_run: redrive(error_output, stream, clock, dry_run=dry_run)
+    streams = _streams(clients, stream_name, scores_stream_name, clock)
+    return lambda dry_run: redrive(error_output, streams, clock, dry_run=dry_run)
 
 
 def build_redshift_loads(

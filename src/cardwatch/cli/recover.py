@@ -37,6 +37,8 @@ class Deployment:
 
     clients: "AwsClients"
     stream_name: str
+    scores_stream_name: str | None
+    """None without the risk desk."""
     dead_letter_bucket: str
     delivery_bucket: str
     warehouse: "Callable[[], AbstractContextManager[ForgettingLoader]]"
@@ -66,6 +68,7 @@ def _on_aws(stack: str) -> Deployment:
     return Deployment(
         clients,
         outputs["StreamName"],
+        outputs.get("ScoresStreamName"),
         outputs["DeadLetterBucket"],
         outputs["DeliveryBucket"],
         warehouse,
@@ -91,6 +94,7 @@ def _on_this_machine() -> Deployment:
     return Deployment(
         ministack.clients(settings),
         outputs.stream_name,
+        outputs.scores_stream_name,
         outputs.dead_letter_bucket,
         outputs.delivery_bucket,
         warehouse,
@@ -114,6 +118,7 @@ def redrive(*, dry_run: DryRunOption = False, stack: StackOption = None) -> None
     found = deployment_of(stack)
     report = build_redrive(
         stream_name=found.stream_name,
+        scores_stream_name=found.scores_stream_name,
         dead_letter_bucket=found.dead_letter_bucket,
         clients=found.clients,
     )(dry_run)
@@ -175,6 +180,7 @@ def backfill(
     if only != "objects":
         send = build_quarantine_redrive(
             stream_name=found.stream_name,
+            scores_stream_name=found.scores_stream_name,
             delivery_bucket=bucket,
             progress=progress,
             clients=clients,

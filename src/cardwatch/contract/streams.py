@@ -67,6 +67,10 @@ MAX_DATA_BYTES: Final = 65_535
 """The compact text of event_json_data must fit Redshift's longest VARCHAR."""
 
 
+StreamName = Literal["events", "scores"]
+"""The streams by what goes on them: the events, and what is said once for every payment."""
+
+
 @dataclass(frozen=True, slots=True)
 class EventStreamType:
     """How one type of event travels."""
@@ -78,6 +82,8 @@ class EventStreamType:
     """Which field is event time in the Flink job, or "none": it takes no part in windows."""
     written_by: Literal["producers", "cardwatch"] = "cardwatch"
     """Whose schema it is: what producers may write, or what cardwatch promises to readers."""
+    stream: StreamName = "events"
+    """Where it goes, also when it is put there again."""
 
 
 EVENT_TYPES: Final[dict[EventType, EventStreamType]] = {
@@ -93,9 +99,11 @@ EVENT_TYPES: Final[dict[EventType, EventStreamType]] = {
         EventStreamType("PAYMENT_ALERT", PaymentAlert, "random", "none"),
         EventStreamType("PAYMENT_ALERT_SUMMARY", AlertSummary, "random", "none"),
         EventStreamType("RULE_ALERT", RuleAlert, "entity_id", "none"),
-        EventStreamType("PAYMENT_ATTRIBUTED", AttributedPayment, "card_token", "none"),
-        EventStreamType("MERCHANT_MINUTE", MerchantMinute, "merchant_id", "none"),
-        EventStreamType("USER_MINUTE", UserMinute, "user_id", "none"),
+        EventStreamType(
+            "PAYMENT_ATTRIBUTED", AttributedPayment, "card_token", "none", stream="scores"
+        ),
+        EventStreamType("MERCHANT_MINUTE", MerchantMinute, "merchant_id", "none", stream="scores"),
+        EventStreamType("USER_MINUTE", UserMinute, "user_id", "none", stream="scores"),
         EventStreamType("PAGE_EVENT", PageEvent, "page_id", "none"),
     )
 }

@@ -1,15 +1,22 @@
-"""Redrive: sends what lies among the dead letters again, by way of the stream.
+"""Redrive: sends what lies among the dead letters again, by way of the streams.
 
 An alert goes through the notifier like any other, so one that was paged meanwhile adds no page.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from cardwatch.contract.streams import EVENT_TYPES, Envelope, RejectedRecord, read_event
+from cardwatch.contract.streams import (
+    EVENT_TYPES,
+    Envelope,
+    EventType,
+    RejectedRecord,
+    StreamName,
+    read_event,
+)
 from cardwatch.ports import Clock, EventStream, NotKeptError, StreamEntry
 from cardwatch.recovery.ports import (
     BucketUnavailableError,
@@ -28,7 +35,7 @@ class RedriveReport:
 
     objects: int = 0
     sent: Counter[str] = field(default_factory=Counter)
-    """Records on the stream again, by event type."""
+    """Records on their streams again, by event type."""
     rejected: Counter[str] = field(default_factory=Counter)
     """Records that still break the contract, by reason; they stay."""
     undelivered: Counter[str] = field(default_factory=Counter)
@@ -48,15 +55,16 @@ class RedriveReport:
 
 def redrive(
     dead_letters: DeadLetterStore,
-    stream: EventStream,
+    streams: Mapping[StreamName, EventStream],
     clock: Clock,
     *,
     sources: Collection[str] | None = None,
     dry_run: bool = False,
 ) -> RedriveReport:
-    """Put the valid events among the dead letters on the stream again; None means all sources.
+    """Put the valid events among the dead letters on the streams again; None means all sources.
 
-    An object is removed only after all of its records are on the stream. What is left of one that
+    Each goes on the stream of its type. An object is removed only after all of its records are
+    there. What is left of one that
     was sent in part is kept anew, under `leftovers`, before the object is removed; so a crash at
     any moment sends something twice at worst, which every reader tells by its event_id.
     """
@@ -73,7 +81,7 @@ def redrive(
         if dry_run:
             report.sent.update(event_type for event_type, _ in ready)
             continue
-        left += _send(stream, ready, report)
+        left += _send(streams, ready, report)
         if len(left) < len(letters):
             _replace(dead_letters, name, left, report)
     return report
@@ -81,9 +89,9 @@ def redrive(
 
 def _sort(
     letters: Sequence[DeadLetter], now: datetime, report: RedriveReport
-) -> tuple[list[tuple[str, StreamEntry]], list[DeadLetter]]:
+) -> tuple[list[tuple[EventType, StreamEntry]], list[DeadLetter]]:
     """Tell what can be sent, with its type, from what still breaks the contract."""
-    ready: list[tuple[str, StreamEntry]] = []
+    ready: list[tuple[EventType, StreamEntry]] = []
     left: list[DeadLetter] = []
     for letter in letters:
         try:
@@ -101,21 +109,27 @@ def _sort(
 
 
 def _send(
-    stream: EventStream, ready: Sequence[tuple[str, StreamEntry]], report: RedriveReport
+    streams: Mapping[StreamName, EventStream],
+    ready: Sequence[tuple[EventType, StreamEntry]],
+    report: RedriveReport,
 ) -> list[DeadLetter]:
-    """Put entries on the stream; give back what it did not take."""
-    outcome = stream.put([entry for _, entry in ready])
-    report.undelivered.update(lost.error_code for lost in outcome.undelivered)
-    lost_entries = Counter(lost.entry for lost in outcome.undelivered)
-    for event_type, entry in ready:
-        if lost_entries[entry]:
-            lost_entries[entry] -= 1
-        else:
-            report.sent[event_type] += 1
-    return [
-        DeadLetter(lost.entry.data, lost.error_code, lost.entry.partition_key)
-        for lost in outcome.undelivered
-    ]
+    """Put entries on their streams; give back what those did not take."""
+    left: list[DeadLetter] = []
+    for name in sorted({EVENT_TYPES[kind].stream for kind, _ in ready}):
+        of_it = [(kind, entry) for kind, entry in ready if EVENT_TYPES[kind].stream == name]
+        outcome = streams[name].put([entry for _, entry in of_it])
+        report.undelivered.update(lost.error_code for lost in outcome.undelivered)
+        lost_entries = Counter(lost.entry for lost in outcome.undelivered)
+        for event_type, entry in of_it:
+            if lost_entries[entry]:
+                lost_entries[entry] -= 1
+            else:
+                report.sent[event_type] += 1
+        left += [
+            DeadLetter(lost.entry.data, lost.error_code, lost.entry.partition_key)
+            for lost in outcome.undelivered
+        ]
+    return left
 
 
 def _replace(

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.card_numbers import NUMBERS
 from tests.fakes import FakeClock
 
 from cardwatch.banking.ports import Bank, BankRow, BankTable, Horizon, Position, SavedCursor
-from cardwatch.cards.generator import generate_cards
+from cardwatch.cards.number import CardNumber
 from cardwatch.ports import PutOutcome, StreamEntry, UndeliveredEntry
 
 SLACK = timedelta(seconds=1)
 CANARY = "Quirinalda Vexley-Thornbury"
-CARD = next(card.number for card in generate_cards(50, 0, 1) if len(card.number.reveal()) == 16)
+CARD = CardNumber(NUMBERS[0])
 
 ACCOUNT: Mapping[str, str | None] = {
     "holder_name": CANARY,

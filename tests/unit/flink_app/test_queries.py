@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cardwatch.contract.streams import EVENT_TYPES
 from properties import Properties, PropertyError
 from queries import QueryError, chosen_detections, find_queries, in_order, of_stream, settings_of
 from sql_files import SQL
@@ -192,6 +193,23 @@ def test_a_detection_goes_onto_the_stream_that_it_names_or_else_onto_the_events(
     assert of_stream("stream_name", "events") == "stream_name"
     assert of_stream("stream_name", "scores") == "scores_stream_name"
     assert of_stream("aws_region", "scores") == "aws_region"
+
+
+def test_every_detection_writes_onto_the_stream_that_the_contract_has_for_its_type() -> None:
+    queries = find_queries(settings=settings_of(Properties({}, "")))
+    detections = [query for query in queries.values() if query.is_detection]
+    types = {query.name: EVENT_TYPES.get(query.name.upper()) for query in detections}  # type: ignore[call-overload]
+    of_rules = {name for name, kind in types.items() if kind is None}
+    assert {"large_amount", "card_testing"} <= of_rules
+    streams = {query.name: query.stream for query in detections}
+    assert streams == {
+        name: (kind or EVENT_TYPES["RULE_ALERT"]).stream for name, kind in types.items()
+    }
+
+
+def test_what_the_job_reads_is_on_the_one_stream_that_it_reads() -> None:
+    read = {kind.stream for kind in EVENT_TYPES.values() if kind.event_time != "none"}
+    assert read == {"events"}
 
 
 def test_stolen_cards_are_paged_by_an_application_that_runs_nothing_else() -> None:

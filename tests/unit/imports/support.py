@@ -1,16 +1,17 @@
-"""The public layouts, in rows written for these tests with test numbers."""
+"""The public layouts, in rows written for these tests with numbers of test cards."""
 
 import csv
 import io
 from collections.abc import Iterable
+
+from tests.card_numbers import NUMBERS
 
 _SPARKOV_COLUMNS = (
     ",trans_date_trans_time,cc_num,merchant,category,amt,first,last,gender,street,city,state,zip,"
     "lat,long,city_pop,job,dob,trans_num,unix_time,merch_lat,merch_long,is_fraud"
 )
 SPARKOV_HEADER = _SPARKOV_COLUMNS.split(",")
-STOLEN = "4111111111111111"
-NUMBERS = ("4242424242424242", STOLEN, "5555555555554444")
+STOLEN = NUMBERS[1]
 
 
 def csv_text(header: list[str], rows: Iterable[Iterable[str]]) -> str:

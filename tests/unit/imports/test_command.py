@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.imports.support import NUMBERS, STOLEN, THREE_ROWS, sparkov, sparkov_row
+from tests.card_numbers import NUMBERS
+from tests.unit.imports.support import STOLEN, THREE_ROWS, sparkov, sparkov_row
 
 from cardwatch.cli import main
 
