@@ -4,6 +4,7 @@ What comes from events is text of strangers, so it never goes where Streamlit re
 could load a picture from anywhere: tables are HTML with every value escaped, and charts take data.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -60,6 +61,12 @@ WINDOWS: Final = (
     Window("1 day", timedelta(days=1), "hour"),
     Window("7 days", timedelta(days=7), "hour"),
 )
+
+
+class Lines(tuple[str, ...]):
+    """A cell of several lines."""
+
+    __slots__ = ()
 
 
 class Figure(str):
@@ -162,6 +169,8 @@ def _cell(value: object) -> str:
         text = value.html()
     elif isinstance(value, datetime):
         text = clock(value)
+    elif isinstance(value, Lines):
+        text = "<br>".join(map(escape, value)) or NONE
     elif isinstance(value, int):
         text = f"{value:,}"
     else:
@@ -190,6 +199,22 @@ def money(amount: Decimal | None, currency: str | None) -> Figure:
 def seconds(milliseconds: float | None) -> Figure:
     """Give milliseconds as seconds."""
     return Figure(NONE if milliseconds is None else f"{milliseconds / 1000:.1f} s")
+
+
+def factors(text: str | None) -> Lines:
+    """Give what speaks against a payment, a line each: the points, what was seen, the threshold.
+
+    `text` is the list as the warehouse has it; what is no such list is shown as it is.
+    """
+    try:
+        found = json.loads(text or "[]")
+        return Lines(
+            f"+{each['points']} {each['factor']}: {each['observed']} "
+            f"(threshold: {each['threshold']})"
+            for each in found
+        )
+    except (ValueError, TypeError, KeyError):
+        return Lines((text or "",))
 
 
 def chart_rows(rows: Iterable[Row]) -> alt.InlineData:
@@ -229,7 +254,7 @@ def utc(field: str, window: Window, *, counted: bool = False) -> alt.X:
     )
 
 
-def cut(rows: Sequence[Row]) -> None:
+def cut(rows: Sequence[Row], which: str = "newest") -> None:
     """Say so when there may be more rows than are shown."""
     if len(rows) >= ROWS:
-        st.caption(f"The newest {ROWS}; there are more.")
+        st.caption(f"The {which} {ROWS}; there are more.")
