@@ -18,15 +18,14 @@ from urllib.parse import urlencode
 import altair as alt
 import streamlit as st
 
-from dashboard.options import read_options
+from dashboard.options import Machine, read_options
 from dashboard.pipeline import PipelineAwayError, PipelineHealth, RunStatus
-from dashboard.warehouse import Answer, Row, Warehouse, WarehouseAwayError
+from dashboard.warehouse import Answer, PostgreSql, Row, Warehouse, WarehouseAwayError
 
 P = ParamSpec("P")
 Bucket = Literal["minute", "hour"]
 Unit = Literal["utcyearmonthdatehoursminutes", "utcyearmonthdatehours"]
 
-REFRESH_SECONDS: Final = 5.0
 ROWS: Final = 200
 """The most rows of a table."""
 NONE: Final = "-"
@@ -91,12 +90,24 @@ class Link:
 
 def warehouse() -> Warehouse:
     """Give the warehouse that this dashboard was started for."""
-    return Warehouse(read_options().postgres)
+    source = read_options().source
+    if isinstance(source, Machine):
+        return Warehouse(PostgreSql(source.postgres))
+    # Its packages are in the image for AWS alone.
+    from dashboard import aws  # noqa: PLC0415
+
+    return Warehouse(aws.redshift(source))
 
 
 def pipeline() -> PipelineHealth:
     """Give what knows how the pipeline is."""
-    return RunStatus(read_options().status)
+    source = read_options().source
+    if isinstance(source, Machine):
+        return RunStatus(source.status)
+    # Its packages are in the image for AWS alone.
+    from dashboard import aws  # noqa: PLC0415
+
+    return aws.cloudwatch(source)
 
 
 def choose_window(default: int = 1) -> Window:
@@ -106,16 +117,14 @@ def choose_window(default: int = 1) -> Window:
     )
 
 
-def panel(
-    title: str, *, every: float = REFRESH_SECONDS
-) -> Callable[[Callable[P, None]], Callable[P, None]]:
+def panel(title: str, *, every: float = 0.0) -> Callable[[Callable[P, None]], Callable[P, None]]:
     """Make a function that draws into a panel: under its title, drawn again every few seconds.
 
-    Where the warehouse or the run is away, the panel says so instead.
+    How often is the dashboard's option; `every` is for panels that need more seconds than that.
+    Where the warehouse or the pipeline is away, the panel says so instead.
     """
 
     def decorate(draw: Callable[P, None]) -> Callable[P, None]:
-        @st.fragment(run_every=every)
         @wraps(draw)
         def shown(*args: P.args, **kwargs: P.kwargs) -> None:
             st.header(title, anchor=False)
@@ -124,7 +133,12 @@ def panel(
             except (WarehouseAwayError, PipelineAwayError) as error:
                 st.warning(str(error))
 
-        return shown
+        @wraps(draw)
+        def placed(*args: P.args, **kwargs: P.kwargs) -> None:
+            seconds = max(every, read_options().refresh_seconds)
+            st.fragment(shown, run_every=seconds)(*args, **kwargs)
+
+        return placed
 
     return decorate
 
