@@ -1,6 +1,8 @@
 """What a person reads on each page, by Streamlit's own test of an application."""
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -494,3 +496,14 @@ def test_the_application_opens_on_now(load: Load, show: Show) -> None:
     app = show("now.show").app  # its command line stays
     entry = type(app).from_file(str(ROOT / "dashboard/app.py"), default_timeout=60).run()
     assert [title.value for title in entry.title] == ["Now"]
+
+
+def test_on_one_machine_the_dashboard_needs_nothing_of_aws() -> None:
+    without = "import sys; sys.modules.update(boto3=None, botocore=None)"
+    pages = sorted(path.stem for path in (ROOT / "dashboard/views").glob("[a-z]*.py"))
+    assert "scores" in pages
+    subprocess.run(
+        [sys.executable, "-c", f"{without}; from dashboard.views import {', '.join(pages)}"],
+        cwd=ROOT,
+        check=True,
+    )
