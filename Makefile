@@ -78,6 +78,8 @@ lock: setup-dev ## Lock every environment again: make lock [UPGRADE=1]
 	$(COMPILE) pyproject.toml --extra local -o requirements/cardwatch.txt
 	$(COMPILE) --group pyproject.toml:banking -c requirements/cardwatch.txt -o requirements/banking.txt
 	$(COMPILE) --group pyproject.toml:dashboard -c requirements/cardwatch.txt -o requirements/dashboard.txt
+	$(COMPILE) --group pyproject.toml:dashboard-aws -c requirements/cardwatch.txt -c requirements/dashboard.txt \
+		-o requirements/dashboard-aws.txt
 	$(COMPILE) pyproject.toml --extra local --group dev -c requirements/cardwatch.txt \
 		-c requirements/dashboard.txt -o requirements/dev.txt
 	for group in checkov flink ministack sam setup build; do \

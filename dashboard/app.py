@@ -3,13 +3,15 @@
 import streamlit as st
 
 from dashboard.panels import STYLE
-from dashboard.views import entity, now, paging, pipeline, rules
+from dashboard.views import countries, entity, now, paging, pipeline, rules, scores
 
 st.set_page_config(page_title="cardwatch", layout="wide")
 st.html(STYLE)
 st.navigation(
     [
         st.Page(now.show, title="Now", url_path="now", default=True),
+        st.Page(scores.show, title="Scores", url_path="scores"),
+        st.Page(countries.show, title="Map", url_path="map"),
         st.Page(entity.show_card, title="Card", url_path="card"),
         st.Page(entity.show_account, title="Account", url_path="account"),
         st.Page(entity.show_merchant, title="Merchant", url_path="merchant"),

@@ -4,6 +4,7 @@ What comes from events is text of strangers, so it never goes where Streamlit re
 could load a picture from anywhere: tables are HTML with every value escaped, and charts take data.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,15 +18,14 @@ from urllib.parse import urlencode
 import altair as alt
 import streamlit as st
 
-from dashboard.options import read_options
+from dashboard.options import Machine, read_options
 from dashboard.pipeline import PipelineAwayError, PipelineHealth, RunStatus
-from dashboard.warehouse import Answer, Row, Warehouse, WarehouseAwayError
+from dashboard.warehouse import Answer, PostgreSql, Row, Warehouse, WarehouseAwayError
 
 P = ParamSpec("P")
 Bucket = Literal["minute", "hour"]
 Unit = Literal["utcyearmonthdatehoursminutes", "utcyearmonthdatehours"]
 
-REFRESH_SECONDS: Final = 5.0
 ROWS: Final = 200
 """The most rows of a table."""
 NONE: Final = "-"
@@ -62,6 +62,12 @@ WINDOWS: Final = (
 )
 
 
+class Lines(tuple[str, ...]):
+    """A cell of several lines."""
+
+    __slots__ = ()
+
+
 class Figure(str):
     """A cell that is read by its digits, so it stands at the right."""
 
@@ -84,12 +90,24 @@ class Link:
 
 def warehouse() -> Warehouse:
     """Give the warehouse that this dashboard was started for."""
-    return Warehouse(read_options().postgres)
+    source = read_options().source
+    if isinstance(source, Machine):
+        return Warehouse(PostgreSql(source.postgres))
+    # Its packages are in the image for AWS alone.
+    from dashboard import aws  # noqa: PLC0415
+
+    return Warehouse(aws.redshift(source))
 
 
 def pipeline() -> PipelineHealth:
     """Give what knows how the pipeline is."""
-    return RunStatus(read_options().status)
+    source = read_options().source
+    if isinstance(source, Machine):
+        return RunStatus(source.status)
+    # Its packages are in the image for AWS alone.
+    from dashboard import aws  # noqa: PLC0415
+
+    return aws.cloudwatch(source)
 
 
 def choose_window(default: int = 1) -> Window:
@@ -99,16 +117,14 @@ def choose_window(default: int = 1) -> Window:
     )
 
 
-def panel(
-    title: str, *, every: float = REFRESH_SECONDS
-) -> Callable[[Callable[P, None]], Callable[P, None]]:
+def panel(title: str, *, every: float = 0.0) -> Callable[[Callable[P, None]], Callable[P, None]]:
     """Make a function that draws into a panel: under its title, drawn again every few seconds.
 
-    Where the warehouse or the run is away, the panel says so instead.
+    How often is the dashboard's option; `every` is for panels that need more seconds than that.
+    Where the warehouse or the pipeline is away, the panel says so instead.
     """
 
     def decorate(draw: Callable[P, None]) -> Callable[P, None]:
-        @st.fragment(run_every=every)
         @wraps(draw)
         def shown(*args: P.args, **kwargs: P.kwargs) -> None:
             st.header(title, anchor=False)
@@ -117,7 +133,12 @@ def panel(
             except (WarehouseAwayError, PipelineAwayError) as error:
                 st.warning(str(error))
 
-        return shown
+        @wraps(draw)
+        def placed(*args: P.args, **kwargs: P.kwargs) -> None:
+            seconds = max(every, read_options().refresh_seconds)
+            st.fragment(shown, run_every=seconds)(*args, **kwargs)
+
+        return placed
 
     return decorate
 
@@ -162,6 +183,8 @@ def _cell(value: object) -> str:
         text = value.html()
     elif isinstance(value, datetime):
         text = clock(value)
+    elif isinstance(value, Lines):
+        text = "<br>".join(map(escape, value)) or NONE
     elif isinstance(value, int):
         text = f"{value:,}"
     else:
@@ -190,6 +213,22 @@ def money(amount: Decimal | None, currency: str | None) -> Figure:
 def seconds(milliseconds: float | None) -> Figure:
     """Give milliseconds as seconds."""
     return Figure(NONE if milliseconds is None else f"{milliseconds / 1000:.1f} s")
+
+
+def factors(text: str | None) -> Lines:
+    """Give what speaks against a payment, a line each: the points, what was seen, the threshold.
+
+    `text` is the list as the warehouse has it; what is no such list is shown as it is.
+    """
+    try:
+        found = json.loads(text or "[]")
+        return Lines(
+            f"+{each['points']} {each['factor']}: {each['observed']} "
+            f"(threshold: {each['threshold']})"
+            for each in found
+        )
+    except (ValueError, TypeError, KeyError):
+        return Lines((text or "",))
 
 
 def chart_rows(rows: Iterable[Row]) -> alt.InlineData:
@@ -229,7 +268,7 @@ def utc(field: str, window: Window, *, counted: bool = False) -> alt.X:
     )
 
 
-def cut(rows: Sequence[Row]) -> None:
+def cut(rows: Sequence[Row], which: str = "newest") -> None:
     """Say so when there may be more rows than are shown."""
     if len(rows) >= ROWS:
-        st.caption(f"The newest {ROWS}; there are more.")
+        st.caption(f"The {which} {ROWS}; there are more.")

@@ -1,7 +1,7 @@
 """How the pipeline is: what the run says of itself, behind a port.
 
 On one machine the run writes its status twice a second (`var/run/status.json`). On AWS the same
-questions are CloudWatch's to answer; that adapter is not written yet.
+questions are CloudWatch's to answer (`aws`).
 """
 
 import json
@@ -25,9 +25,11 @@ class Pipeline:
 
     as_of: datetime
     """UTC, with a zone."""
+    told_by: str
+    """Who says all this."""
     state: str
-    doing: str
-    payments_per_second: float
+    throughput: tuple[str, float]
+    """What is counted, and how many of it there are a second."""
     lag_seconds: float | None
     """How far event time is behind the clock in the detection; None while nobody knows."""
     staged_rows: int | None
@@ -66,9 +68,9 @@ class RunStatus:
             counts = facts["counts"]
             return Pipeline(
                 as_of=datetime.fromisoformat(facts["updated_at"]).astimezone(UTC),
+                told_by="the run itself",
                 state=facts["state"],
-                doing=facts["doing"],
-                payments_per_second=counts["payments_per_second"],
+                throughput=("Payments per second", counts["payments_per_second"]),
                 lag_seconds=facts["watermark_lag_seconds"],
                 staged_rows=facts["staged_rows"],
                 job=facts["job"],

@@ -1,8 +1,9 @@
 """The one place that asks the warehouse: each question is a file of `queries/`.
 
 They are written in the SQL that Redshift and PostgreSQL share and take bound values (`:since`);
-`${place}` is a column's name out of a closed list. Asked is the PostgreSQL of the one-machine
-stack, over its socket, in read-only transactions that end after STATEMENT_SECONDS.
+`${place}` is a column's name out of a closed list. Who carries them there is a Database: on one
+machine its PostgreSQL, over the socket, in read-only transactions that end after STATEMENT_SECONDS;
+on AWS Redshift's Data API (`redshift`).
 """
 
 import re
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import psycopg
 from psycopg.rows import dict_row
@@ -26,7 +27,8 @@ Row = Mapping[str, Any]
 Entity = Literal["card_token", "account_id", "merchant_id"]
 Place = Literal["merchant_id", "country"]
 
-_PARAMETER: Final = re.compile(r"(?<![:\w]):([a-z][a-z_]*)")
+PARAMETER: Final = re.compile(r"(?<![:\w]):([a-z][a-z_]*)")
+"""A bound value in a statement."""
 _COLUMN: Final = re.compile(r"\$\{(entity|place)\}")
 _COLUMNS: Final = frozenset(("card_token", "account_id", "merchant_id", "country"))
 
@@ -46,22 +48,49 @@ class Answer:
     """How long ago that was."""
 
 
-class Warehouse:
-    """Asks the PostgreSQL over one data folder."""
+class Database(Protocol):
+    """Carries statements to a warehouse that it only reads."""
 
-    def __init__(self, folder: Path) -> None:
-        """Take the data folder; a server may come, go and come back."""
-        self._folder = folder
+    def rows(self, statements: Sequence[str], values: Mapping[str, object]) -> list[list[Row]]:
+        """Give the rows of each statement, in their order; raises WarehouseAwayError.
+
+        A later statement sees what the ones before it saw, and maybe more. `values` has a value
+        for each `:name`, and may have others.
+        """
+        ...
+
+
+class Warehouse:
+    """Asks one warehouse."""
+
+    def __init__(self, database: Database) -> None:
+        """Take what carries the questions."""
+        self._database = database
 
     def ask(
         self, question: str, *, column: Entity | Place | None = None, **values: object
     ) -> Answer:
         """Answer a question by the name of its file; raises WarehouseAwayError."""
-        statement, freshness = _statement(question, column), _statement("freshness", None)
+        # The age first: rows that are newer than it says are nobody's mistake.
+        fresh, rows = self._database.rows(
+            [statement("freshness"), statement(question, column)], values
+        )
+        if not fresh or fresh[0]["lag_seconds"] > NEVER:
+            return Answer(rows, None, 0)
+        return Answer(rows, fresh[0]["as_of"], int(fresh[0]["lag_seconds"]))
+
+
+class PostgreSql:
+    """The Database over one data folder on this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the data folder; a server may come, go and come back."""
+        self._folder = folder
+
+    def rows(self, statements: Sequence[str], values: Mapping[str, object]) -> list[list[Row]]:
         try:
             with self._connect() as connection:
-                rows = connection.execute(statement, values).fetchall()
-                fresh = connection.execute(freshness).fetchone()
+                return [list(connection.execute(in_psycopg(each), values)) for each in statements]
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
             msg = "The warehouse has no tables yet: a run makes them (`make run`, `cardwatch up`)."
             raise WarehouseAwayError(msg) from None
@@ -74,9 +103,6 @@ class Warehouse:
         except psycopg.Error as error:
             # PostgreSQL's own text may quote a row.
             raise WarehouseAwayError(_away(type(error).__name__)) from None
-        if fresh is None or fresh["lag_seconds"] > NEVER:
-            return Answer(rows, None, 0)
-        return Answer(rows, fresh["as_of"], int(fresh["lag_seconds"]))
 
     def _connect(self) -> psycopg.Connection[dict[str, Any]]:
         """Connect; for each question anew, so that a server that was started again is found."""
@@ -110,12 +136,17 @@ def _away(why: str) -> str:
 
 
 @lru_cache(maxsize=128)
-def _statement(question: str, column: Entity | Place | None) -> bytes:
-    """Give a question as psycopg takes it."""
-    lines = (QUERIES / f"{question}.sql").read_text("utf-8").splitlines()
-    text = "\n".join(line for line in lines if not line.startswith("--"))
-    text = _PARAMETER.sub(r"%(\1)s", text.replace("%", "%%"))
+def statement(question: str, column: Entity | Place | None = None) -> str:
+    """Give a question's SQL without its comments; raises ValueError for another column."""
     if column is not None and column not in _COLUMNS:
         msg = f"{column} is no column that can be asked for"
         raise ValueError(msg)
-    return _COLUMN.sub(lambda _: column or "", text).encode()
+    lines = (QUERIES / f"{question}.sql").read_text("utf-8").splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("--"))
+    return _COLUMN.sub(lambda _: column or "", text).strip().removesuffix(";")
+
+
+@lru_cache(maxsize=128)
+def in_psycopg(text: str) -> bytes:
+    """Give a statement as psycopg takes it."""
+    return PARAMETER.sub(r"%(\1)s", text.replace("%", "%%")).encode()

@@ -3,7 +3,8 @@
 What the SQL does is up to an engine; the tests of the warehouse give it an embedded PostgreSQL.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import uuid4
@@ -22,6 +23,12 @@ class StatementError(Exception):
     def __init__(self, number: int, text: str) -> None:
         super().__init__(text)
         self.number = number
+
+
+class Rows(list[tuple[Any, ...]]):
+    """The rows of one statement, with the name and type of each column where the engine knows."""
+
+    columns: Sequence[tuple[str, str]] = ()
 
 
 class Engine(Protocol):
@@ -89,7 +96,8 @@ class FakeRedshiftData:
     """What happens in the warehouse between a submission and its run."""
 
     def execute_statement(self, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401
-        return self._submit("execute_statement", [arguments["Sql"]], arguments, batch=False)
+        sql = _bind(arguments["Sql"], arguments.get("Parameters", ()))
+        return self._submit("execute_statement", [sql], arguments, batch=False)
 
     def batch_execute_statement(self, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401
         return self._submit("batch_execute_statement", arguments["Sqls"], arguments, batch=True)
@@ -123,7 +131,10 @@ class FakeRedshiftData:
         answer: dict[str, Any] = {
             "Records": [
                 [_field(value) for value in row] for row in rows[first : first + self.page_rows]
-            ]
+            ],
+            "ColumnMetadata": [
+                {"name": name, "typeName": kind} for name, kind in getattr(rows, "columns", ())
+            ],
         }
         if first + self.page_rows < len(rows):
             answer["NextToken"] = str(first + self.page_rows)
@@ -148,12 +159,14 @@ class FakeRedshiftData:
             raise refusal(INVALID, "name a secret")
         if len(sqls) > MAX_STATEMENTS or any(len(s.encode()) > MAX_STATEMENT_BYTES for s in sqls):
             raise refusal(INVALID, "too much")
-        if arguments["ClientToken"] not in self.tokens:
+        # boto3 makes one where the caller gives none.
+        token = arguments.get("ClientToken") or str(uuid4())
+        if token not in self.tokens:
             identity = str(uuid4())
-            self.tokens[arguments["ClientToken"]] = identity
+            self.tokens[token] = identity
             self.statements[identity] = _Statement(list(sqls), batch, self.looks)
         self._leave(operation)
-        return {"Id": self.tokens[arguments["ClientToken"]]}
+        return {"Id": self.tokens[token]}
 
     def _run(self, statement: _Statement) -> None:
         if self.aborts:
@@ -189,6 +202,17 @@ class FakeRedshiftData:
     def _raise_next(planned: list[tuple[str, Exception]], operation: str) -> None:
         if planned and planned[0][0] == operation:
             raise planned.pop(0)[1]
+
+
+def _bind(sql: str, parameters: Sequence[Mapping[str, str]]) -> str:
+    """Put parameters into a statement; those it does not name, and empty ones, are refused."""
+    if not parameters:
+        return sql
+    values = {each["name"]: each["value"] for each in parameters}
+    name = re.compile(r"(?<![:\w]):(\w+)")
+    if set(values) != set(name.findall(sql)) or not all(values.values()):
+        raise refusal(INVALID, "parameters and statement do not fit, or a value is empty")
+    return name.sub(lambda found: "'" + values[found[1]].replace("'", "''") + "'", sql)
 
 
 def _field(value: object) -> dict[str, object]:

@@ -3,9 +3,9 @@
     python tools/cost.py            write docs/cost.md
     python tools/cost.py --check    exit 1 when it is not up to date
 
-What is deployed is read from template.yaml and infra/observability.yaml: shards, parallelism,
-buffers, memory, alarms. What traffic makes of it is computed here, by the formulas below. Why it is
-no table kept by hand: docs/decisions/0035.
+What is deployed is read from template.yaml and those of infra/: shards, parallelism, buffers,
+memory, alarms, the dashboard's task. What traffic makes of it is computed here, by the formulas
+below. Why it is no table kept by hand: docs/decisions/0035.
 """
 
 import argparse
@@ -117,12 +117,17 @@ class Deployed:
     rpus: float
     memory_gb: Mapping[str, float]
     alarm_metrics: int
+    dashboard_cpus: float
+    dashboard_gb: float
+    dashboard_refresh_seconds: float
 
     @classmethod
     def read(cls) -> "Deployed":
         """Read the templates."""
         root = cfn_yaml.load(str(ROOT / "template.yaml"))
         watch = cfn_yaml.load(str(ROOT / "infra" / "observability.yaml"))
+        looks = cfn_yaml.load(str(ROOT / "infra" / "dashboard.yaml"))
+        task = looks["Resources"]["Task"]["Properties"]
         default = {name: p.get("Default") for name, p in root["Parameters"].items()}
         alarms = [
             resource["Properties"]
@@ -155,6 +160,9 @@ class Deployed:
                 sum("MetricStat" in query for query in alarm.get("Metrics", [])) or 1
                 for alarm in alarms
             ),
+            dashboard_cpus=float(task["Cpu"]) / 1024,
+            dashboard_gb=float(task["Memory"]) / 1024,
+            dashboard_refresh_seconds=float(looks["Parameters"]["RefreshSeconds"]["Default"]),
         )
 
     def scenarios(self) -> tuple[Scenario, ...]:
@@ -301,6 +309,21 @@ def warehouse(
     yield Line("warehouse", "rows of a month, uncompressed", "redshift_storage_gb", stored)
 
 
+def dashboard(deployed: Deployed, hours: float) -> Iterator[Line]:
+    """Give the lines of the dashboard's stack, which is deployed apart, with no page open."""
+    yield Line("dashboard", "its task's CPU", "fargate_vcpu_hour", deployed.dashboard_cpus * hours)
+    yield Line("dashboard", "its memory", "fargate_gb_hour", deployed.dashboard_gb * hours)
+    yield Line("dashboard", "load balancer", "balancer_hour", hours)
+    yield Line("dashboard", "what it carries, one unit", "balancer_unit_hour", hours)
+    yield Line("dashboard", "secrets, the client's included", "secret_month", 2)
+
+
+def open_page(deployed: Deployed, hours: float) -> float:
+    """Give the RPU hours that a page takes which is open all the time, on Redshift Serverless."""
+    an_hour = min(60.0, SECONDS / deployed.dashboard_refresh_seconds)
+    return hours * an_hour / 60 * deployed.rpus
+
+
 def render(prices: Prices, deployed: Deployed) -> str:
     """Write the page."""
     without = replace(deployed, warehouse="none")
@@ -347,6 +370,7 @@ def render(prices: Prices, deployed: Deployed) -> str:
         out.append(f"| {scenario.name} | {cells} | **{_usd(sum(sums.values()))}** |")
     out += ["", "## Line by line", "", *_lines(prices, bills)]
     out += ["", "## The warehouse is the biggest choice", "", *_warehouses(prices, deployed)]
+    out += ["", "## The dashboard", "", *_dashboard(prices, deployed)]
     out += ["", "## What the figures rest on", "", *_grounds(prices)]
     return "\n".join(out) + "\n"
 
@@ -379,6 +403,26 @@ def _warehouses(prices: Prices, deployed: Deployed) -> list[str]:
         cost = sum(prices.usd(line) for line in lines)
         out.append(f"| {kind} | {'' if seconds is None else f'{seconds:g}'} | {_usd(cost)} |")
     return out
+
+
+def _dashboard(prices: Prices, deployed: Deployed) -> list[str]:
+    lines = list(dashboard(deployed, prices.hours))
+    awake = Line("dashboard", "", "redshift_rpu_hour", open_page(deployed, 1))
+    return [
+        *_prose(
+            "It is a stack of its own (`infra/dashboard.yaml`), off unless somebody deploys it,",
+            "and in none of the bills above:",
+            f"{_usd(sum(map(prices.usd, lines)))} USD a month. On a cluster its questions cost",
+            "nothing more. Redshift Serverless is awake while a page is open: with",
+            f"`RefreshSeconds` of {deployed.dashboard_refresh_seconds:g} or less an hour of it is",
+            f"{_usd(prices.usd(awake))} USD at {deployed.rpus:g} RPU, whoever else keeps it awake.",
+            "Left out: the way to AWS that its subnets need (a NAT gateway or endpoints).",
+        ),
+        "",
+        "| | USD a month |",
+        "|---|---:|",
+        *(f"| {line.what} | {_usd(prices.usd(line))} |" for line in lines),
+    ]
 
 
 def _grounds(prices: Prices) -> list[str]:

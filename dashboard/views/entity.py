@@ -1,4 +1,4 @@
-"""One card, account or merchant: its payments, alerts and pages in the order of time."""
+"""One card, account or merchant: payments with their scores, alerts and pages, in time's order."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ import altair as alt
 import streamlit as st
 
 from dashboard import panels
-from dashboard.panels import Link, Window
+from dashboard.panels import Figure, Lines, Link, Window
 from dashboard.warehouse import Answer, Entity, Row
 
 DAY: Final = 3
@@ -143,6 +143,7 @@ def timeline(kind: Kind, given: str, window: Window) -> None:
         "What": lambda row: row["what"],
         "Amount": lambda row: row["amount"],
         "Status": lambda row: row["status"],
+        "Score": lambda row: row["score"],
         "Card": lambda row: row["card"],
         "Account": lambda row: row["account"],
         "Merchant": lambda row: row["merchant"],
@@ -156,6 +157,7 @@ def timeline(kind: Kind, given: str, window: Window) -> None:
 def _happened(kind: Kind, answers: Mapping[str, Answer]) -> Iterator[dict[str, Any]]:
     """Give what happened as lines of one table; `place` orders what shares a time."""
     for row in answers["payments_of"].rows:
+        place = ", ".join(filter(None, (row["city"], row["country"], row["entry_mode"])))
         yield _line(
             0,
             "payment",
@@ -165,7 +167,8 @@ def _happened(kind: Kind, answers: Mapping[str, Answer]) -> Iterator[dict[str, A
             card=Link(f"••{row['card_last4']}", "card", row["card_token"]),
             account=Link(row["account_id"], "account", row["account_id"]),
             merchant=Link(row["merchant_id"], "merchant", row["merchant_id"]),
-            more=", ".join(filter(None, (row["city"], row["country"], row["entry_mode"]))),
+            score=_score(row["risk_score"]),
+            more=Lines((place, *panels.factors(row["factors"]))),
         )
     for row in answers["alerts_of"].rows:
         yield _line(1, "alert", row["detected_at"], row, status=row["rule"], more=row["why"])
@@ -181,8 +184,13 @@ def _happened(kind: Kind, answers: Mapping[str, Answer]) -> Iterator[dict[str, A
         )
 
 
+def _score(score: int | None) -> Figure:
+    """Give a payment's score; a payment that was not scored, or not yet, has none."""
+    return Figure(panels.NONE if score is None else score)
+
+
 def _line(place: int, what: str, at: datetime, row: Row, **more: object) -> dict[str, Any]:
     amount = row.get("amount", row.get("observed"))
-    blank = dict.fromkeys(("card", "account", "merchant"))
+    blank = {"score": Figure(panels.NONE), **dict.fromkeys(("card", "account", "merchant"))}
     money = panels.money(amount, row.get("currency"))
     return {"place": place, "what": what, "at": at, "amount": money, **blank, **more}

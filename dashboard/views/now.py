@@ -238,9 +238,17 @@ def _ranked(place: Place, what: str, window: Window) -> None:
         )
         .properties(height=alt.Step(20))
     )
+    countries: Mapping[str, Any] = {"Country": _countries} if place != "country" else {}
     columns: Mapping[str, Any] = {
         what: lambda row: _link(row["place"], "merchant") if place != "country" else row["place"],
+        **countries,
         "Alerts": lambda row: row["alert_count"],
         "Cards": lambda row: row["card_count"],
     }
     panels.chart(drawn, title, columns, answer.rows)
+
+
+def _countries(row: Row) -> str | None:
+    """Give where a merchant's alerts stand: alerts of other rules than stolen cards say nothing."""
+    others = row["country_count"] - 1
+    return f"{row['country']} and {others} more" if others > 0 else row["country"]

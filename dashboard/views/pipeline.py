@@ -21,12 +21,12 @@ def show() -> None:
     checks()
 
 
-@panels.panel("The run")
+@panels.panel("Is it running?")
 def health() -> None:
     """Draw throughput, lag, and what is in trouble."""
     found, now = panels.pipeline().now(), datetime.now(UTC)
     age = (now - found.as_of).total_seconds()
-    st.caption(f"As of {panels.clock(found.as_of)} UTC, {age:.0f} s ago, by the run itself.")
+    st.caption(f"As of {panels.clock(found.as_of)} UTC, {age:.0f} s ago, by {found.told_by}.")
     if found.stale(now):
         st.warning(
             "The run has not said anything since: it ended or hangs. `cardwatch status` says more; "
@@ -38,7 +38,7 @@ def health() -> None:
     rows = found.staged_rows
     figures = [
         ("State", found.state),
-        ("Payments per second", f"{found.payments_per_second:g}"),
+        (found.throughput[0], f"{found.throughput[1]:g}"),
         ("Event time is behind by", panels.NONE if lag is None else f"{lag:.1f} s"),
         ("Rows in the warehouse", panels.NONE if rows is None else f"{rows:,}"),
     ]
@@ -68,7 +68,7 @@ def quarantine() -> None:
     """Draw what was refused, by reason."""
     found = panels.pipeline().now()
     age = (datetime.now(UTC) - found.as_of).total_seconds()
-    st.caption(f"As of {panels.clock(found.as_of)} UTC, {age:.0f} s ago, by the run itself.")
+    st.caption(f"As of {panels.clock(found.as_of)} UTC, {age:.0f} s ago, by {found.told_by}.")
     reasons = sorted({*found.quarantined, *found.rejected})
     panels.table(
         "Refused records by reason",

@@ -115,20 +115,15 @@ def show(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Show:
-    """Run a page: `show("entity.show_card", id=token)`."""
+    """Run a page: `show("entity.show_card", id=token)`; `source` is where else it reads."""
     assert not connection.closed
 
-    def show_it(page: str, *, postgres: Path = server.folder, **query: str) -> Told:
-        monkeypatch.setattr(
-            sys,
-            "argv",
-            [
-                "dashboard",
-                f"--postgres={postgres}",
-                f"--status={tmp_path / 'status.json'}",
-                f"--page-objective-seconds={OBJECTIVE_SECONDS}",
-            ],
-        )
+    def show_it(
+        page: str, *, postgres: Path = server.folder, source: Sequence[str] = (), **query: str
+    ) -> Told:
+        here = [f"--postgres={postgres}", f"--status={tmp_path / 'status.json'}"]
+        objective = f"--page-objective-seconds={OBJECTIVE_SECONDS}"
+        monkeypatch.setattr(sys, "argv", ["dashboard", objective, *(source or here)])
         module = page.partition(".")[0]
         app = AppTest.from_string(
             f"from dashboard.views import {module}\n{page}()", default_timeout=60

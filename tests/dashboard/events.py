@@ -1,10 +1,11 @@
 """Events of the last minutes, for what looks at the last minutes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cardwatch.contract.alert import alert_id
+from cardwatch.contract.attributed import attributed_event_id
 from cardwatch.contract.fields import format_time
 from cardwatch.contract.rule_alert import EntityKind, rule_alert_id
 
@@ -54,6 +55,29 @@ def alert(of: Event, *, after: float = 3, **more: object) -> Event:
         "detected_at": format_time(at + timedelta(seconds=after)),
     }
     return _envelope("PAYMENT_ALERT", name, at, {**found, **copied, **more})
+
+
+def score(of: Event, *factors: tuple[str, int], not_judged: Sequence[str] = ()) -> Event:
+    """Give the score of a payment by factors with their points, the account unknown."""
+    data = of["event_json_data"]
+    copied = {key: value for key, value in data.items() if key not in {"card_bin", "entry_mode"}}
+    account = ("account_name", "holder_country", "opened_at", "credit_limit", "account_currency")
+    unknown = dict.fromkeys((*account, "account_status", "risk_segment", "account_valid_from"))
+    found = {
+        "account_known": False,
+        "late": False,
+        "not_judged": list(not_judged),
+        "score": min(100, sum(points for _, points in factors)),
+        "score_version": 1,
+        "factors": [
+            {"factor": name, "points": points, "observed": f"saw {name}", "threshold": "a limit"}
+            for name, points in factors
+        ],
+        "detected_at": of["event_date_origin"],
+    }
+    at = datetime.fromisoformat(of["event_date_origin"])
+    name = attributed_event_id(data["payment_id"], data["card_token"])
+    return _envelope("PAYMENT_ATTRIBUTED", name, at, {**copied, **unknown, **found})
 
 
 def rule_alert(

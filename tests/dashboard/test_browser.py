@@ -16,7 +16,7 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 from tests.dashboard.conftest import OBJECTIVE_SECONDS, ROOT, Load
-from tests.dashboard.events import CARD, ago, alert, page, payment, rule_alert, stolen
+from tests.dashboard.events import CARD, ago, alert, page, payment, rule_alert, score, stolen
 from tests.e2e.test_main_job import wait_until
 
 from cardwatch.local.processes.ports import free_port
@@ -27,6 +27,8 @@ AXE: Final = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 SCREENSHOTS: Final = ROOT / ".build" / "dashboard"
 ADDRESSES: Final = {
     "now": "/",
+    "scores": "/scores",
+    "map": "/map",
     "card": f"/card?id={CARD}",
     "account": "/account?id=acc_00042",
     "merchant": "/merchant?id=mer_0007",
@@ -63,12 +65,15 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def served(server: WarehouseServer, load: Load, tmp_path: Path) -> Iterator[str]:
     """The dashboard over a warehouse in which something happened; gives its address."""
-    paid = [payment(f"pay_{n}", ago(1200 - 20 * n)) for n in range(50)]
+    places = ["MT", "DE", "DE", "US", "BR"]
+    paid = [payment(f"pay_{n}", ago(1200 - 20 * n), country=places[n // 2 % 5]) for n in range(50)]
     found = [alert(each) for each in paid[::5]]
     of_rule = rule_alert("large_amount", "merchant", "mer_0007", ago(100))
     load(
         [
             *(stolen(CARD, ago(4000)), *paid, *found, of_rule),
+            *(score(each) for each in paid[1::2]),
+            *(score(each, ("stolen_card", 60), ("velocity_card", 25)) for each in paid[::10]),
             *(page(f"page-{n}", ago(1194 - 100 * n), each) for n, each in enumerate(found)),
         ]
     )

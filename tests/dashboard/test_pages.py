@@ -1,11 +1,14 @@
 """What a person reads on each page, by Streamlit's own test of an application."""
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pyarrow.ipc import open_stream  # type: ignore[import-untyped]
 from tests.dashboard.conftest import ROOT, Load, Show
 from tests.dashboard.events import (
     CARD,
@@ -16,6 +19,7 @@ from tests.dashboard.events import (
     payment,
     rule,
     rule_alert,
+    score,
     stolen,
 )
 
@@ -26,6 +30,8 @@ from cardwatch.local.warehouse import WarehouseServer
 ALERTS = "Alerts of the last 1 hour, the newest first"
 OF_WAREHOUSE = [
     ("now.show", {}),
+    ("scores.show", {}),
+    ("countries.show", {}),
     ("entity.show_card", {"id": CARD}),
     ("entity.show_account", {"id": "acc_00042"}),
     ("entity.show_merchant", {"id": "mer_0007"}),
@@ -129,6 +135,142 @@ def test_versions_of_the_rules_stand_with_what_they_say_and_what_they_found(
         ("user_velocity", "2", "off", "0"),
     ]
     assert [row["More than"] for row in rows][:2] == ["7 in 60 s", "8000 EUR"]
+
+
+SCORES = "Payments of the last 1 hour by score, the riskiest first"
+
+
+def test_the_riskiest_payment_stands_first_with_each_factor_and_what_was_not_judged(
+    load: Load, show: Show
+) -> None:
+    quiet, risky, riskier = (payment(f"pay_{n}", ago(90 - n)) for n in range(3))
+    long_ago = payment("pay_old", ago(7000))
+    load(
+        [
+            score(quiet),
+            score(risky, ("young_account", 10), not_judged=["over_limit", "velocity_user"]),
+            score(riskier, ("stolen_card", 60), ("over_limit", 30)),
+            score(long_ago, ("stolen_card", 60)),
+        ]
+    )
+
+    told = show("scores.show")
+
+    first, second = told.tables[SCORES]
+    assert (first["Score"], second["Score"]) == ("90", "10")
+    assert first["Why"] == (
+        "+60 stolen_card: saw stolen_card (threshold: a limit)"
+        "+30 over_limit: saw over_limit (threshold: a limit)"
+    )
+    assert first["Could not be judged"] == "-"
+    assert second["Could not be judged"] == "over_limitvelocity_user"
+    assert second["Place"] == "Valletta, MT"
+
+
+def test_scores_are_filtered_by_their_height_and_by_one_card_account_or_merchant(
+    load: Load, show: Show
+) -> None:
+    mine = payment("pay_1", ago(90))
+    others = payment("pay_2", ago(60), card=OTHER_CARD, account_id="acc_2", merchant_id="mer_2")
+    load([score(mine, ("over_limit", 30)), score(others, ("stolen_card", 60))])
+    told = show("scores.show")
+
+    told.app.number_input(key="minimum").set_value(31).run()
+    assert [row["Score"] for row in told.tables[SCORES]] == ["60"]
+    told.app.number_input(key="minimum").set_value(0).run()
+    for kind, given in (("card", CARD), ("account", "acc_00042"), ("merchant", "mer_0007")):
+        told.app.selectbox(key="kind").set_value(kind).run()
+        told.app.text_input(key="about").set_value(given).run()
+        table = f"Payments of the last 1 hour of this {kind} by score, the riskiest first"
+        assert [row["Score"] for row in told.tables[table]] == ["30"]
+    told.app.selectbox(key="kind").set_value("card").run()
+    assert "Name the card" in told.text
+
+
+def test_the_distribution_counts_each_payment_in_the_band_of_its_score(
+    load: Load, show: Show
+) -> None:
+    paid = [payment(f"pay_{n}", ago(60)) for n in range(4)]
+    load(
+        [
+            score(paid[0]),
+            score(paid[1], ("velocity_merchant", 10)),
+            score(paid[2], ("velocity_user", 20), ("first_in_country", 15)),
+            score(paid[3], ("stolen_card", 60), ("impossible_travel", 40)),
+        ]
+    )
+
+    told = show("scores.show")
+
+    assert told.figures == {
+        "Payments scored": "4",
+        "Something speaks against": "3",
+        "of all": "75.0 %",
+    }
+    (line,) = told.tables["Payments per minute by score"]
+    del line["Time, UTC"]
+    assert line == {"0": "1", "10-19": "1", "30-39": "1", "90-100": "1"}
+
+
+def test_the_map_counts_payments_and_alerts_by_country_and_names_what_it_cannot_draw(
+    load: Load, show: Show
+) -> None:
+    paid = [
+        payment(f"pay_{n}", ago(60), country=country)
+        for n, country in enumerate(["MT", "MT", "DE", "SX", "ZZ"])
+    ]
+    load([*paid, alert(paid[0])])
+
+    told = show("countries.show")
+
+    rows = told.tables["Payments and alerts of the last 1 hour by country"]
+    assert [tuple(row.values()) for row in rows] == [
+        ("Malta", "MT", "2", "1", "yes"),
+        ("Germany", "DE", "1", "0", "yes"),
+        ("Sint Maarten", "SX", "1", "0", "yes"),
+        ("ZZ", "ZZ", "1", "0", "no"),
+    ]
+
+
+def test_the_map_is_drawn_from_the_shapes_in_the_repository(load: Load, show: Show) -> None:
+    paid = [payment(f"pay_{n}", ago(60), country=country) for n, country in enumerate(("DE", "MT"))]
+    load([*paid, alert(paid[0])])
+    (drawn,) = show("countries.show").app.get("vega_lite_chart")
+    spec = json.loads(drawn.proto.spec)
+    assert '"url"' not in drawn.proto.spec
+    land, paid_in, dots, alerts = spec["layer"]
+    topology = spec["datasets"][spec["data"]["name"]]
+    drawn_countries = {
+        shape.get("id") for shape in topology["objects"]["countries"]["geometries"] if shape["type"]
+    }
+    assert "DE" in drawn_countries
+    assert "MT" not in drawn_countries, "too small for a shape"
+    rows = {each.name: open_stream(each.data.data).read_all() for each in drawn.proto.datasets}
+    countries = [
+        set(rows[data["name"]]["country"].to_pylist())
+        for data in (paid_in["transform"][0]["from"]["data"], dots["data"], alerts["data"])
+    ]
+    assert countries == [{"DE", "MT"}, {"MT"}, {"DE"}]
+    assert "data" not in land
+
+
+def test_a_payment_stands_with_its_score_and_why_on_the_pages_of_its_card_account_and_merchant(
+    load: Load, show: Show
+) -> None:
+    paid = payment("pay_1", ago(60))
+    captured = payment("pay_1", ago(30), status="CAPTURED")
+    load([paid, captured, payment("pay_2", ago(20)), score(paid, ("over_limit", 30))])
+    for kind, given in (("card", CARD), ("account", "acc_00042"), ("merchant", "mer_0007")):
+        rows = show(f"entity.show_{kind}", id=given).tables[timeline(kind)]
+        assert [row["Score"] for row in rows] == ["-", "30", "30"]
+        assert "+30 over_limit: saw over_limit (threshold: a limit)" in rows[2]["More"]
+
+
+def test_a_merchant_with_the_most_alerts_stands_with_its_countries(load: Load, show: Show) -> None:
+    paid = [payment(f"pay_{n}", ago(60), country=country) for n, country in enumerate(("MT", "DE"))]
+    load([*paid, *map(alert, paid)])
+    (row,) = show("now.show").tables["Merchants with the most alerts"]
+    assert row["Country"] == "DE and 1 more"
 
 
 def test_a_cards_page_shows_its_payments_alerts_and_pages_in_the_order_of_time(
@@ -304,6 +446,12 @@ def test_a_warehouse_without_tables_and_one_that_was_killed_name_the_remedy(
     ("page_of", "query", "said"),
     [
         ("now.show", {}, ("Nothing happened in the last hour", "No alert in the last 1 hour")),
+        (
+            "scores.show",
+            {},
+            ("No payment was scored in the last 1 hour", "No payment with a score of at least 1"),
+        ),
+        ("countries.show", {}, ("No payment and no alert in the last 1 hour",)),
         ("entity.show_card", {}, ("Follow a link of an alert",)),
         ("entity.show_card", {"id": CARD}, ("Nothing of this card in the last 1 day",)),
         ("entity.show_account", {"id": "acc_1"}, ("The bank has published nothing",)),
@@ -348,3 +496,14 @@ def test_the_application_opens_on_now(load: Load, show: Show) -> None:
     app = show("now.show").app  # its command line stays
     entry = type(app).from_file(str(ROOT / "dashboard/app.py"), default_timeout=60).run()
     assert [title.value for title in entry.title] == ["Now"]
+
+
+def test_on_one_machine_the_dashboard_needs_nothing_of_aws() -> None:
+    without = "import sys; sys.modules.update(boto3=None, botocore=None)"
+    pages = sorted(path.stem for path in (ROOT / "dashboard/views").glob("[a-z]*.py"))
+    assert "scores" in pages
+    subprocess.run(
+        [sys.executable, "-c", f"{without}; from dashboard.views import {', '.join(pages)}"],
+        cwd=ROOT,
+        check=True,
+    )

@@ -246,7 +246,9 @@ def test_a_nested_stack_is_given_every_parameter_that_it_cannot_do_without() -> 
     root = read_template(ROOT / "template.yaml")
     stacks = {n: r for n, r in root["Resources"].items() if r["Type"].endswith("::Stack")}
     assert {r["Properties"]["TemplateURL"] for r in stacks.values()} == {
-        f"infra/{path.name}" for path in (ROOT / "infra").glob("*.yaml") if path.stem != "queue"
+        f"infra/{path.name}"
+        for path in (ROOT / "infra").glob("*.yaml")
+        if path.stem not in {"queue", "dashboard"}  # of paging's stack, and one of its own
     }
     for name, stack in stacks.items():
         inner = read_template(ROOT / stack["Properties"]["TemplateURL"]).get("Parameters", {})

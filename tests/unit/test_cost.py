@@ -53,6 +53,7 @@ def test_every_price_is_used_and_every_one_that_is_used_is_there() -> None:
         for line in [
             *cost.bill(cost.Scenario("", 20, 1, 1), DEPLOYED, PRICES.hours),
             *cost.warehouse(DEPLOYED, kind, 60, 1, PRICES.hours),
+            *cost.dashboard(DEPLOYED, PRICES.hours),
         ]
     }
     unused = set(PRICES.entries) - used
@@ -69,6 +70,15 @@ def test_the_known_bills_come_out() -> None:
         deployed = replace(DEPLOYED, refresh_minutes=refresh_minutes)
         rpus = next(cost.warehouse(deployed, "serverless", 900, 0, PRICES.hours))
         assert PRICES.usd(rpus) == pytest.approx(usd, abs=0.5)
+
+
+def test_the_dashboards_bill_is_its_task_and_its_load_balancer() -> None:
+    """Half a CPU is 14.78 USD, 1 GB 3.24, a load balancer with one unit 22.27, a secret 0.40."""
+    month = sum(PRICES.usd(line) for line in cost.dashboard(DEPLOYED, PRICES.hours))
+    assert month == pytest.approx(14.78 + 3.24 + 22.27 + 0.80, abs=0.02)
+    assert cost.open_page(DEPLOYED, 1) == 4
+    seldom = replace(DEPLOYED, dashboard_refresh_seconds=600.0)
+    assert cost.open_page(seldom, 1) == pytest.approx(0.4)
 
 
 def test_more_traffic_never_costs_less() -> None:

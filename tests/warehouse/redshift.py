@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg.sql import SQL, Identifier
-from tests.fake_redshift_data import StatementError
+from tests.fake_redshift_data import Rows, StatementError
 
 from cardwatch.local.redshift_dialect import to_postgres
 
@@ -82,7 +82,11 @@ class PostgresEngine:
         if fault := password_fault(statement):
             raise RefusedError(fault)
         cursor = self.connection.execute(in_postgres(statement).encode())
-        return cursor.fetchall() if cursor.description else []
+        if not cursor.description:
+            return []
+        rows = Rows(cursor.fetchall())
+        rows.columns = [(c.name, type_name(c.type_code)) for c in cursor.description]
+        return rows
 
     def _copy(self, statement: str) -> None:
         """Load a manifest's objects as COPY does; a fault is remembered by its place."""
@@ -114,6 +118,13 @@ class PostgresEngine:
                         msg = "Load into table 'events' failed. Check 'sys_load_error_detail'"
                         raise RefusedError(msg, fault) from None
                     rows.write_row([fields.get(column) for column in columns])
+
+
+def type_name(oid: int) -> str:
+    """Give a type as the Data API calls it, which for those that are used is as PostgreSQL does."""
+    found = psycopg.adapters.types.get(oid)
+    assert found is not None
+    return found.name
 
 
 def in_postgres(statement: str) -> str:

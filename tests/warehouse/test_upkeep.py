@@ -128,6 +128,8 @@ def test_what_is_older_than_the_retention_leaves_every_table_and_the_registry_st
     assert rows(connection, "typed.merchant_minute") == rows(connection, "typed.user_minute") == 2
     assert rows(connection, "facts.stolen_payments") == 2
     assert rows(connection, "facts.spend_minutes") == 2
+    assert rows(connection, "facts.country_minutes") == 2
+    assert rows(connection, "facts.score_minutes") == 2
     assert rows(connection, "staging.events") == 8
     assert rows(connection, "typed.card_status") == 1
     assert {r["payment_id"] for r in warehouse.rows("marts.stolen_payments")} == {"of-1", "of-29"}

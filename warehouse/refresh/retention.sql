@@ -5,6 +5,7 @@
 -- Writes: typed.payment_alert, typed.payment_alert_summary, typed.rule_alert, typed.page_event
 -- Writes: typed.merchant_minute, typed.user_minute
 -- Writes: facts.page_alerts, facts.stolen_payments, facts.spend_minutes, facts.event_minutes
+-- Writes: facts.country_minutes, facts.score_minutes
 -- Writes: refresh.loads
 --
 -- By event time, up to a full minute. Typed reference data (typed.card_status, typed.rule) stays: a
@@ -23,6 +24,12 @@ DELETE FROM facts.spend_minutes
 WHERE minute < :before;
 
 DELETE FROM facts.event_minutes
+WHERE minute < :before;
+
+DELETE FROM facts.country_minutes
+WHERE minute < :before;
+
+DELETE FROM facts.score_minutes
 WHERE minute < :before;
 
 DELETE FROM typed.payment_event
