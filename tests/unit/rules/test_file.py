@@ -30,23 +30,23 @@ def test_the_file_in_the_repository_has_every_rule_and_is_what_an_event_takes() 
     for rule, its in settings.items():
         RuleVersion(rule=rule, rule_version=read.version, settings=its)
     large = {each.currency: each.amount for each in settings["large_amount"].amounts}
-    assert large["EUR"] == Decimal(10_000)
+    assert large["EUR"] == Decimal(5_000)
 
 
 @pytest.mark.parametrize(
     ("said", "instead", "wrong"),
     [
-        ("EUR: 10000", "EUR: 1e4", "decimal string"),
-        ("EUR: 10000", "EUR: 10000.123", "at most 2 decimals"),
-        ("EUR: 10000", "EUR: .5", "decimal string"),
-        ("EUR: 10000", "EUR: -10000", "at least 500"),
-        ("EUR: 10000", "EUR: 499.99", "at least 500"),
-        ("EUR: 10000", "CAD: 99", "at least 100"),
-        ("EUR: 10000", "EUR: 1234567890123456", "15 digits"),
-        ("EUR: 10000", "EUR: [1, 2]", "decimal string"),
-        ("JPY: 1700000", "JPY: 1700000.5", "at most 0 decimals"),
-        ("EUR: 10000", "EUX: 10000", "no currency of ISO 4217"),
-        ("EUR: 10000", "XAU: 10000", "no currency of ISO 4217"),
+        ("EUR: 5000", "EUR: 1e4", "decimal string"),
+        ("EUR: 5000", "EUR: 5000.123", "at most 2 decimals"),
+        ("EUR: 5000", "EUR: .5", "decimal string"),
+        ("EUR: 5000", "EUR: -5000", "at least 500"),
+        ("EUR: 5000", "EUR: 499.99", "at least 500"),
+        ("EUR: 5000", "CAD: 99", "at least 100"),
+        ("EUR: 5000", "EUR: 1234567890123456", "15 digits"),
+        ("EUR: 5000", "EUR: [1, 2]", "decimal string"),
+        ("JPY: 850000", "JPY: 850000.5", "at most 0 decimals"),
+        ("EUR: 5000", "EUX: 5000", "no currency of ISO 4217"),
+        ("EUR: 5000", "XAU: 5000", "no currency of ISO 4217"),
         ("version: 1", "version: 1.0", "whole number"),
         ("version: 1", "version: 0", "at least 1"),
         ("version: 1", "version: 1000000000", "at most 999999999"),
@@ -77,8 +77,8 @@ def test_a_missing_rule_is_told_with_the_line_of_the_rules() -> None:
 
 
 def test_a_key_that_is_said_twice_is_told_with_its_second_line() -> None:
-    assert problems(TEXT.replace("EUR: 10000", "EUR: 10000\n      EUR: 5000")) == [
-        (line_of("EUR: 10000") + 1, "EUR is said twice")
+    assert problems(TEXT.replace("EUR: 5000", "EUR: 5000\n      EUR: 2500")) == [
+        (line_of("EUR: 5000") + 1, "EUR is said twice")
     ]
 
 
