@@ -21,7 +21,12 @@ SELECT
         WHEN 'card_testing'
             THEN
                 '                        '
-                || '|000000001|{"state":"on","paging":"on","severity":"high","amounts":[],"m'
+                || '|000000001|{"state":"on","paging":"on","severity":"high","amounts":[{"cu'
+                || 'rrency":"AUD","amount":"8"},{"currency":"BRL","amount":"30"},{"currency"'
+                || ':"CHF","amount":"5"},{"currency":"EUR","amount":"5"},{"currency":"GBP","'
+                || 'amount":"5"},{"currency":"INR","amount":"450"},{"currency":"JPY","amount'
+                || '":"800"},{"currency":"KWD","amount":"1.5"},{"currency":"PLN","amount":"2'
+                || '0"},{"currency":"SEK","amount":"55"},{"currency":"USD","amount":"5"}],"m'
                 || 'ore_than":5,"window_seconds":60}'
         WHEN 'spend_over_limit'
             THEN

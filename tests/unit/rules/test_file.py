@@ -47,6 +47,11 @@ def test_the_file_in_the_repository_has_every_rule_and_is_what_an_event_takes() 
         ("JPY: 850000", "JPY: 850000.5", "at most 0 decimals"),
         ("EUR: 5000", "EUX: 5000", "no currency of ISO 4217"),
         ("EUR: 5000", "XAU: 5000", "no currency of ISO 4217"),
+        ("KWD: 1.5", "KWD: 3.001", "from 0 to 3"),
+        ("KWD: 1.5", "KWD: 1.5005", "at most 3 decimals"),
+        ("KWD: 1.5", "CAD: 10.01", "from 0 to 10"),
+        ("KWD: 1.5", "EUX: 1", "no currency of ISO 4217"),
+        ("PLN: 20", "PLN: -1", "from 0 to 40"),
         ("version: 1", "version: 1.0", "whole number"),
         ("version: 1", "version: 0", "at least 1"),
         ("version: 1", "version: 1000000000", "at most 999999999"),
@@ -57,6 +62,15 @@ def test_a_wrong_value_is_told_with_its_line(said: str, instead: str, wrong: str
     [(line, text)] = problems(TEXT.replace(said, instead, 1))
     assert line == line_of(said)
     assert wrong in text
+
+
+def test_small_amounts_may_be_nothing_or_none_at_all() -> None:
+    nothing = parse_rules(TEXT.replace("KWD: 1.5", "KWD: 0"), "my.yaml").rules.card_testing
+    assert nothing.small_amounts["KWD"] == 0
+    head, _, rest = TEXT.partition("small_amounts:")
+    _, _, rest = rest.partition("  # More spent")
+    none = parse_rules(f"{head}small_amounts: {{}}\n  # More spent{rest}", "my.yaml")
+    assert none.settings()["card_testing"].amounts == ()
 
 
 def test_an_unknown_rule_is_told_with_its_line_and_those_that_are_known() -> None:
