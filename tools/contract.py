@@ -32,7 +32,13 @@ from cardwatch.contract.streams import (
     Envelope,
 )
 from cardwatch.deployment.template import read_template
-from cardwatch.rules.file import LEAST_LIMITS, LEAST_OTHER_LIMIT, read_rules_file
+from cardwatch.rules.file import (
+    LEAST_LIMITS,
+    LEAST_OTHER_LIMIT,
+    MOST_OTHER_SMALL,
+    MOST_SMALL,
+    read_rules_file,
+)
 from cardwatch.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -404,28 +410,37 @@ SELECT
     )
 
 
-def flink_least_limits() -> Generated:
-    """Give what no limit is below, so that less is not held against them."""
-    amounts: dict[int, list[str]] = {}
-    for currency, least in LEAST_LIMITS.items():
-        amounts.setdefault(least, []).append(f"'{currency}'")
-    cases = "\n".join(
-        f"        WHEN currency IN ({', '.join(sorted(codes))}) THEN {least}"
-        for least, codes in sorted(amounts.items())
+def flink_bounds() -> Generated:
+    """Give what no limit is below and no small amount above: the rest is not held against them."""
+    folder = FLINK_SQL / "expressions"
+    yield (
+        folder / "least_limit.sql",
+        _bound("least that a limit of a rule", LEAST_LIMITS, LEAST_OTHER_LIMIT),
     )
     yield (
-        FLINK_SQL / "expressions" / "least_limit.sql",
-        f"""\
+        folder / "most_small.sql",
+        _bound("most that a small amount", MOST_SMALL, MOST_OTHER_SMALL),
+    )
+
+
+def _bound(what: str, bounds: Mapping[str, int], otherwise: int) -> str:
+    amounts: dict[int, list[str]] = {}
+    for currency, bound in bounds.items():
+        amounts.setdefault(bound, []).append(f"'{currency}'")
+    cases = "\n".join(
+        f"        WHEN currency IN ({', '.join(sorted(codes))}) THEN {bound}"
+        for bound, codes in sorted(amounts.items())
+    )
+    return f"""\
 -- Generated from src/cardwatch/rules/file.py by `make contract`: change that, not this file.
 --
--- The least that a limit of a rule may be in the row's currency.
+-- The {what} may be in the row's currency.
 SELECT
     CASE
 {cases}
-        ELSE {LEAST_OTHER_LIMIT}
+        ELSE {otherwise}
     END
-""",
-    )
+"""
 
 
 def flink_minor_units() -> Generated:
@@ -514,7 +529,7 @@ GENERATORS: tuple[Callable[[], Generated], ...] = (
     warehouse_refresh,
     flink_tables,
     flink_rules,
-    flink_least_limits,
+    flink_bounds,
     flink_minor_units,
     settings_document,
 )

@@ -48,12 +48,13 @@ def _in_use(row: Row) -> str | None:
 
 
 def _said(row: Row) -> str | None:
-    """Give the limits, or the count, of a version's settings."""
+    """Give the limits of a version's settings, or the count and, for some, what is small."""
     if row["settings"] is None:
         return None
     settings: dict[str, Any] = json.loads(row["settings"])
     amounts = [f"{each['amount']} {each['currency']}" for each in settings.get("amounts") or ()]
-    if amounts:
-        return ", ".join(amounts)
     count, seconds = settings.get("more_than"), settings.get("window_seconds")
-    return None if count is None else f"{count} in {seconds} s"
+    if count is None:
+        return ", ".join(amounts) or None
+    small = f"; small: {', '.join(amounts)}" if amounts else ""
+    return f"{count} in {seconds} s{small}"

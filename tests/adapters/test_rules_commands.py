@@ -38,7 +38,7 @@ class Desk:
     def rules(self, command: str, *options: str, version: int = 2, euro: str = "5000") -> int:
         """Run a command over the stack, with a file of this version and limit."""
         text = RULES.replace("version: 1", f"version: {version}")
-        self.file.write_text(text.replace("EUR: 10000", f"EUR: {euro}"))
+        self.file.write_text(text.replace("EUR: 5000", f"EUR: {euro}"))
         given = [str(self.file)] if command in {"diff", "publish"} else []
         return main(["rules", command, *given, *options, "--stack", self.name])
 

@@ -114,11 +114,12 @@ def test_filters_leave_what_fits_and_say_so_when_nothing_does(load: Load, show: 
 def test_versions_of_the_rules_stand_with_what_they_say_and_what_they_found(
     load: Load, show: Show
 ) -> None:
+    small = [{"currency": "EUR", "amount": "5"}]
     load(
         [
             rule("large_amount", 2, ago(90)),
             rule("large_amount", 3, ago(60), paging="shadow"),
-            rule("card_testing", 2, ago(90), amounts=[], more_than=7, window_seconds=60),
+            rule("card_testing", 2, ago(90), amounts=small, more_than=7, window_seconds=60),
             rule("user_velocity", 2, ago(90), amounts=[], state="off"),
             rule_alert("large_amount", "card", CARD, ago(100)),
         ]
@@ -134,7 +135,7 @@ def test_versions_of_the_rules_stand_with_what_they_say_and_what_they_found(
         ("large_amount", "1", "came with the job", "1"),
         ("user_velocity", "2", "off", "0"),
     ]
-    assert [row["More than"] for row in rows][:2] == ["7 in 60 s", "8000 EUR"]
+    assert [row["More than"] for row in rows][:2] == ["7 in 60 s; small: 5 EUR", "8000 EUR"]
 
 
 SCORES = "Payments of the last 1 hour by score, the riskiest first"

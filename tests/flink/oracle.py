@@ -245,7 +245,7 @@ def read_line(line: str, now: float) -> dict[str, Any] | None:
         if valid is None or not EARLIEST <= valid <= origin:
             return None
         time = valid
-    known = kind in {"PAYMENT_EVENT", "CARD_STATUS", "ACCOUNT", "HEARTBEAT"}
+    known = kind in {"PAYMENT_EVENT", "CARD_STATUS", "ACCOUNT", "RULE", "HEARTBEAT"}
     return {"type": kind, "time": time, "data": data} if known else None
 
 

@@ -2,11 +2,12 @@
 
 It reads the lines of a file one by one, as one task of the job does, and keeps everything in
 memory. Where the SQL looks back from a payment, this walks through time: attempts come and leave,
-and after each change it is known whether a breach goes on. Times are milliseconds since the epoch.
+and after each change it is known whether a breach goes on. Of the versions of rules it knows those
+of card_testing; the other rules are those of the artifact. Times are milliseconds since the epoch.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
@@ -26,6 +27,17 @@ SMALL = {
     "INR": "450",
     "JPY": "800",
 }
+MOST_SMALL = {
+    **dict.fromkeys(("CHF", "EUR", "GBP", "USD"), "10"),
+    "KWD": "3",
+    "AUD": "16",
+    "PLN": "40",
+    "BRL": "60",
+    "SEK": "110",
+    "INR": "900",
+    "JPY": "1600",
+}
+"""What is above is no test, whatever a version says; of another currency above 10."""
 LIMITS = {
     **dict.fromkeys(("CHF", "EUR", "USD"), "3000"),
     "GBP": "2600",
@@ -54,6 +66,8 @@ class Breach:
     count: int
     payments: tuple[str, ...]
     """Those that are named; of the first the alert's id is made."""
+    version: int = 1
+    paging: str = "on"
 
 
 @dataclass(frozen=True)
@@ -79,13 +93,72 @@ class Attempt:
         return value if isinstance(value, str) and 1 <= len(value) <= 128 else None
 
 
+@dataclass(frozen=True)
+class Version:
+    """A version of the rule card_testing."""
+
+    since: int
+    """From when on it is known: not behind the watermark that it met."""
+    published: int
+    number: int
+    state: str
+    paging: str
+    more_than: int
+    small: Mapping[str, Decimal]
+
+    def takes_for_a_test(self, attempt: Attempt) -> bool:
+        """Say whether an attempt was declined or small."""
+        currency = attempt.data.get("currency") or ""
+        amount, small = attempt.amount, self.small.get(currency)
+        if attempt.declined or amount is None or small is None:
+            return attempt.declined
+        return 0 <= amount <= min(small, Decimal(MOST_SMALL.get(currency, "10")))
+
+
+ARTIFACT = Version(
+    -FOREVER, -FOREVER, 1, "on", "on", 5, {code: Decimal(most) for code, most in SMALL.items()}
+)
+IN_FORCE, IN_SHADOW = "in force", "in shadow"
+
+
+def versions_at(moment: int, versions: Sequence[Version]) -> Iterator[tuple[str, Version]]:
+    """Give the version in force at a moment, and the one in shadow where there is one."""
+    known = [version for version in (ARTIFACT, *versions) if version.since <= moment]
+    known.sort(key=lambda version: (version.published, version.number))
+    [in_force] = [version for version in known if version.paging != "shadow"][-1:]
+    yield IN_FORCE, in_force
+    if known[-1] is not in_force:
+        yield IN_SHADOW, known[-1]
+
+
 def breaches(
     lines: Iterable[str], *, delay_ms: int = 1_000, met: Counter[str] | None = None
 ) -> set[Breach]:
     """Give every breach of the three rules; `met` counts what of the rarer kinds the lines have."""
+    lines = list(lines)
     attempts = list(_attempts(lines, delay_ms))
+    versions = list(_versions(lines, delay_ms))
     met = Counter() if met is None else met
-    return {*_velocity(attempts, met), *_card_testing(attempts, met), *_spend(attempts, met)}
+    return {
+        *_velocity(attempts, met),
+        *_card_testing(attempts, versions, met),
+        *_spend(attempts, met),
+    }
+
+
+def _versions(lines: Iterable[str], delay_ms: int) -> Iterator[Version]:
+    for row, watermark in read_lines(lines, delay_ms):
+        if row["type"] == "RULE" and row["data"]["rule"] == "card_testing":
+            said = row["data"]["settings"]
+            yield Version(
+                since=max(row["time"], watermark + 1),
+                published=row["time"],
+                number=row["data"]["rule_version"],
+                state=said["state"],
+                paging=said["paging"],
+                more_than=said["more_than"],
+                small={each["currency"]: Decimal(each["amount"]) for each in said["amounts"]},
+            )
 
 
 def _attempts(lines: Iterable[str], delay_ms: int) -> Iterator[Attempt]:
@@ -160,39 +233,59 @@ def _ends_alone(six: Sequence[Attempt]) -> bool:
     return len(six) == 6 and abs(six[0].time - six[-1].time) < MINUTE and not _in_a_minute(six)
 
 
-def _card_testing(attempts: Iterable[Attempt], met: Counter[str]) -> Iterator[Breach]:
-    tests = [a for a in attempts if a.declined or _is_small(a)]
-    for merchant, tries in _of_each(tests, "merchant_id").items():
-        there: list[Attempt] = []
-        goes_on = ended_by_time = False
-        for moment, come, left in _changes(tries, MINUTE):
-            there = [a for a in there if a not in left] + come
-            cards = len({a.data["card_token"] for a in there})
-            if goes_on and cards <= 5:
-                ended_by_time = not come
-            elif come and cards <= 5:
-                ended_by_time = False
-            if cards > 5 and not goes_on:
-                met["cards: ended by time alone"] += ended_by_time
-                met["cards: at one millisecond"] += len(come) > 1
-                yield Breach(
-                    "card_testing",
-                    merchant,
-                    None,
-                    there[-1].time,
-                    (moment - MINUTE, moment + 1),
-                    Decimal(cards),
-                    len(there),
-                    _newest(there, 6),
-                )
-            goes_on = cards > 5
+def _card_testing(
+    attempts: Iterable[Attempt], versions: Sequence[Version], met: Counter[str]
+) -> Iterator[Breach]:
+    for merchant, tried in _of_each(attempts, "merchant_id").items():
+        by_which: dict[str, list[Attempt]] = {IN_FORCE: [], IN_SHADOW: []}
+        for attempt in tried:
+            for judge, version in versions_at(attempt.counted, versions):
+                if version.takes_for_a_test(attempt):
+                    by_which[judge].append(attempt)
+        for judge, tests in by_which.items():
+            yield from _card_testing_at(merchant, judge, tests, versions, met)
 
 
-def _is_small(attempt: Attempt) -> bool:
-    small = SMALL.get(attempt.data.get("currency") or "")
-    return (
-        small is not None and attempt.amount is not None and 0 <= attempt.amount <= Decimal(small)
-    )
+def _card_testing_at(
+    merchant: str,
+    judge: str,
+    tests: Sequence[Attempt],
+    versions: Sequence[Version],
+    met: Counter[str],
+) -> Iterator[Breach]:
+    there: list[Attempt] = []
+    before = 0
+    ended_by_time = False
+    version = ARTIFACT
+    for moment, come, left in _changes(tests, MINUTE):
+        there = [a for a in there if a not in left] + come
+        cards = len({a.data["card_token"] for a in there})
+        # None where what was in shadow is over.
+        version = dict(versions_at(moment, versions)).get(judge, version)
+        if before > version.more_than >= cards:
+            ended_by_time = not come
+        elif come and cards <= version.more_than:
+            ended_by_time = False
+        if come and cards > version.more_than >= before and version.state == "on":
+            met["cards: ended by time alone"] += ended_by_time
+            met["cards: at one millisecond"] += len(come) > 1
+            met["cards: in shadow"] += judge == IN_SHADOW
+            met["cards: one that is no test by the last one's version"] += not all(
+                map(version.takes_for_a_test, there)
+            )
+            yield Breach(
+                "card_testing",
+                merchant,
+                None,
+                there[-1].time,
+                (moment - MINUTE, moment + 1),
+                Decimal(cards),
+                len(there),
+                _newest(there, 6),
+                version.number,
+                version.paging,
+            )
+        before = cards
 
 
 def _spend(attempts: Iterable[Attempt], met: Counter[str]) -> Iterator[Breach]:

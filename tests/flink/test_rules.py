@@ -14,7 +14,7 @@ from cardwatch.cli import main
 pytestmark = pytest.mark.flink
 
 RULE = "large_amount"
-IN_THE_ARTIFACT = (-(10**15), 1, 10_000)
+IN_THE_ARTIFACT = (-(10**15), 1, 5_000)
 """When it was published, its number, its limit in euro: rules.yaml's, before any that was."""
 VERSIONS = [(2_000 * number, number + 2, 1_000 * (7, 3, 9, 2, 5)[number]) for number in range(5)]
 WEEK = 7 * DAY
@@ -101,10 +101,10 @@ def test_a_job_without_state_a_week_after_the_publication_gives_the_same_alerts(
 
 
 def test_until_the_first_slice_the_rules_of_the_artifact_hold(flink: Flink) -> None:
-    before = [payment("small", "a", 0, amount="9000"), payment("large", "a", 1, amount="11000")]
-    version = rule(RULE, 2, -WEEK, amounts={"EUR": "5000"})
+    before = [payment("small", "a", 0, amount="4000"), payment("large", "a", 1, amount="6000")]
+    version = rule(RULE, 2, -WEEK, amounts={"EUR": "3000"})
     # Published a week ago, it comes when the watermark has passed the first two.
-    after = [heartbeat(5_000), version, payment("then", "a", 6_000, amount="9000")]
+    after = [heartbeat(5_000), version, payment("then", "a", 6_000, amount="4000")]
     found = flink.detect([*before, *after, heartbeat(9_000)], detections=RULE)
     assert said(found) == {("pay_large", 1), ("pay_then", 2)}
 
@@ -114,14 +114,14 @@ def test_rules_are_tried_on_past_payments_beside_those_in_force(
 ) -> None:
     """The tried file has half the limit; what was published in the file of events is left out."""
     past = tmp_path / "past.jsonl"
-    amounts = [4_000, 6_000, 9_000, 11_000, 20_000, 30_000]
+    amounts = [2_000, 3_000, 4_500, 5_500, 20_000, 30_000]
     paid = [payment(str(n), n, 60_000 * n, amount=str(a)) for n, a in enumerate(amounts)]
     lines = [rule(RULE, 9, -1_000, amounts={"EUR": "500"}), *paid, heartbeat(600_000)]
     past.write_text("".join(f"{line}\n" for line in lines))
     known = tmp_path / "known.yaml"
     known.write_text((ROOT / "rules.yaml").read_text(encoding="utf-8"))
     tried = tmp_path / "tried.yaml"
-    tried.write_text(known.read_text().replace("EUR: 10000", "EUR: 5000"))
+    tried.write_text(known.read_text().replace("EUR: 5000", "EUR: 2500"))
     command = ["rules", "try", str(tried), str(past), "--against", str(known)]
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out

@@ -1,5 +1,5 @@
 -- At which merchants are cards tried out?
--- reads: card_test_counts, rules_in_force
+-- reads: card_test_counts
 -- application: risk_desk
 --
 -- Rule: card_testing. More than so many different cards at one merchant within 60 s, the
@@ -8,11 +8,13 @@
 -- between, if only for a millisecond, also where only time passed. An attempt that came late counts
 -- as of when it came. What comes and leaves at one millisecond does so together: one count and one
 -- alert, named after the last attempt.
--- Data (rules.yaml, docs/rules.md): on or off, paging, the severity, how many cards, by the version
--- in force at the attempt; where that changes, the count before is held against the new one too.
--- Constants: 60 s, and the small amounts in card_tests, about five euro each; of a currency that is
--- not listed declined attempts alone count. Kept: such attempts of 60 s; per merchant the last six
--- and the last count, for two hours.
+-- Data (rules.yaml, docs/rules.md): on or off, paging, the severity, how many cards, and what is a
+-- small amount; of a currency that is not listed declined attempts alone count. Each attempt counts
+-- by the version in force when it counts, for as long as it does; how many are too many says the
+-- version of the last one, and the count before is held against that too. What is in shadow counts
+-- what came since it was published.
+-- Constants: 60 s. Kept: such attempts of 60 s; per merchant the last six and the last count, for
+-- two hours.
 SELECT
     ${rule_alert(card_testing)} AS record,
     entity_id AS partition_key
@@ -56,7 +58,7 @@ FROM (
                     *,
                     ${settings_of(version)} AS settings,
                     ${version_of(version)} AS rule_version
-                FROM ${judged(card_test_counts)}
+                FROM card_test_counts
             )
         )
         WHERE

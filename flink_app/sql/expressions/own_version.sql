@@ -7,13 +7,12 @@ SELECT
             THEN
                 '                        '
                 || '|000000001|{"state":"on","paging":"on","severity":"medium","amounts":[{"'
-                || 'currency":"AUD","amount":"17000"},{"currency":"BRL","amount":"60000"},{"'
-                || 'currency":"CHF","amount":"10000"},{"currency":"EUR","amount":"10000"},{"'
-                || 'currency":"GBP","amount":"9000"},{"currency":"INR","amount":"1000000"},{'
-                || '"currency":"JPY","amount":"1700000"},{"currency":"KWD","amount":"3500"},'
-                || '{"currency":"PLN","amount":"45000"},{"currency":"SEK","amount":"115000"}'
-                || ',{"currency":"USD","amount":"10000"}],"more_than":null,"window_seconds":'
-                || 'null}'
+                || 'currency":"AUD","amount":"8500"},{"currency":"BRL","amount":"30000"},{"c'
+                || 'urrency":"CHF","amount":"5000"},{"currency":"EUR","amount":"5000"},{"cur'
+                || 'rency":"GBP","amount":"4500"},{"currency":"INR","amount":"500000"},{"cur'
+                || 'rency":"JPY","amount":"850000"},{"currency":"KWD","amount":"1750"},{"cur'
+                || 'rency":"PLN","amount":"22500"},{"currency":"SEK","amount":"57500"},{"cur'
+                || 'rency":"USD","amount":"5000"}],"more_than":null,"window_seconds":null}'
         WHEN 'user_velocity'
             THEN
                 '                        '
@@ -22,7 +21,12 @@ SELECT
         WHEN 'card_testing'
             THEN
                 '                        '
-                || '|000000001|{"state":"on","paging":"on","severity":"high","amounts":[],"m'
+                || '|000000001|{"state":"on","paging":"on","severity":"high","amounts":[{"cu'
+                || 'rrency":"AUD","amount":"8"},{"currency":"BRL","amount":"30"},{"currency"'
+                || ':"CHF","amount":"5"},{"currency":"EUR","amount":"5"},{"currency":"GBP","'
+                || 'amount":"5"},{"currency":"INR","amount":"450"},{"currency":"JPY","amount'
+                || '":"800"},{"currency":"KWD","amount":"1.5"},{"currency":"PLN","amount":"2'
+                || '0"},{"currency":"SEK","amount":"55"},{"currency":"USD","amount":"5"}],"m'
                 || 'ore_than":5,"window_seconds":60}'
         WHEN 'spend_over_limit'
             THEN

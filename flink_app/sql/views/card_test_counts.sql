@@ -3,20 +3,20 @@
 -- reads: recent_card_tests
 -- boundary: counted_at
 -- lifetime: 2 h
-SELECT
-    *,
-    'card_testing|' || ${bucket(digest)} AS rule_bucket
+SELECT *
 FROM (
     SELECT
         *,
-        MD5(merchant_id) AS digest,
-        LAG(cards, 1) OVER (PARTITION BY merchant_id ORDER BY judged_at) AS cards_before
+        LAG(cards, 1) OVER (PARTITION BY merchant_id, judged_by ORDER BY judged_at)
+            AS cards_before
     FROM (
         -- What changes at one millisecond, as one; its last attempt has the others of the 60 s
-        -- before it.
+        -- before it, and the version that all of the millisecond came under.
         SELECT
             CAST(window_start AS TIMESTAMP_LTZ(3)) AS counted_at,
             merchant_id,
+            judged_by,
+            MAX(version) AS version,
             MAX(cards) AS cards,
             MAX(tries) AS tries,
             LAST_VALUE(happened_at) AS happened_at,
@@ -33,7 +33,7 @@ FROM (
                     TABLE recent_card_tests, DESCRIPTOR (counted_at), INTERVAL '0.001' SECOND
                 )
             )
-        GROUP BY window_start, window_end, merchant_id
+        GROUP BY window_start, window_end, merchant_id, judged_by
     )
 )
 WHERE cards > 2

@@ -16,16 +16,18 @@ FROM (
         counted_at,
         happened_at,
         merchant_id,
+        judged_by,
         comes,
+        version,
         payment_id,
         COUNT(DISTINCT card_token) OVER last_minute AS cards,
         COUNT(payment_id) OVER last_minute AS tries,
         PROCTIME() AS seen_at
     FROM card_tests
     WINDOW last_minute AS (
-        PARTITION BY merchant_id
+        PARTITION BY merchant_id, judged_by
         ORDER BY counted_at
         RANGE BETWEEN INTERVAL '1' MINUTE PRECEDING AND CURRENT ROW
     )
 )
-WINDOW so_far AS (PARTITION BY merchant_id, comes ORDER BY seen_at)
+WINDOW so_far AS (PARTITION BY merchant_id, judged_by, comes ORDER BY seen_at)

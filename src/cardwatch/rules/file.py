@@ -41,6 +41,19 @@ LEAST_LIMITS: Final = {
 """The least that a limit may be, about 500 euro: the job holds nothing below it against limits."""
 LEAST_OTHER_LIMIT: Final = 100
 """The same in every other currency."""
+MOST_SMALL: Final = {
+    **dict.fromkeys(("CHF", "EUR", "GBP", "USD"), 10),
+    "AUD": 16,
+    "BRL": 60,
+    "INR": 900,
+    "JPY": 1_600,
+    "KWD": 3,
+    "PLN": 40,
+    "SEK": 110,
+}
+"""The most that a small amount may be, about 10 euro: what is above is no test for the job."""
+MOST_OTHER_SMALL: Final = 10
+"""The same in every other currency."""
 LEAST_CARDS, MOST_CARDS = 2, 50
 """Of card_testing; the job looks at no count below (sql/views/card_test_counts.sql)."""
 
@@ -86,6 +99,17 @@ def _worth_a_look(limits: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
     return limits
 
 
+def _small(amounts: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+    for currency, amount in amounts.items():
+        most = MOST_SMALL.get(currency, MOST_OTHER_SMALL)
+        if not 0 <= amount <= most:
+            kind = "not_small"
+            raise PydanticCustomError(
+                kind, "must be from 0 to {most}", {"most": most, "at": currency}
+            )
+    return amounts
+
+
 WholeNumber = Annotated[int, BeforeValidator(_digits)]
 Currency = Annotated[str, AfterValidator(_currency)]
 Limits = Annotated[
@@ -93,6 +117,11 @@ Limits = Annotated[
     Field(min_length=1),
     AfterValidator(_no_finer_than_its_currency),
     AfterValidator(_worth_a_look),
+]
+SmallAmounts = Annotated[
+    dict[Currency, Amount],
+    AfterValidator(_no_finer_than_its_currency),
+    AfterValidator(_small),
 ]
 
 
@@ -112,14 +141,14 @@ class Rule(_Part):
     def settings(self, *, shadow: bool = False) -> RuleSettings:
         """Give it as its event says it, what the rule does not have left out."""
         said = dict(self)
-        limits: Mapping[str, Decimal] = said.get("limits", {})
+        amounts: Mapping[str, Decimal] = said.get("limits", said.get("small_amounts", {}))
         return RuleSettings(
             state=self.state,
             paging="shadow" if shadow else self.paging,
             severity=self.severity,
             amounts=tuple(
                 CurrencyAmount(currency=currency, amount=amount)
-                for currency, amount in sorted(limits.items())
+                for currency, amount in sorted(amounts.items())
             ),
             more_than=said.get("more_than"),
             window_seconds=said.get("window_seconds"),
@@ -156,6 +185,7 @@ class CardTesting(Rule):
 
     more_than: Annotated[WholeNumber, Field(ge=LEAST_CARDS, le=MOST_CARDS)]
     window_seconds: Annotated[WholeNumber, _one_of(60)]
+    small_amounts: SmallAmounts
 
 
 class SpendOverLimit(Rule):

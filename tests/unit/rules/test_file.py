@@ -30,23 +30,28 @@ def test_the_file_in_the_repository_has_every_rule_and_is_what_an_event_takes() 
     for rule, its in settings.items():
         RuleVersion(rule=rule, rule_version=read.version, settings=its)
     large = {each.currency: each.amount for each in settings["large_amount"].amounts}
-    assert large["EUR"] == Decimal(10_000)
+    assert large["EUR"] == Decimal(5_000)
 
 
 @pytest.mark.parametrize(
     ("said", "instead", "wrong"),
     [
-        ("EUR: 10000", "EUR: 1e4", "decimal string"),
-        ("EUR: 10000", "EUR: 10000.123", "at most 2 decimals"),
-        ("EUR: 10000", "EUR: .5", "decimal string"),
-        ("EUR: 10000", "EUR: -10000", "at least 500"),
-        ("EUR: 10000", "EUR: 499.99", "at least 500"),
-        ("EUR: 10000", "CAD: 99", "at least 100"),
-        ("EUR: 10000", "EUR: 1234567890123456", "15 digits"),
-        ("EUR: 10000", "EUR: [1, 2]", "decimal string"),
-        ("JPY: 1700000", "JPY: 1700000.5", "at most 0 decimals"),
-        ("EUR: 10000", "EUX: 10000", "no currency of ISO 4217"),
-        ("EUR: 10000", "XAU: 10000", "no currency of ISO 4217"),
+        ("EUR: 5000", "EUR: 1e4", "decimal string"),
+        ("EUR: 5000", "EUR: 5000.123", "at most 2 decimals"),
+        ("EUR: 5000", "EUR: .5", "decimal string"),
+        ("EUR: 5000", "EUR: -5000", "at least 500"),
+        ("EUR: 5000", "EUR: 499.99", "at least 500"),
+        ("EUR: 5000", "CAD: 99", "at least 100"),
+        ("EUR: 5000", "EUR: 1234567890123456", "15 digits"),
+        ("EUR: 5000", "EUR: [1, 2]", "decimal string"),
+        ("JPY: 850000", "JPY: 850000.5", "at most 0 decimals"),
+        ("EUR: 5000", "EUX: 5000", "no currency of ISO 4217"),
+        ("EUR: 5000", "XAU: 5000", "no currency of ISO 4217"),
+        ("KWD: 1.5", "KWD: 3.001", "from 0 to 3"),
+        ("KWD: 1.5", "KWD: 1.5005", "at most 3 decimals"),
+        ("KWD: 1.5", "CAD: 10.01", "from 0 to 10"),
+        ("KWD: 1.5", "EUX: 1", "no currency of ISO 4217"),
+        ("PLN: 20", "PLN: -1", "from 0 to 40"),
         ("version: 1", "version: 1.0", "whole number"),
         ("version: 1", "version: 0", "at least 1"),
         ("version: 1", "version: 1000000000", "at most 999999999"),
@@ -57,6 +62,15 @@ def test_a_wrong_value_is_told_with_its_line(said: str, instead: str, wrong: str
     [(line, text)] = problems(TEXT.replace(said, instead, 1))
     assert line == line_of(said)
     assert wrong in text
+
+
+def test_small_amounts_may_be_nothing_or_none_at_all() -> None:
+    nothing = parse_rules(TEXT.replace("KWD: 1.5", "KWD: 0"), "my.yaml").rules.card_testing
+    assert nothing.small_amounts["KWD"] == 0
+    head, _, rest = TEXT.partition("small_amounts:")
+    _, _, rest = rest.partition("  # More spent")
+    none = parse_rules(f"{head}small_amounts: {{}}\n  # More spent{rest}", "my.yaml")
+    assert none.settings()["card_testing"].amounts == ()
 
 
 def test_an_unknown_rule_is_told_with_its_line_and_those_that_are_known() -> None:
@@ -77,8 +91,8 @@ def test_a_missing_rule_is_told_with_the_line_of_the_rules() -> None:
 
 
 def test_a_key_that_is_said_twice_is_told_with_its_second_line() -> None:
-    assert problems(TEXT.replace("EUR: 10000", "EUR: 10000\n      EUR: 5000")) == [
-        (line_of("EUR: 10000") + 1, "EUR is said twice")
+    assert problems(TEXT.replace("EUR: 5000", "EUR: 5000\n      EUR: 2500")) == [
+        (line_of("EUR: 5000") + 1, "EUR is said twice")
     ]
 
 

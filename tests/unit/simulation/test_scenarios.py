@@ -4,6 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import pairwise
+from math import log
+from pathlib import Path
+from statistics import NormalDist, fmean
 
 import pytest
 from tests.paying_cards import make_cards
@@ -11,7 +14,9 @@ from tests.paying_cards import make_cards
 from cardwatch.contract.fields import parse_time
 from cardwatch.contract.payment import Payment
 from cardwatch.contract.streams import Envelope, read_event
+from cardwatch.rules.file import read_rules_file
 from cardwatch.simulation.events import TICK_MS, TICKS_PER_MINUTE, EventGenerator
+from cardwatch.simulation.population import PLACES, Population
 from cardwatch.simulation.profiles import UnknownNameError
 from cardwatch.simulation.scenarios import (
     SCENARIOS,
@@ -24,6 +29,7 @@ from cardwatch.simulation.scenarios import (
 NAMES = tuple(SCENARIOS)
 CARDS = make_cards(200, 20)
 FIRST_SLOT = 74_000_000
+LIMITS = read_rules_file(Path(__file__).parents[3] / "rules.yaml").rules.large_amount.limits
 PAYMENTS_TOO = 0.001
 """A rate at which the slots below have no other payment."""
 
@@ -119,10 +125,21 @@ def test_a_copied_card_pays_in_two_cities_between_which_nobody_travels_so_fast()
     assert all(payment.latitude is not None for payment in found)
 
 
-def test_a_large_purchase_is_one_payment_above_every_limit() -> None:
+def test_a_large_purchase_is_one_payment_above_the_limit() -> None:
     [payment] = payments(slot_of("large_purchase"))
-    assert payment.amount > 10_000
     assert payment.currency == "EUR"
+    assert payment.amount > LIMITS["EUR"]
+
+
+def test_a_person_makes_a_large_payment_seldom_enough_to_be_paged_for_it() -> None:
+    """Less than once in ten minutes at 20 payments a second; a scenario has one every two."""
+    population = Population(CARDS, 7)
+    large = [
+        1 - NormalDist(merchant.mu, merchant.sigma).cdf(log(LIMITS[place.currency.code]))
+        for place, merchants in zip(PLACES, population.merchants, strict=True)
+        for merchant in merchants
+    ]
+    assert 0 < 20 * 600 * fmean(large) < 1
 
 
 def test_no_scenario_is_played_while_payments_are_off() -> None:
