@@ -114,6 +114,7 @@ def test_versions_of_the_rules_stand_with_what_they_say_and_what_they_found(
             rule("large_amount", 2, ago(90)),
             rule("large_amount", 3, ago(60), paging="shadow"),
             rule("card_testing", 2, ago(90), amounts=small, more_than=7, window_seconds=60),
+            rule("high_score", 2, ago(90), amounts=[], threshold=70, points={"stolen_card": 60}),
             rule("user_velocity", 2, ago(90), amounts=[], state="off"),
             rule_alert("large_amount", "card", CARD, ago(100)),
         ]
@@ -124,12 +125,17 @@ def test_versions_of_the_rules_stand_with_what_they_say_and_what_they_found(
     rows = told.tables["Versions of the rules that are in use or found something"]
     assert [(row["Rule"], row["Version"], row["In use"], row["Alerts"]) for row in rows] == [
         ("card_testing", "2", "in force", "0"),
+        ("high_score", "2", "in force", "0"),
         ("large_amount", "3", "in shadow", "0"),
         ("large_amount", "2", "in force", "0"),
         ("large_amount", "1", "came with the job", "1"),
         ("user_velocity", "2", "off", "0"),
     ]
-    assert [row["More than"] for row in rows][:2] == ["7 in 60 s; small: 5 EUR", "8000 EUR"]
+    assert [row["More than"] for row in rows][:3] == [
+        "7 in 60 s; small: 5 EUR",
+        "a score of 69; points: stolen card 60",
+        "8000 EUR",
+    ]
 
 
 def test_a_cards_page_shows_its_payments_alerts_and_pages_in_the_order_of_time(

@@ -3,12 +3,13 @@
 -- application: risk_desk
 -- stream: scores
 --
--- Rule: score version 1. Each payment once, as its first record comes: late ones and those of
--- unknown accounts too; its copies and later statuses say nothing here.
--- Constants: factors and thresholds stand in views/payment_factors.sql, points in
--- views/scored_payments.sql. Texts are cut to the contract's lengths; amounts as in
--- payment_alert.sql. Only what needs care is written by JSON_OBJECT: one inside another, or a list
--- in it, is written, read and written again.
+-- Rule: each payment once, by its first record: late ones and those of unknown accounts too; its
+-- copies and later statuses say nothing here. What nothing speaks against is said as it comes.
+-- Data (rules.yaml, docs/rules.md): the points of each factor, those of the rule high_score, by the
+-- version in force at the payment's time, or when it came late the one of then.
+-- Constants: factors and their thresholds, in views/payment_factors.sql. Texts are cut to the
+-- contract's lengths; amounts as in payment_alert.sql. Only what needs care is written by
+-- JSON_OBJECT: one inside another, or a list in it, is written, read and written again.
 SELECT
     '{"type":"PAYMENT_ATTRIBUTED","event_id":"'
     || LOWER(SHA2(CONCAT_WS('|', 'attributed', payment_id, card_token, '1'), 256))
@@ -39,7 +40,7 @@ SELECT
             KEY 'account_valid_from' VALUE account_valid_from,
             KEY 'late' VALUE late,
             KEY 'score' VALUE score,
-            KEY 'score_version' VALUE 1,
+            KEY 'score_version' VALUE score_version,
             KEY 'detected_at' VALUE ${instant_text(CURRENT_TIMESTAMP)}
         )
     )
