@@ -4,7 +4,8 @@ A query is one SELECT in sql/views or sql/detections; its name is its file's. Li
 header speak to this module:
 
     -- reads: stolen, on_time      the queries it reads; `events` is the stream
-    -- boundary: rt                its rows become a stream and a table again, with this row time
+    -- boundary: rt                its rows become a stream and a table again, with this row time;
+                                   "none": without, and what reads it meets no watermark
     -- watermark: rt - …           that row time's watermark; without it, the one of what it reads
     -- lifetime: 2 h               of a boundary: how long its state is kept; without it, for good
     -- application: risk_desk      which application runs a detection; without it, stolen_cards

@@ -41,7 +41,7 @@ ACCOUNT_BYTES: Final = 475
 HEARTBEAT_BYTES: Final = 173
 ALERT_BYTES: Final = 793
 SUMMARY_BYTES: Final = 602
-SCORE_BYTES: Final = 816
+SCORE_BYTES: Final = 819
 PAGE_EVENT_BYTES: Final = 330
 GZIP_SHARE: Final = 0.17
 """What gzip leaves of a staged payment."""

@@ -48,12 +48,16 @@ def _in_use(row: Row) -> str | None:
 
 
 def _said(row: Row) -> str | None:
-    """Give the limits of a version's settings, or the count and, for some, what is small."""
+    """Give what a version is about: its limits, its count and what is small, or its threshold."""
     if row["settings"] is None:
         return None
     settings: dict[str, Any] = json.loads(row["settings"])
     amounts = [f"{each['amount']} {each['currency']}" for each in settings.get("amounts") or ()]
     count, seconds = settings.get("more_than"), settings.get("window_seconds")
+    if (threshold := settings.get("threshold")) is not None:
+        points = settings.get("points") or {}
+        said = [f"{factor.replace('_', ' ')} {its}" for factor, its in points.items()]
+        return f"a score of {threshold - 1}; points: {', '.join(said)}"
     if count is None:
         return ", ".join(amounts) or None
     small = f"; small: {', '.join(amounts)}" if amounts else ""

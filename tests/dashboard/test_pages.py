@@ -24,6 +24,7 @@ from tests.dashboard.events import (
 )
 
 from cardwatch.contract.fields import format_time
+from cardwatch.contract.rule import FactorPoints
 from cardwatch.local.run.status import RunCounts, Status
 from cardwatch.local.warehouse import WarehouseServer
 
@@ -115,11 +116,13 @@ def test_versions_of_the_rules_stand_with_what_they_say_and_what_they_found(
     load: Load, show: Show
 ) -> None:
     small = [{"currency": "EUR", "amount": "5"}]
+    points = dict.fromkeys(FactorPoints.model_fields, 10)
     load(
         [
             rule("large_amount", 2, ago(90)),
             rule("large_amount", 3, ago(60), paging="shadow"),
             rule("card_testing", 2, ago(90), amounts=small, more_than=7, window_seconds=60),
+            rule("high_score", 2, ago(90), amounts=[], threshold=70, points=points),
             rule("user_velocity", 2, ago(90), amounts=[], state="off"),
             rule_alert("large_amount", "card", CARD, ago(100)),
         ]
@@ -130,12 +133,15 @@ def test_versions_of_the_rules_stand_with_what_they_say_and_what_they_found(
     rows = told.tables["Versions of the rules that are in use or found something"]
     assert [(row["Rule"], row["Version"], row["In use"], row["Alerts"]) for row in rows] == [
         ("card_testing", "2", "in force", "0"),
+        ("high_score", "2", "in force", "0"),
         ("large_amount", "3", "in shadow", "0"),
         ("large_amount", "2", "in force", "0"),
         ("large_amount", "1", "came with the job", "1"),
         ("user_velocity", "2", "off", "0"),
     ]
-    assert [row["More than"] for row in rows][:2] == ["7 in 60 s; small: 5 EUR", "8000 EUR"]
+    said = [row["More than"] for row in rows]
+    assert (said[0], said[2]) == ("7 in 60 s; small: 5 EUR", "8000 EUR")
+    assert said[1].startswith("a score of 69; points: stolen card 10, impossible travel 10, ")
 
 
 SCORES = "Payments of the last 1 hour by score, the riskiest first"

@@ -6,13 +6,14 @@ memory. Times are milliseconds since the epoch.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from math import asin, cos, radians, sin, sqrt
 from typing import Any
 
 from tests.flink.oracle import (
+    FOREVER,
     TOKEN,
     Card,
     cut,
@@ -28,6 +29,7 @@ from tests.flink.oracle import (
 DAY = 86_400_000
 MINUTE = 60_000
 POINTS = {
+    # By the artifact's version of the rule high_score.
     "stolen_card": 60,
     "impossible_travel": 40,
     "over_limit": 30,
@@ -109,10 +111,30 @@ class Habit:
         return f"{observed} {hundredths(mean)}", threshold
 
 
+@dataclass(frozen=True)
+class Version:
+    """A version of the rule high_score."""
+
+    since: int
+    """From when on it is known: not behind the watermark that it met."""
+    published: int
+    number: int
+    state: str
+    paging: str
+    severity: str
+    threshold: int
+    points: Mapping[str, int]
+
+
+ARTIFACT = Version(-FOREVER, -FOREVER, 1, "on", "on", "high", 70, POINTS)
+
+
 @dataclass
 class Known:
     """All that has come so far."""
 
+    rules: Sequence[Version] = (ARTIFACT,)
+    """The versions of the whole stream: which holds is a question of time, not of arrival."""
     cards: defaultdict[str, Card] = field(default_factory=lambda: defaultdict(Card))
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
     records: defaultdict[tuple[str, str], set[str]] = field(
@@ -132,7 +154,8 @@ def attribute(lines: Iterable[str], *, delay_ms: int = 1_000) -> list[dict[str, 
 
     Both are without detected_at.
     """
-    known = Known()
+    lines = list(lines)
+    known = Known(rules=(ARTIFACT, *versions_of_the_rule(lines, delay_ms)))
     found = []
     for row, watermark in read_lines(lines, delay_ms):
         time, data = row["time"], row["data"]
@@ -143,8 +166,33 @@ def attribute(lines: Iterable[str], *, delay_ms: int = 1_000) -> list[dict[str, 
             learn_version(known, time, data)
         is_payment = row["type"] == "PAYMENT_EVENT" and data.get("payment_id") is not None
         if is_payment and TOKEN.fullmatch(token or ""):
-            found += judge(known, time, data, late=time <= watermark)
+            found += judge(known, time, data, watermark=watermark)
     return sorted(found, key=lambda record: (record["type"], record["event_id"]))
+
+
+def versions_of_the_rule(lines: Iterable[str], delay_ms: int) -> Iterator[Version]:
+    for row, watermark in read_lines(lines, delay_ms):
+        if row["type"] == "RULE" and row["data"]["rule"] == "high_score":
+            said = row["data"]["settings"]
+            yield Version(
+                since=max(row["time"], watermark + 1),
+                published=row["time"],
+                number=row["data"]["rule_version"],
+                state=said["state"],
+                paging=said["paging"],
+                severity=said["severity"],
+                threshold=said["threshold"],
+                points=said["points"],
+            )
+
+
+def in_force_and_in_shadow(rules: Sequence[Version], moment: int) -> tuple[Version, Version | None]:
+    known = sorted(
+        (version for version in rules if version.since <= moment),
+        key=lambda version: (version.published, version.number),
+    )
+    in_force = [version for version in known if version.paging != "shadow"][-1]
+    return in_force, None if known[-1] is in_force else known[-1]
 
 
 def learn_version(known: Known, time: int, data: dict[str, Any]) -> None:
@@ -169,7 +217,8 @@ def rank(version: Mapping[str, Any]) -> tuple[object, ...]:
     return *times, *(version[part] for part in parts), version["account_name"]
 
 
-def judge(known: Known, time: int, data: dict[str, Any], *, late: bool) -> list[dict[str, Any]]:
+def judge(known: Known, time: int, data: dict[str, Any], *, watermark: int) -> list[dict[str, Any]]:
+    late = time <= watermark
     account, currency, country = (data.get(n) for n in ("account_id", "currency", "country"))
     amount, day = read_amount(data.get("amount")), time // DAY * DAY
     status = data.get("status")
@@ -219,7 +268,12 @@ def judge(known: Known, time: int, data: dict[str, Any], *, late: bool) -> list[
     holder.countries.add(country)
     if kind == "charge" and amount is not None and 0 < amount < 10**9:
         known.habits[account, currency].amounts.append(amount)
-    return written(data, time, version, factors, late=late, amount=money(amount, currency))
+    rules = in_force_and_in_shadow(known.rules, max(time, watermark + 1))
+    fired = {name: seen for name, seen in factors.items() if isinstance(seen, tuple)}
+    attributed = written(
+        data, time, version, factors, rules[0], late=late, amount=money(amount, currency)
+    )
+    return [attributed, *(a for rule in rules if rule for a in alerts(data, time, fired, rule))]
 
 
 def stolen(card: Card, time: int) -> Judgement:
@@ -296,12 +350,12 @@ def written(
     time: int,
     version: dict[str, Any] | None,
     factors: Mapping[str, Judgement],
+    rule: Version,
     *,
     late: bool,
     amount: str | None,
-) -> list[dict[str, Any]]:
+) -> dict[str, Any]:
     fired = {name: seen for name, seen in factors.items() if isinstance(seen, tuple)}
-    score = min(100, sum(POINTS[name] for name in fired))
     payment, token = data["payment_id"], data["card_token"]
     said = version or {}
     attributed = {
@@ -323,33 +377,48 @@ def written(
         "account_valid_from": version and instant_text(version["valid"]),
         "late": late,
         "not_judged": [name for name, seen in factors.items() if seen is None],
-        "score": score,
-        "score_version": 1,
+        "score": score_of(fired, rule),
+        "score_version": rule.number if fired else None,
         "factors": [
-            {"factor": name, "points": POINTS[name], "observed": seen[0], "threshold": seen[1]}
+            {"factor": name, "points": rule.points[name], "observed": seen[0], "threshold": seen[1]}
             for name, seen in fired.items()
+            if rule.points[name]
         ],
     }
     event_id = sha("attributed", payment, token, "1")
-    found = [envelope("PAYMENT_ATTRIBUTED", event_id, time, attributed)]
-    if score >= 70:
-        alert_id = sha("high_score", "1", "card", token, "", payment)
-        alert = {
-            "alert_id": alert_id,
-            "rule": "high_score",
-            "rule_version": 1,
-            "severity": "high",
-            "entity_kind": "card",
-            "entity_id": token,
-            "card_last4": cut(data.get("card_last4"), 128),
-            "currency": None,
-            "observed": str(score),
-            "threshold": "70",
-            "explanation": f"score {score} of 100: {', '.join(WORDS[name] for name in fired)}",
-            "window_start": None,
-            "window_end": None,
-            "payment_ids": [payment[:128]],
-            "payment_count": 1,
-        }
-        found.append(envelope("RULE_ALERT", alert_id, time, alert))
-    return found
+    return envelope("PAYMENT_ATTRIBUTED", event_id, time, attributed)
+
+
+def score_of(fired: Iterable[str], rule: Version) -> int:
+    return min(100, sum(rule.points[name] for name in fired))
+
+
+def alerts(
+    data: dict[str, Any], time: int, fired: Iterable[str], rule: Version
+) -> Iterator[dict[str, Any]]:
+    """Give the alert of a payment whose score is the threshold of a version or more."""
+    score = score_of(fired, rule)
+    if score < rule.threshold or rule.state == "off":
+        return
+    payment, token = data["payment_id"], data["card_token"]
+    alert_id = sha("high_score", str(rule.number), "card", token, "", payment)
+    said = ", ".join(WORDS[name] for name in fired if rule.points[name])
+    alert = {
+        "alert_id": alert_id,
+        "rule": "high_score",
+        "rule_version": rule.number,
+        "severity": rule.severity,
+        "entity_kind": "card",
+        "entity_id": token,
+        "card_last4": cut(data.get("card_last4"), 128),
+        "currency": None,
+        "observed": str(score),
+        "threshold": str(rule.threshold),
+        "explanation": f"score {score} of 100: {said}",
+        "window_start": None,
+        "window_end": None,
+        "payment_ids": [payment[:128]],
+        "payment_count": 1,
+        "paging": rule.paging,
+    }
+    yield envelope("RULE_ALERT", alert_id, time, alert)

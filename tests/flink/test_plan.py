@@ -28,11 +28,25 @@ def test_the_detections_share_one_judgement_of_the_payments(flink: Flink) -> Non
     assert len(operators(flink, "OverAggregate")) == 1
 
 
-@pytest.mark.parametrize("asked", [{"application": STOLEN_CARDS}, {"detections": SCORES}])
-def test_no_stolen_card_and_no_score_waits_for_another_stream(
-    flink: Flink, asked: dict[str, str]
+def test_no_stolen_card_waits_for_another_stream(flink: Flink) -> None:
+    assert not operators(flink, "Join")
+
+
+def test_a_payment_that_nothing_speaks_against_is_scored_without_waiting_for_the_rules(
+    flink: Flink,
 ) -> None:
-    assert not operators(flink, "Join", **asked)
+    """There is a way from the aggregates over payments to the sink that no join is on."""
+    nodes = {node["id"]: node for node in flink.plan(detections="payment_attributed")}
+    [join] = [id_ for id_, node in nodes.items() if "TemporalJoin(" in node["contents"]]
+    [sink] = [id_ for id_, node in nodes.items() if "StreamingFileWriter" in node["contents"]]
+    reached: set[int] = set()
+    ahead = [sink]
+    while ahead:
+        at = ahead.pop()
+        if at not in reached | {join}:
+            reached.add(at)
+            ahead += [way["id"] for way in nodes[at].get("predecessors", ())]
+    assert any("OverAggregate" in nodes[at]["contents"] for at in reached)
 
 
 def test_a_score_and_its_alert_share_every_operator_over_the_payments(flink: Flink) -> None:
@@ -43,11 +57,13 @@ def test_a_score_and_its_alert_share_every_operator_over_the_payments(flink: Fli
     assert sorted(map(_contents, both)) == sorted(map(_contents, alone))
 
 
-def test_no_score_waits_for_the_watermark(flink: Flink) -> None:
+def test_no_score_waits_for_the_watermark_but_for_the_version_of_its_points(flink: Flink) -> None:
     for contents in operators(flink, "OverAggregate", detections=SCORES):
         assert "orderBy=[seen_at" in contents
-    for waiting in ("Window", "Sort", "Match", "Deduplicate", "Rank"):
+    for waiting in ("Window", "Sort", "Match", "Rank"):
         assert not operators(flink, waiting, detections=SCORES)
+    [of_versions] = operators(flink, "Deduplicate", detections=SCORES)
+    assert "key=[rule_bucket]" in of_versions
 
 
 @of_each_application

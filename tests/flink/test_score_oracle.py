@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 from tests.flink.running import Flink
-from tests.flink.scenarios import DAY, Arrival, account, heartbeat, in_order, payment, status
+from tests.flink.scenarios import (
+    DAY,
+    Arrival,
+    account,
+    heartbeat,
+    in_order,
+    payment,
+    rule,
+    status,
+)
 from tests.flink.score_oracle import POINTS, attribute
 from tests.flink.test_oracle import assert_same
 
@@ -38,6 +47,7 @@ def stream(seed: int, *, payments: int = 1_500) -> list[str]:
     rng = random.Random(seed)
     arrivals = [Arrival(at, heartbeat(at)) for at in range(0, SPAN, 3_600_000)]
     arrivals += [row for name in range(6) for row in versions(rng, name)]
+    arrivals += versions_of_the_rule(seed)
     for card in range(8):
         for _ in range(rng.randrange(4)):
             published = rng.randrange(SPAN)
@@ -53,6 +63,24 @@ def stream(seed: int, *, payments: int = 1_500) -> list[str]:
         time += rng.choice([11_999, 12_000, 15_000, 400_000] if calm else [0, 1, 900, 3_000])
         arrivals += records(rng, number, time % SPAN)
     return in_order(arrivals)
+
+
+def versions_of_the_rule(seed: int) -> Iterator[Arrival]:
+    """Versions of high_score, each put again some times afterwards, as the slices do."""
+    rng = random.Random(f"versions of {seed}")
+    for number, at in enumerate(sorted(rng.sample(range(SPAN), 20)), 2):
+        line = rule(
+            "high_score",
+            number,
+            at,
+            state=rng.choice(["on", "on", "on", "off"]),
+            paging=rng.choice(["on", "off", "shadow"]),
+            severity=rng.choice(["low", "high", "critical"]),
+            threshold=rng.choice([1, 10, 45, 60, 70, 100]),
+            points={name: rng.choice([0, 1, 30, POINTS[name], 100]) for name in POINTS},
+        )
+        yield Arrival(at, line)
+        yield from (Arrival(rng.randrange(at, SPAN), line) for _ in range(2))
 
 
 def versions(rng: random.Random, name: int) -> Iterator[Arrival]:
@@ -116,6 +144,23 @@ def test_the_streams_make_every_factor_fire_and_be_left_out() -> None:
     left_out = Counter(name for each in data for name in each["not_judged"])
     assert left_out.keys() == POINTS.keys() - {"stolen_card"}
     assert sum(each["late"] for each in data) > 100
+    scored_by = Counter(each["score_version"] for each in data)
+    assert len(scored_by) > 10
+    assert scored_by[None] > 100
+    nothing = [each for each in data if each["score_version"] and not each["factors"]]
+    assert len(nothing) > 10, "what speaks against a payment may have no points"
+
+
+def test_the_streams_have_alerts_by_versions_in_force_and_in_shadow() -> None:
+    alerts = [
+        record["event_json_data"]
+        for seed in range(4)
+        for record in attribute(stream(seed))
+        if record["type"] == "RULE_ALERT"
+    ]
+    paging = Counter(alert["paging"] for alert in alerts)
+    assert all(paging[each] >= 20 for each in ("on", "off", "shadow")), paging
+    assert len({(alert["rule_version"], alert["threshold"]) for alert in alerts}) > 10
 
 
 def of_strangers() -> list[str]:

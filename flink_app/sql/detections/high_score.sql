@@ -1,42 +1,52 @@
 -- Which payments have a score that somebody should look at now?
--- reads: scored_payments
+-- reads: weighed_payments
 -- application: risk_desk
 --
--- Rule: high_score, version 1. A payment whose score is 70 or more: once, as it comes, about its
--- card. No factor has as much alone: a payment on a stolen card has an alert of its own, and is
--- here when something else speaks against it too. Constants: the threshold, 70. Severity high.
+-- Rule: high_score. A payment whose score is the threshold or more: once, about its card. By the
+-- points of rules.yaml no factor has as much alone: a payment on a stolen card has an alert of its
+-- own, and is here when something else speaks against it too.
+-- Data (rules.yaml, docs/rules.md): on or off, paging, the severity, the threshold, and the points
+-- of each factor, by the version in force at the payment's time, or when it came late the one of
+-- then.
 SELECT
-    JSON_OBJECT(
-        KEY 'type' VALUE 'RULE_ALERT',
-        KEY 'event_id' VALUE alert_id,
-        KEY 'schema_version' VALUE 1,
-        KEY 'event_date_origin' VALUE ${instant_text(rt)},
-        KEY 'event_json_data' VALUE JSON_OBJECT(
-            KEY 'alert_id' VALUE alert_id,
-            KEY 'rule' VALUE 'high_score',
-            KEY 'rule_version' VALUE 1,
-            KEY 'severity' VALUE 'high',
-            KEY 'entity_kind' VALUE 'card',
-            KEY 'entity_id' VALUE card_token,
-            KEY 'card_last4' VALUE SUBSTRING(card_last4, 1, 128),
-            KEY 'currency' VALUE CAST(NULL AS STRING),
-            KEY 'observed' VALUE CAST(score AS STRING),
-            KEY 'threshold' VALUE '70',
-            KEY 'explanation' VALUE 'score ' || CAST(score AS STRING) || ' of 100: ' || why,
-            KEY 'window_start' VALUE CAST(NULL AS STRING),
-            KEY 'window_end' VALUE CAST(NULL AS STRING),
-            KEY 'detected_at' VALUE ${instant_text(CURRENT_TIMESTAMP)},
-            KEY 'payment_ids' VALUE JSON_ARRAY(SUBSTRING(payment_id, 1, 128)),
-            KEY 'payment_count' VALUE 1
-        )
-    ) AS record,
-    card_token AS partition_key
+    ${rule_alert(high_score)} AS record,
+    entity_id AS partition_key
 FROM (
     SELECT
         *,
-        LOWER(
-            SHA2(CONCAT_WS('|', 'high_score', '1', 'card', card_token, '', payment_id), 256)
-        ) AS alert_id
-    FROM scored_payments
-    WHERE score >= 70
+        ${rule_alert_id(high_score)} AS alert_id
+    FROM (
+        SELECT
+            rt AS happened_at,
+            rule_version,
+            settings,
+            'card' AS entity_kind,
+            card_token AS entity_id,
+            SUBSTRING(card_last4, 1, 128) AS card_last4,
+            CAST(NULL AS STRING) AS currency,
+            CAST(score AS STRING) AS observed,
+            threshold,
+            'score ' || CAST(score AS STRING) || ' of 100: ' || why AS explanation,
+            CAST(NULL AS TIMESTAMP_LTZ(3)) AS window_start,
+            CAST(NULL AS TIMESTAMP_LTZ(3)) AS window_end,
+            payment_id AS first_payment_id,
+            JSON_ARRAY(SUBSTRING(payment_id, 1, 128)) AS payment_ids,
+            1 AS payment_count
+        FROM (
+            SELECT
+                *,
+                JSON_VALUE(settings, '$.threshold') AS threshold
+            FROM (
+                SELECT
+                    *,
+                    ${settings_of(version)} AS settings,
+                    ${version_of(version)} AS rule_version
+                FROM weighed_payments
+            )
+        )
+        WHERE
+            REGEXP(threshold, '^(100|[1-9][0-9]?)$')
+            AND score >= CAST(threshold AS INT)
+            AND JSON_VALUE(settings, '$.state') = 'on'
+    )
 )

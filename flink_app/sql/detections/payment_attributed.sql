@@ -3,11 +3,13 @@
 -- application: risk_desk
 -- stream: scores
 --
--- Rule: score version 1. Each payment once, as its first record comes: late ones and those of
--- unknown accounts too; its copies and later statuses say nothing here.
--- Constants: factors and thresholds stand in views/payment_factors.sql, points in
--- views/scored_payments.sql. Texts are cut to the contract's lengths; amounts as in
--- payment_alert.sql. Written by hand and not by JSON_OBJECT, which was a sixth of the whole cost.
+-- Rule: each payment once, by its first record: late ones and those of unknown accounts too; its
+-- copies and later statuses say nothing here. What nothing speaks against is said as it comes.
+-- Data (rules.yaml, docs/rules.md): the points of each factor, those of the rule high_score, by the
+-- version in force at the payment's time, or when it came late the one of then.
+-- Constants: factors and their thresholds, in views/payment_factors.sql. Texts are cut to the
+-- contract's lengths; amounts as in payment_alert.sql. Written by hand and not by JSON_OBJECT,
+-- which was a sixth of the whole cost.
 SELECT
     '{"type":"PAYMENT_ATTRIBUTED","event_id":"'
     || LOWER(SHA2(CONCAT_WS('|', 'attributed', payment_id, card_token, '1'), 256))
@@ -35,7 +37,8 @@ SELECT
     || ',"account_valid_from":' || ${json_word(account_valid_from)}
     || ',"late":' || CASE WHEN late THEN 'true' ELSE 'false' END
     || ',"score":' || CAST(score AS STRING)
-    || ',"score_version":1,"detected_at":"' || ${instant_text(CURRENT_TIMESTAMP)}
+    || ',"score_version":' || COALESCE(CAST(score_version AS STRING), 'null')
+    || ',"detected_at":"' || ${instant_text(CURRENT_TIMESTAMP)}
     || '","not_judged":' || not_judged
     || ',"factors":' || factors
     || '}}' AS record,

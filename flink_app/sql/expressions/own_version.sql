@@ -12,12 +12,13 @@ SELECT
                 || 'rency":"GBP","amount":"4500"},{"currency":"INR","amount":"500000"},{"cur'
                 || 'rency":"JPY","amount":"850000"},{"currency":"KWD","amount":"1750"},{"cur'
                 || 'rency":"PLN","amount":"22500"},{"currency":"SEK","amount":"57500"},{"cur'
-                || 'rency":"USD","amount":"5000"}],"more_than":null,"window_seconds":null}'
+                || 'rency":"USD","amount":"5000"}],"more_than":null,"window_seconds":null,"t'
+                || 'hreshold":null,"points":null}'
         WHEN 'user_velocity'
             THEN
                 '                        '
                 || '|000000001|{"state":"on","paging":"on","severity":"medium","amounts":[],'
-                || '"more_than":5,"window_seconds":60}'
+                || '"more_than":5,"window_seconds":60,"threshold":null,"points":null}'
         WHEN 'card_testing'
             THEN
                 '                        '
@@ -27,7 +28,7 @@ SELECT
                 || 'amount":"5"},{"currency":"INR","amount":"450"},{"currency":"JPY","amount'
                 || '":"800"},{"currency":"KWD","amount":"1.5"},{"currency":"PLN","amount":"2'
                 || '0"},{"currency":"SEK","amount":"55"},{"currency":"USD","amount":"5"}],"m'
-                || 'ore_than":5,"window_seconds":60}'
+                || 'ore_than":5,"window_seconds":60,"threshold":null,"points":null}'
         WHEN 'spend_over_limit'
             THEN
                 '                        '
@@ -37,5 +38,14 @@ SELECT
                 || 'ncy":"GBP","amount":"2600"},{"currency":"INR","amount":"285000"},{"curre'
                 || 'ncy":"JPY","amount":"500000"},{"currency":"KWD","amount":"1000"},{"curre'
                 || 'ncy":"PLN","amount":"13000"},{"currency":"SEK","amount":"34000"},{"curre'
-                || 'ncy":"USD","amount":"3000"}],"more_than":null,"window_seconds":600}'
+                || 'ncy":"USD","amount":"3000"}],"more_than":null,"window_seconds":600,"thre'
+                || 'shold":null,"points":null}'
+        WHEN 'high_score'
+            THEN
+                '                        '
+                || '|000000001|{"state":"on","paging":"on","severity":"high","amounts":[],"m'
+                || 'ore_than":null,"window_seconds":null,"threshold":70,"points":{"stolen_ca'
+                || 'rd":60,"impossible_travel":40,"over_limit":30,"decline_streak":30,"veloc'
+                || 'ity_card":25,"amount_deviation":25,"velocity_user":20,"first_in_country"'
+                || ':15,"velocity_merchant":10,"young_account":10}}'
     END

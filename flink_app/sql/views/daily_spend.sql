@@ -1,7 +1,7 @@
 -- Each payment by its first record beside what its account has spent that day up to it; and the
 -- versions of accounts.
 -- reads: payment_records
--- boundary: none
+-- boundary: rt
 -- lifetime: 26 h
 --
 -- spent_today: what the account has spent since midnight (UTC) of the payment's day in the

@@ -1,6 +1,6 @@
 -- Which factors speak against each payment, and which cannot be judged?
 -- reads: payment_features
--- boundary: none
+-- boundary: rt
 --
 -- A factor is true where it fires and null where it cannot be judged. What goes by the order of a
 -- card's, a user's or a merchant's payments says nothing of a late one; what a version of the
@@ -23,7 +23,7 @@ SELECT
     currency,
     merchant_id,
     country,
-    city,
+    SUBSTRING(city, 1, 64) AS city,
     status,
     habit_count,
     habit_mean,

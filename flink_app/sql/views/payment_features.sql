@@ -1,7 +1,7 @@
 -- Each payment beside what had come before it: of its account, its card, its user and its
 -- merchant.
 -- reads: account_records
--- boundary: none
+-- boundary: rt
 --
 -- All on arrival: processing time is the order of the records, and a payment is seen beside the
 -- rows up to it. One operator per OVER; windows of one key that are alike share theirs. Each OVER

@@ -1,7 +1,7 @@
 -- Each record that says something new of a payment: its first, its first charge and its first
 -- refund; and the versions of accounts, in the order in which all came.
 -- reads: risk_payments
--- boundary: none
+-- boundary: rt
 -- lifetime: 2 h
 --
 -- State: three numbers per payment, for two hours from its newest record on, so that no copy and no

@@ -1,7 +1,7 @@
 -- Payments with since when their card is stolen, and the versions of accounts, in the order in
 -- which all came.
 -- reads: risk_arrivals
--- boundary: none
+-- boundary: rt
 --
 -- stolen_since is judged as `stolen` does, by what had come of the card on its shard. late: the
 -- watermark that the row meets here had passed it.

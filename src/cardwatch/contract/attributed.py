@@ -108,7 +108,15 @@ class AttributedPayment(Contract):
         Field(description="Factors that could not be judged, for want of what they compare."),
     ]
     score: Annotated[Points, Field(description="The factors' points added up, at most 100.")]
-    score_version: Annotated[Count, Field(description="The version of factors and points.")]
+    score_version: Annotated[
+        Count | None,
+        Field(
+            description=(
+                "The version of the rule high_score whose points these are; null where nothing "
+                "speaks against the payment: that is 0 by any."
+            )
+        ),
+    ]
     factors: Annotated[
         tuple[Factor, ...], Field(description="What speaks against it; nothing that does not.")
     ]
@@ -135,7 +143,10 @@ class AttributedPayment(Contract):
         return self
 
 
-def attributed_event_id(payment_id: str, card_token: str, score_version: int = 1) -> str:
-    """Give the event id, the same on every path and replay; the detection builds it in SQL."""
-    text = f"attributed|{payment_id}|{card_token}|{score_version}"
+def attributed_event_id(payment_id: str, card_token: str) -> str:
+    """Give the event id, the same on every path and replay, and by whichever points.
+
+    The detection builds it in SQL. The 1 is the version of the factors.
+    """
+    text = f"attributed|{payment_id}|{card_token}|1"
     return hashlib.sha256(text.encode()).hexdigest()

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from cardwatch.contract.attributed import Points
 from cardwatch.contract.fields import (
     Amount,
     Contract,
@@ -28,6 +29,21 @@ class CurrencyAmount(Contract):
     amount: Annotated[Amount, Field(description="In units of the currency.")]
 
 
+class FactorPoints(Contract):
+    """What each factor adds to a payment's score; the names are those of PAYMENT_ATTRIBUTED."""
+
+    stolen_card: Points
+    impossible_travel: Points
+    over_limit: Points
+    decline_streak: Points
+    velocity_card: Points
+    amount_deviation: Points
+    velocity_user: Points
+    first_in_country: Points
+    velocity_merchant: Points
+    young_account: Points
+
+
 class RuleSettings(Contract):
     """What a rule does; what a setting means is the rule's to say (docs/rules.md)."""
 
@@ -48,6 +64,12 @@ class RuleSettings(Contract):
     ]
     more_than: Annotated[Count | None, Field(description="A breach is more than so many.")]
     window_seconds: Annotated[Count | None, Field(description="Within so many seconds.")]
+    threshold: Annotated[
+        Points | None, Field(description="A breach is a score of so much or more.")
+    ] = None
+    points: Annotated[
+        FactorPoints | None, Field(description="What a factor adds to the score; 0: nothing.")
+    ] = None
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:

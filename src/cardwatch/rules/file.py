@@ -20,9 +20,10 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from cardwatch.contract.attributed import HIGHEST_SCORE, FactorName
 from cardwatch.contract.currencies import MINOR_UNITS
 from cardwatch.contract.fields import Amount
-from cardwatch.contract.rule import MAX_VERSION, CurrencyAmount, RuleSettings
+from cardwatch.contract.rule import MAX_VERSION, CurrencyAmount, FactorPoints, RuleSettings
 from cardwatch.contract.rule_alert import Severity
 from cardwatch.rules.errors import RulesFileError
 
@@ -125,6 +126,20 @@ SmallAmounts = Annotated[
 ]
 
 
+def _every_factor(points: Mapping[FactorName, int]) -> Mapping[FactorName, int]:
+    for factor in FactorPoints.model_fields:
+        if factor not in points:
+            kind = "missing"
+            raise PydanticCustomError(kind, "is missing", {"at": factor})
+    return points
+
+
+FactorWeights = Annotated[
+    dict[FactorName, Annotated[WholeNumber, Field(ge=0, le=HIGHEST_SCORE)]],
+    AfterValidator(_every_factor),
+]
+
+
 class _Part(BaseModel):
     """A part of the file, closed to what nobody described."""
 
@@ -152,6 +167,8 @@ class Rule(_Part):
             ),
             more_than=said.get("more_than"),
             window_seconds=said.get("window_seconds"),
+            threshold=said.get("threshold"),
+            points=FactorPoints(**said["points"]) if "points" in said else None,
         )
 
 
@@ -195,6 +212,13 @@ class SpendOverLimit(Rule):
     window_seconds: Annotated[WholeNumber, _one_of(600)]
 
 
+class HighScore(Rule):
+    """A payment whose score is so much or more, and what each factor adds to a score."""
+
+    threshold: Annotated[WholeNumber, Field(ge=1, le=HIGHEST_SCORE)]
+    points: FactorWeights
+
+
 class Rules(_Part):
     """Every rule whose settings are data, each said: what is switched off says so."""
 
@@ -202,6 +226,7 @@ class Rules(_Part):
     user_velocity: UserVelocity
     card_testing: CardTesting
     spend_over_limit: SpendOverLimit
+    high_score: HighScore
 
 
 class RulesFile(_Part):

@@ -192,6 +192,8 @@ def _flat(rules: Mapping[str, RuleSettings]) -> dict[str, str]:
         for field, value in settings:
             if field == "amounts":
                 found |= {f"{name}.{each.currency}": f"{each.amount:f}" for each in value}
+            elif field == "points":
+                found |= {f"{name}.{factor}": str(points) for factor, points in value or ()}
             elif value is not None:
                 found[f"{name}.{field}"] = str(value)
     return found

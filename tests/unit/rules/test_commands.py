@@ -9,7 +9,7 @@ RULES = Path(__file__).parents[3] / "rules.yaml"
 
 def test_a_rules_file_is_said_to_be_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rules", "validate", str(RULES)]) == 0
-    assert capsys.readouterr().out == f"{RULES}: version 1, 4 rules\n"
+    assert capsys.readouterr().out == f"{RULES}: version 1, 5 rules\n"
 
 
 def test_each_problem_of_a_file_is_told_on_a_line_of_its_own(

@@ -52,6 +52,10 @@ def test_the_file_in_the_repository_has_every_rule_and_is_what_an_event_takes() 
         ("KWD: 1.5", "CAD: 10.01", "from 0 to 10"),
         ("KWD: 1.5", "EUX: 1", "no currency of ISO 4217"),
         ("PLN: 20", "PLN: -1", "from 0 to 40"),
+        ("threshold: 70", "threshold: 0", "at least 1"),
+        ("threshold: 70", "threshold: 101", "at most 100"),
+        ("stolen_card: 60", "stolen_card: 101", "at most 100"),
+        ("stolen_card: 60", "stolen_card: -1", "whole number"),
         ("version: 1", "version: 1.0", "whole number"),
         ("version: 1", "version: 0", "at least 1"),
         ("version: 1", "version: 1000000000", "at most 999999999"),
@@ -62,6 +66,19 @@ def test_a_wrong_value_is_told_with_its_line(said: str, instead: str, wrong: str
     [(line, text)] = problems(TEXT.replace(said, instead, 1))
     assert line == line_of(said)
     assert wrong in text
+
+
+def test_every_factor_of_the_score_has_points_and_no_other() -> None:
+    [(line, told)] = problems(TEXT.replace("      stolen_card: 60\n", ""))
+    assert (line, told) == (
+        line_of("points:"),
+        "rules.high_score.points.stolen_card is missing",
+    )
+    [(line, told)] = problems(
+        TEXT.replace("      stolen_card: 60\n", "      stolen_card: 60\n      full_moon: 9\n")
+    )
+    assert line == line_of("stolen_card: 60") + 1
+    assert "must be 'stolen_card', " in told
 
 
 def test_small_amounts_may_be_nothing_or_none_at_all() -> None:

@@ -4,7 +4,7 @@ from decimal import Decimal
 import pytest
 from tests.fakes import NOON, FakeEventStream, FakeRuleHistory
 
-from cardwatch.contract.rule import CurrencyAmount, RuleSettings
+from cardwatch.contract.rule import CurrencyAmount, FactorPoints, RuleSettings
 from cardwatch.contract.streams import read_event
 from cardwatch.rules.errors import PublicationError
 from cardwatch.rules.publication import (
@@ -144,6 +144,13 @@ def test_what_cannot_be_rolled_back_to_is_said(
 def test_what_is_no_version_is_not_read_as_one(raw: bytes) -> None:
     with pytest.raises(PublicationError, match="no version of the rules"):
         Publication.from_bytes(raw, now=NOON + timedelta(days=1))
+
+
+def test_differences_of_points_are_told_by_factor() -> None:
+    points = FactorPoints(**dict.fromkeys(FactorPoints.model_fields, 10))
+    more = points.model_copy(update={"stolen_card": 60})
+    before, after = ({"a": settings(threshold=70, points=each)} for each in (points, more))
+    assert list(differences(before, after)) == ["a.stolen_card: 10 -> 60"]
 
 
 def test_differences_are_the_settings_that_are_not_the_same() -> None:
