@@ -7,7 +7,7 @@
 -- own, and is here when something else speaks against it too.
 -- Data (rules.yaml, docs/rules.md): on or off, paging, the severity, the threshold, and the points
 -- of each factor, by the version in force at the payment's time, or when it came late the one of
--- then.
+-- then. Constants: the factors and what makes them fire, in views/payment_factors.sql.
 SELECT
     ${rule_alert(high_score)} AS record,
     entity_id AS partition_key
