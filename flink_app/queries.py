@@ -15,7 +15,7 @@ header speak to this module:
 What is read is held against the SQL, so that the header cannot lie. A detection gives two columns:
 `record`, a complete envelope, and `partition_key`, where it stands on the stream: what the contract
 says of its type (cardwatch.contract.streams), else its event_id. What several queries compute alike
-is an expression in sql/expressions, `SELECT` and one value, which they name as ${its_name}, or
+is an expression in sql/expressions, `SELECT` and a value or columns, named as ${its_name}, or
 ${its_name(column)} where the expression speaks of ${it}. An expression may name others, and
 settings of the job are named likewise.
 """

@@ -8,15 +8,13 @@
 -- of then: which payments it meets is no race.
 -- The array depends on the row: a constant one is planned as a join, which loses the row time.
 SELECT
-    CAST(published.counted_at AS TIMESTAMP_LTZ(3)) AS counted_at,
+    published.counted_at,
     published.rule || '|' || bucket.name AS rule_bucket,
     published.version,
     published.in_shadow
 FROM (
     SELECT
-        GREATEST(
-            rt, COALESCE(CURRENT_WATERMARK(rt) + INTERVAL '0.001' SECOND, rt)
-        ) AS counted_at,
+        ${late_for_nothing} AS counted_at,
         rule,
         ${in_every_bucket(rule)} AS everywhere,
         ${instant_text(rt)} || '|' || LPAD(rule_version, 9, '0') || '|' || settings AS version,

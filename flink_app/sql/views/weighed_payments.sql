@@ -6,28 +6,7 @@
 -- The points of what fired, added up, 100 at most; a factor of no points says nothing. Texts are
 -- for people: whole seconds, kilometres and hundredths of the currency.
 SELECT
-    rt,
-    late,
-    payment_id,
-    account_id,
-    user_id,
-    card_token,
-    card_last4,
-    amount_text,
-    currency,
-    merchant_id,
-    country,
-    city,
-    status,
-    account_known,
-    account_valid_from,
-    opened_at,
-    account_currency,
-    credit_limit,
-    account_status,
-    risk_segment,
-    holder_country,
-    account_name,
+    ${payment_said},
     judged_by,
     version,
     LEAST(
@@ -62,18 +41,16 @@ SELECT
         CASE
             WHEN stolen_card_points > 0
                 THEN
-                    '{"factor":"stolen_card","points":'
-                    || CAST(stolen_card_points AS STRING)
-                    || ',"observed":"reported stolen '
+                    ${reason_of(stolen_card)}
+                    || '"reported stolen '
                     || ${instant_text(stolen_since)}
                     || '","threshold":"stolen when the payment was made"}'
         END,
         CASE
             WHEN impossible_travel_points > 0
                 THEN
-                    '{"factor":"impossible_travel","points":'
-                    || CAST(impossible_travel_points AS STRING)
-                    || ',"observed":"'
+                    ${reason_of(impossible_travel)}
+                    || '"'
                     || CAST(CAST(ROUND(kilometres, 0) AS BIGINT) AS STRING) || ' km in '
                     || CAST(ABS(apart_ms) / 1000 AS STRING)
                     || ' s","threshold":"900 km/h over more than 100 km"}'
@@ -81,9 +58,8 @@ SELECT
         CASE
             WHEN over_limit_points > 0
                 THEN
-                    '{"factor":"over_limit","points":'
-                    || CAST(over_limit_points AS STRING)
-                    || ',"observed":"'
+                    ${reason_of(over_limit)}
+                    || '"'
                     || CAST(CAST(spend AS DECIMAL(38, 2)) AS STRING) || ' ' || account_currency
                     || ' spent","threshold":"limit of '
                     || credit_limit || ' ' || account_currency || '"}'
@@ -91,27 +67,23 @@ SELECT
         CASE
             WHEN decline_streak_points > 0
                 THEN
-                    '{"factor":"decline_streak","points":'
-                    || CAST(decline_streak_points AS STRING)
-                    || ',"observed":"'
+                    ${reason_of(decline_streak)}
+                    || '"'
                     || CAST(declined_before AS STRING)
                     || ' declined before it","threshold":"3 in a row"}'
         END,
         CASE
             WHEN velocity_card_points > 0
                 THEN
-                    '{"factor":"velocity_card","points":'
-                    || CAST(velocity_card_points AS STRING)
-                    || ',"observed":"6 payments in '
+                    ${reason_of(velocity_card)}
+                    || '"6 payments in '
                     || CAST(GREATEST(card_seconds, 0) AS STRING)
                     || ' s","threshold":"more than 5 in 60 s"}'
         END,
         CASE
             WHEN amount_deviation_points > 0
                 THEN
-                    '{"factor":"amount_deviation","points":'
-                    || CAST(amount_deviation_points AS STRING)
-                    || ',"observed":'
+                    ${reason_of(amount_deviation)}
                     || JSON_STRING(
                         COALESCE(amount_text, CAST(amount AS STRING)) || ' '
                         || SUBSTRING(currency, 1, 16) || ' after '
@@ -125,36 +97,31 @@ SELECT
         CASE
             WHEN velocity_user_points > 0
                 THEN
-                    '{"factor":"velocity_user","points":'
-                    || CAST(velocity_user_points AS STRING)
-                    || ',"observed":"6 payments in '
+                    ${reason_of(velocity_user)}
+                    || '"6 payments in '
                     || CAST(GREATEST(user_seconds, 0) AS STRING)
                     || ' s","threshold":"more than 5 in 60 s"}'
         END,
         CASE
             WHEN first_in_country_points > 0
                 THEN
-                    '{"factor":"first_in_country","points":'
-                    || CAST(first_in_country_points AS STRING)
-                    || ',"observed":'
+                    ${reason_of(first_in_country)}
                     || JSON_STRING('first payment in ' || SUBSTRING(country, 1, 128))
                     || ',"threshold":"a country that the account paid in before"}'
         END,
         CASE
             WHEN velocity_merchant_points > 0
                 THEN
-                    '{"factor":"velocity_merchant","points":'
-                    || CAST(velocity_merchant_points AS STRING)
-                    || ',"observed":"21 payments in '
+                    ${reason_of(velocity_merchant)}
+                    || '"21 payments in '
                     || CAST(GREATEST(merchant_seconds, 0) AS STRING)
                     || ' s","threshold":"more than 20 in 60 s"}'
         END,
         CASE
             WHEN young_account_points > 0
                 THEN
-                    '{"factor":"young_account","points":'
-                    || CAST(young_account_points AS STRING)
-                    || ',"observed":"opened ' || opened_at
+                    ${reason_of(young_account)}
+                    || '"opened ' || opened_at
                     || '","threshold":"30 days before the payment"}'
         END
     ) || ']' AS factors
