@@ -8,12 +8,12 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from functools import cached_property
-from typing import Any
+from typing import Any, Self, TypeVar
 
 EARLIEST = 1_577_836_800_000  # 2020-01-01
 CLOCK_SKEW = 10_000
@@ -221,6 +221,45 @@ def read_lines(lines: Iterable[str], delay_ms: int) -> Iterator[tuple[dict[str, 
         yield row, watermark
         passed = row["time"] // WATERMARK_STEP * WATERMARK_STEP - delay_ms
         watermark = max(watermark, passed) if passed > 0 else watermark
+
+
+@dataclass(frozen=True)
+class RuleVersion:
+    """A version of a rule, as an event or the artifact says it."""
+
+    since: int
+    """From when on it is known: not behind the watermark that it met."""
+    published: int
+    number: int
+    said: Mapping[str, Any]
+    """Its settings."""
+
+    @classmethod
+    def in_the_artifact(cls, **said: object) -> Self:
+        return cls(-FOREVER, -FOREVER, 1, {"state": "on", "paging": "on", **said})
+
+    @classmethod
+    def read(cls, lines: Iterable[str], delay_ms: int, rule: str) -> Iterator[Self]:
+        for row, watermark in read_lines(lines, delay_ms):
+            data = row["data"]
+            if row["type"] == "RULE" and data["rule"] == rule:
+                since = max(row["time"], watermark + 1)
+                yield cls(since, row["time"], data["rule_version"], data["settings"])
+
+
+Version = TypeVar("Version", bound=RuleVersion)
+
+
+def in_force_and_in_shadow(
+    versions: Iterable[Version], moment: int
+) -> tuple[Version, Version | None]:
+    """Give the version in force at a moment, and the one in shadow where there is one."""
+    known = sorted(
+        (version for version in versions if version.since <= moment),
+        key=lambda version: (version.published, version.number),
+    )
+    in_force = [version for version in known if version.said["paging"] != "shadow"][-1]
+    return in_force, None if known[-1] is in_force else known[-1]
 
 
 def read_line(line: str, now: float) -> dict[str, Any] | None:

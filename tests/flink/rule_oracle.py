@@ -7,13 +7,20 @@ of card_testing; the other rules are those of the artifact. Times are millisecon
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from tests.flink.oracle import FOREVER, TOKEN, read_amount, read_lines
+from tests.flink.oracle import (
+    FOREVER,
+    TOKEN,
+    RuleVersion,
+    in_force_and_in_shadow,
+    read_amount,
+    read_lines,
+)
 
 MINUTE = 60_000
 TEN_MINUTES = 600_000
@@ -93,42 +100,35 @@ class Attempt:
         return value if isinstance(value, str) and 1 <= len(value) <= 128 else None
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(RuleVersion):
     """A version of the rule card_testing."""
 
-    since: int
-    """From when on it is known: not behind the watermark that it met."""
-    published: int
-    number: int
-    state: str
-    paging: str
-    more_than: int
-    small: Mapping[str, Decimal]
+    @property
+    def more_than(self) -> int:
+        return int(self.said["more_than"])
 
     def takes_for_a_test(self, attempt: Attempt) -> bool:
         """Say whether an attempt was declined or small."""
+        small = {each["currency"]: Decimal(each["amount"]) for each in self.said["amounts"]}
         currency = attempt.data.get("currency") or ""
-        amount, small = attempt.amount, self.small.get(currency)
-        if attempt.declined or amount is None or small is None:
+        if attempt.declined or attempt.amount is None or currency not in small:
             return attempt.declined
-        return 0 <= amount <= min(small, Decimal(MOST_SMALL.get(currency, "10")))
+        most = min(small[currency], Decimal(MOST_SMALL.get(currency, "10")))
+        return 0 <= attempt.amount <= most
 
 
-ARTIFACT = Version(
-    -FOREVER, -FOREVER, 1, "on", "on", 5, {code: Decimal(most) for code, most in SMALL.items()}
+ARTIFACT = Version.in_the_artifact(
+    more_than=5,
+    amounts=[{"currency": currency, "amount": most} for currency, most in SMALL.items()],
 )
 IN_FORCE, IN_SHADOW = "in force", "in shadow"
 
 
 def versions_at(moment: int, versions: Sequence[Version]) -> Iterator[tuple[str, Version]]:
-    """Give the version in force at a moment, and the one in shadow where there is one."""
-    known = [version for version in (ARTIFACT, *versions) if version.since <= moment]
-    known.sort(key=lambda version: (version.published, version.number))
-    [in_force] = [version for version in known if version.paging != "shadow"][-1:]
+    in_force, in_shadow = in_force_and_in_shadow((ARTIFACT, *versions), moment)
     yield IN_FORCE, in_force
-    if known[-1] is not in_force:
-        yield IN_SHADOW, known[-1]
+    if in_shadow:
+        yield IN_SHADOW, in_shadow
 
 
 def breaches(
@@ -137,28 +137,13 @@ def breaches(
     """Give every breach of the three rules; `met` counts what of the rarer kinds the lines have."""
     lines = list(lines)
     attempts = list(_attempts(lines, delay_ms))
-    versions = list(_versions(lines, delay_ms))
+    versions = list(Version.read(lines, delay_ms, "card_testing"))
     met = Counter() if met is None else met
     return {
         *_velocity(attempts, met),
         *_card_testing(attempts, versions, met),
         *_spend(attempts, met),
     }
-
-
-def _versions(lines: Iterable[str], delay_ms: int) -> Iterator[Version]:
-    for row, watermark in read_lines(lines, delay_ms):
-        if row["type"] == "RULE" and row["data"]["rule"] == "card_testing":
-            said = row["data"]["settings"]
-            yield Version(
-                since=max(row["time"], watermark + 1),
-                published=row["time"],
-                number=row["data"]["rule_version"],
-                state=said["state"],
-                paging=said["paging"],
-                more_than=said["more_than"],
-                small={each["currency"]: Decimal(each["amount"]) for each in said["amounts"]},
-            )
 
 
 def _attempts(lines: Iterable[str], delay_ms: int) -> Iterator[Attempt]:
@@ -266,7 +251,7 @@ def _card_testing_at(
             ended_by_time = not come
         elif come and cards <= version.more_than:
             ended_by_time = False
-        if come and cards > version.more_than >= before and version.state == "on":
+        if come and cards > version.more_than >= before and version.said["state"] == "on":
             met["cards: ended by time alone"] += ended_by_time
             met["cards: at one millisecond"] += len(come) > 1
             met["cards: in shadow"] += judge == IN_SHADOW
@@ -283,7 +268,7 @@ def _card_testing_at(
                 len(there),
                 _newest(there, 6),
                 version.number,
-                version.paging,
+                version.said["paging"],
             )
         before = cards
 

@@ -13,11 +13,12 @@ from math import asin, cos, radians, sin, sqrt
 from typing import Any
 
 from tests.flink.oracle import (
-    FOREVER,
     TOKEN,
     Card,
+    RuleVersion,
     cut,
     envelope,
+    in_force_and_in_shadow,
     instant,
     instant_text,
     money,
@@ -111,29 +112,14 @@ class Habit:
         return f"{observed} {hundredths(mean)}", threshold
 
 
-@dataclass(frozen=True)
-class Version:
-    """A version of the rule high_score."""
-
-    since: int
-    """From when on it is known: not behind the watermark that it met."""
-    published: int
-    number: int
-    state: str
-    paging: str
-    severity: str
-    threshold: int
-    points: Mapping[str, int]
-
-
-ARTIFACT = Version(-FOREVER, -FOREVER, 1, "on", "on", "high", 70, POINTS)
+ARTIFACT = RuleVersion.in_the_artifact(severity="high", threshold=70, points=POINTS)
 
 
 @dataclass
 class Known:
     """All that has come so far."""
 
-    rules: Sequence[Version] = (ARTIFACT,)
+    rules: Sequence[RuleVersion] = (ARTIFACT,)
     """The versions of the whole stream: which holds is a question of time, not of arrival."""
     cards: defaultdict[str, Card] = field(default_factory=lambda: defaultdict(Card))
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -155,7 +141,7 @@ def attribute(lines: Iterable[str], *, delay_ms: int = 1_000) -> list[dict[str, 
     Both are without detected_at.
     """
     lines = list(lines)
-    known = Known(rules=(ARTIFACT, *versions_of_the_rule(lines, delay_ms)))
+    known = Known(rules=(ARTIFACT, *RuleVersion.read(lines, delay_ms, "high_score")))
     found = []
     for row, watermark in read_lines(lines, delay_ms):
         time, data = row["time"], row["data"]
@@ -168,31 +154,6 @@ def attribute(lines: Iterable[str], *, delay_ms: int = 1_000) -> list[dict[str, 
         if is_payment and TOKEN.fullmatch(token or ""):
             found += judge(known, time, data, watermark=watermark)
     return sorted(found, key=lambda record: (record["type"], record["event_id"]))
-
-
-def versions_of_the_rule(lines: Iterable[str], delay_ms: int) -> Iterator[Version]:
-    for row, watermark in read_lines(lines, delay_ms):
-        if row["type"] == "RULE" and row["data"]["rule"] == "high_score":
-            said = row["data"]["settings"]
-            yield Version(
-                since=max(row["time"], watermark + 1),
-                published=row["time"],
-                number=row["data"]["rule_version"],
-                state=said["state"],
-                paging=said["paging"],
-                severity=said["severity"],
-                threshold=said["threshold"],
-                points=said["points"],
-            )
-
-
-def in_force_and_in_shadow(rules: Sequence[Version], moment: int) -> tuple[Version, Version | None]:
-    known = sorted(
-        (version for version in rules if version.since <= moment),
-        key=lambda version: (version.published, version.number),
-    )
-    in_force = [version for version in known if version.paging != "shadow"][-1]
-    return in_force, None if known[-1] is in_force else known[-1]
 
 
 def learn_version(known: Known, time: int, data: dict[str, Any]) -> None:
@@ -350,7 +311,7 @@ def written(
     time: int,
     version: dict[str, Any] | None,
     factors: Mapping[str, Judgement],
-    rule: Version,
+    rule: RuleVersion,
     *,
     late: bool,
     amount: str | None,
@@ -380,45 +341,46 @@ def written(
         "score": score_of(fired, rule),
         "score_version": rule.number if fired else None,
         "factors": [
-            {"factor": name, "points": rule.points[name], "observed": seen[0], "threshold": seen[1]}
+            {"factor": name, "points": points, "observed": seen[0], "threshold": seen[1]}
             for name, seen in fired.items()
-            if rule.points[name]
+            if (points := rule.said["points"][name])
         ],
     }
     event_id = sha("attributed", payment, token, "1")
     return envelope("PAYMENT_ATTRIBUTED", event_id, time, attributed)
 
 
-def score_of(fired: Iterable[str], rule: Version) -> int:
-    return min(100, sum(rule.points[name] for name in fired))
+def score_of(fired: Iterable[str], rule: RuleVersion) -> int:
+    points: Mapping[str, int] = rule.said["points"]
+    return min(100, sum(points[name] for name in fired))
 
 
 def alerts(
-    data: dict[str, Any], time: int, fired: Iterable[str], rule: Version
+    data: dict[str, Any], time: int, fired: Iterable[str], rule: RuleVersion
 ) -> Iterator[dict[str, Any]]:
     """Give the alert of a payment whose score is the threshold of a version or more."""
     score = score_of(fired, rule)
-    if score < rule.threshold or rule.state == "off":
+    if score < rule.said["threshold"] or rule.said["state"] == "off":
         return
     payment, token = data["payment_id"], data["card_token"]
     alert_id = sha("high_score", str(rule.number), "card", token, "", payment)
-    said = ", ".join(WORDS[name] for name in fired if rule.points[name])
+    said = ", ".join(WORDS[name] for name in fired if rule.said["points"][name])
     alert = {
         "alert_id": alert_id,
         "rule": "high_score",
         "rule_version": rule.number,
-        "severity": rule.severity,
+        "severity": rule.said["severity"],
         "entity_kind": "card",
         "entity_id": token,
         "card_last4": cut(data.get("card_last4"), 128),
         "currency": None,
         "observed": str(score),
-        "threshold": str(rule.threshold),
+        "threshold": str(rule.said["threshold"]),
         "explanation": f"score {score} of 100: {said}",
         "window_start": None,
         "window_end": None,
         "payment_ids": [payment[:128]],
         "payment_count": 1,
-        "paging": rule.paging,
+        "paging": rule.said["paging"],
     }
     yield envelope("RULE_ALERT", alert_id, time, alert)
