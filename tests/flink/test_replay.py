@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -175,15 +176,23 @@ def test_a_stopped_replay_leaves_no_process_and_no_folder_behind(
     )
     signal.signal(number, before)
     replaying = psutil.Process(stopped.pid)
+    started: list[psutil.Process] = []
     until = time.monotonic() + 60
-    while not (started := replaying.children(recursive=True)):
-        assert time.monotonic() < until, "it started no job"
-        time.sleep(0.05)
-    stopped.send_signal(number)
-    assert stopped.wait(30) != 0
-    gone, alive = psutil.wait_procs(started, timeout=10)
-    assert gone
-    assert not alive
+    try:
+        while not (started := replaying.children(recursive=True)):
+            assert time.monotonic() < until, "it started no job"
+            time.sleep(0.05)
+        stopped.send_signal(number)
+        assert stopped.wait(30) != 0
+        gone, alive = psutil.wait_procs(started, timeout=10)
+        assert gone
+        assert not alive
+    finally:
+        for process in started:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        stopped.kill()
+        stopped.wait()
     assert [path.name for path in tmp_path.iterdir()] == ["input.jsonl"]
 
 

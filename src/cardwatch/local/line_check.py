@@ -12,10 +12,11 @@ import threading
 import zlib
 from collections import deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BufferedReader
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,10 @@ NICENESS: Final = 10
 
 class UnreadableError(Exception):
     """The file breaks off, or its disk does; the text says how."""
+
+
+class CheckEndedError(Exception):
+    """A process that checks was ended from outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,37 +71,79 @@ def check_lines(
     """Check a file, a block of about `block_bytes` at a time, in the file's order.
 
     `processes`: at most so many side by side; None: one per core. Raises UnreadableError where the
-    file cannot be read on; what stands before that place has been given.
+    file cannot be read on, what stands before that place has been given, and CheckEndedError.
     """
     now = datetime.now(UTC)
     count = processes or processes_for_checking()
-    waiting: deque[Future[tuple[int, list[Rejection]]]] = deque()
     number = 0
 
-    def first_answer() -> Checked:
+    def answered(checker: Connection) -> Checked:
         nonlocal number
-        lines, found = waiting.popleft().result()
+        lines, found = _answer_of(checker)
         before, number = number, number + lines
         return Checked(lines, tuple(replace(each, line=before + each.line) for each in found))
 
-    pool = ProcessPoolExecutor(count, initializer=_begin)
-    broken: Exception | None = None
-    try:
-        try:
-            for block in _blocks(path, block_bytes):
-                with stop_held():  # the first of them starts the processes
-                    waiting.append(pool.submit(_check, block, now))
-                # As many again are ready for whoever is done first; more would only use memory.
-                while len(waiting) > 2 * count:
-                    yield first_answer()
-        except (OSError, EOFError, zlib.error) as error:
-            broken = error
-        while waiting:
-            yield first_answer()
+    with ExitStack() as ending:
+        with stop_held():
+            free = [ending.enter_context(_checker(now)) for _ in range(count)]
+        busy: deque[Connection] = deque()
+        broken: Exception | None = None
+        blocks = _blocks(path, block_bytes)
+        while True:
+            try:
+                block = next(blocks, None)
+            except (OSError, EOFError, zlib.error) as error:
+                block, broken = None, error
+            if block is None:
+                break
+            if not free:
+                free.append(busy.popleft())
+                yield answered(free[0])
+            busy.append(free.pop())
+            _hand_to(busy[-1], block)
+        for checker in busy:
+            yield answered(checker)
         if broken is not None:
             raise UnreadableError(str(broken)) from broken
+
+
+@contextmanager
+def _checker(now: datetime) -> Iterator[Connection]:
+    """Run a process that checks one block after the other, and give our end of its pipe.
+
+    Not a pool of the library's: that one waits for its processes, whose answers nobody wants any
+    more and which may need minutes for them where they give way, and killing one that writes hangs
+    it. Here a stop may come at any line.
+    """
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=_answer_blocks, args=(theirs, now))
+    process.start()
+    theirs.close()
+    try:
+        yield ours
     finally:
-        pool.shutdown(cancel_futures=True)
+        with stop_held():
+            process.kill()
+            process.join()
+            ours.close()
+
+
+def _hand_to(checker: Connection, block: bytes) -> None:
+    try:
+        checker.send_bytes(block)
+    except OSError:
+        raise CheckEndedError from None
+
+
+def _answer_of(checker: Connection) -> tuple[int, list[Rejection]]:
+    try:
+        answer = checker.recv()
+    except (EOFError, OSError):
+        raise CheckEndedError from None
+    if isinstance(answer, Exception):
+        raise answer
+    lines, found = answer
+    return lines, found
 
 
 def _blocks(path: Path, block_bytes: int) -> Iterator[bytes]:
@@ -106,14 +153,21 @@ def _blocks(path: Path, block_bytes: int) -> Iterator[bytes]:
             yield block + file.readline()
 
 
-def _begin() -> None:
-    """Prepare a process: a signal to stop is its parent's to act on, whose end is its own."""
+def _answer_blocks(asked: Connection, now: datetime) -> None:
+    """Check what comes. A signal to stop is its parent's to act on, whose end is its own."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
     os.nice(NICENESS)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    while True:
+        try:
+            asked.send(_check(asked.recv_bytes(), now))
+        except (EOFError, BrokenPipeError):
+            return
+        except Exception as error:  # noqa: BLE001  the one who asked raises it
+            asked.send(error)
 
 
 def _end_with(parent: multiprocessing.process.BaseProcess) -> None:

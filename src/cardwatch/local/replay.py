@@ -13,15 +13,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Self
 
 from cardwatch.contract.streams import EventType
-from cardwatch.local.line_check import UnreadableError, check_lines
-from cardwatch.local.processes.stopping import stop_held
+from cardwatch.local.line_check import CheckEndedError, UnreadableError, check_lines
+from cardwatch.local.processes.stopping import stop_held, stop_if_asked
 from cardwatch.local.replay_input import InputError, one_event_per_line
 from cardwatch.local.services.java import LOCALE, java_home
 from cardwatch.settings import program_environment
@@ -114,6 +113,7 @@ def replay(
             while detection.running():
                 progress(f"detecting: {detection.written() / 1e6:,.0f} MB of detections so far")
                 detection.wait(PROGRESS_SECONDS)
+                stop_if_asked()
             detection_seconds = detection.finish()
         progress("sorting the detections")
         with closing(_sorted_store(work)) as store:
@@ -170,7 +170,7 @@ def _validate(
     except OSError as error:
         msg = f"cannot write {out.name}: {error.strerror}; make room or give another --out"
         raise ReplayError(msg) from None
-    except BrokenProcessPool:
+    except CheckEndedError:
         msg = f"a process that checks {input_path} was ended after line {number}; is memory short?"
         raise ReplayError(msg) from None
     return number, rejected

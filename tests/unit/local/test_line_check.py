@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import multiprocessing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardwatch.contract.streams import RejectedRecord, read_event
-from cardwatch.local.line_check import Rejection, UnreadableError, check_lines
+from cardwatch.local import line_check
+from cardwatch.local.line_check import (
+    CheckEndedError,
+    Rejection,
+    UnreadableError,
+    check_lines,
+)
 
 HEARTBEAT = json.dumps(
     {
@@ -72,3 +79,28 @@ def test_a_file_that_breaks_off_gives_what_stands_before_and_then_says_so(tmp_pa
     with pytest.raises(UnreadableError, match="end-of-stream"):
         given.extend(block.lines for block in check_lines(path, block_bytes=10_000))
     assert sum(given) > 40_000
+
+
+def test_a_checking_process_that_is_killed_ends_the_check(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"{}\n" * 10_000)
+    blocks = check_lines(path, processes=2, block_bytes=3_000)
+    next(blocks)
+    for process in multiprocessing.active_children():
+        process.kill()
+    with pytest.raises(CheckEndedError):
+        list(blocks)
+
+
+def test_what_goes_wrong_in_a_checking_process_is_raised_where_it_was_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(line: bytes, *, now: datetime) -> None:
+        raise OverflowError(line, now)
+
+    monkeypatch.setattr(line_check, "read_event", fails)
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"{}\n")
+    with pytest.raises(OverflowError, match=r"\{\}"):
+        list(check_lines(path))
+    assert not multiprocessing.active_children()

@@ -14,6 +14,7 @@ class _Stop:
     """What the main thread, which alone runs handlers of signals, was asked and puts off."""
 
     asked = False
+    put_off = False
     held = 0
 
 
@@ -25,17 +26,18 @@ def stop_on_signals() -> Iterator[None]:
     def request(*_: object) -> None:
         for number in numbers:
             signal.signal(number, signal.SIG_IGN)
+        _Stop.asked = True
+        _Stop.put_off = bool(_Stop.held)
         if not _Stop.held:
             raise StopRequested
-        _Stop.asked = True
 
-    _Stop.asked = False
     before = {number: signal.signal(number, request) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _Stop.asked = _Stop.put_off = False
 
 
 @contextmanager
@@ -53,6 +55,17 @@ def stop_held() -> Iterator[None]:
         yield
     finally:
         _Stop.held -= 1
-    if _Stop.asked and not _Stop.held:
-        _Stop.asked = False
+    if _Stop.put_off and not _Stop.held:
+        _Stop.put_off = False
+        raise StopRequested
+
+
+def stop_if_asked() -> None:
+    """Raise StopRequested where a stop was asked for, held or not.
+
+    A loop calls it at each turn: a stop that Python dropped, because what it ran at that moment was
+    the end of an object or a hook, is not lost for good.
+    """
+    if _Stop.asked and threading.current_thread() is threading.main_thread():
+        _Stop.put_off = False
         raise StopRequested

@@ -37,7 +37,7 @@ from cardwatch.local.eventsource import program as event_source
 from cardwatch.local.firehose import status as delivery_status
 from cardwatch.local.processes.logs import OLDER, cap_log
 from cardwatch.local.processes.run_folder import RunFolder
-from cardwatch.local.processes.stopping import stop_held
+from cardwatch.local.processes.stopping import stop_held, stop_if_asked
 from cardwatch.local.processes.supervisor import Program, Supervisor
 from cardwatch.local.refresher import Refresher
 from cardwatch.local.run.controls import StackControls
@@ -360,7 +360,11 @@ class LocalStack:
     # ---------- while it runs ----------
 
     def check(self) -> None:
-        """Raise LocalStackError when a program died for good, or does not get up at all."""
+        """Raise LocalStackError when a program died for good, or does not get up at all.
+
+        And StopRequested where somebody asked to stop.
+        """
+        stop_if_asked()
         if self.supervisor.failure is not None:
             raise LocalStackError(self.supervisor.failure)
         if self.state != "starting":
