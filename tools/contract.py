@@ -24,6 +24,7 @@ from pydantic.json_schema import JsonSchemaMode
 from sqlglot import exp
 
 from cardwatch.contract.currencies import MINOR_UNITS
+from cardwatch.contract.rule import FactorPoints
 from cardwatch.contract.streams import (
     EARLIEST_EVENT_TIME,
     EVENT_TYPES,
@@ -392,8 +393,17 @@ def flink_rules() -> Generated:
     rules = read_rules_file(ROOT / "rules.yaml")
     cases = []
     for name, settings in rules.settings().items():
-        version = f"|{rules.version:09}|{settings.model_dump_json()}"
-        parts = [f"'{24 * ' '}'", *(f"'{version[i : i + 72]}'" for i in range(0, len(version), 72))]
+        points = [getattr(settings.points, factor, 0) for factor in FactorPoints.model_fields]
+        numbers = "".join(f"{number or 0:03}" for number in (settings.threshold, *points))
+        version = "|".join(
+            (
+                24 * " ",
+                f"{rules.version:09}",
+                f"{settings.state == 'on':d}{numbers}",
+                settings.model_dump_json(),
+            )
+        )
+        parts = [f"'{version[i : i + 72]}'" for i in range(0, len(version), 72)]
         literal = f"\n{16 * ' '}|| ".join(parts)
         cases.append(f"        WHEN '{name}'\n            THEN\n{16 * ' '}{literal}")
     yield (

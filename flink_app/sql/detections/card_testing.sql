@@ -64,6 +64,6 @@ FROM (
         WHERE
             cards > CAST(more_than AS BIGINT)
             AND COALESCE(cards_before, 0) <= CAST(more_than AS BIGINT)
-            AND JSON_VALUE(settings, '$.state') = 'on'
+            AND ${is_on(version)}
     )
 )

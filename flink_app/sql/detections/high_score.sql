@@ -25,7 +25,7 @@ FROM (
             SUBSTRING(card_last4, 1, 128) AS card_last4,
             CAST(NULL AS STRING) AS currency,
             CAST(score AS STRING) AS observed,
-            threshold,
+            CAST(threshold AS STRING) AS threshold,
             'score ' || CAST(score AS STRING) || ' of 100: ' || why AS explanation,
             CAST(NULL AS TIMESTAMP_LTZ(3)) AS window_start,
             CAST(NULL AS TIMESTAMP_LTZ(3)) AS window_end,
@@ -35,18 +35,14 @@ FROM (
         FROM (
             SELECT
                 *,
-                JSON_VALUE(settings, '$.threshold') AS threshold
-            FROM (
-                SELECT
-                    *,
-                    ${settings_of(version)} AS settings,
-                    ${version_of(version)} AS rule_version
-                FROM weighed_payments
-            )
+                ${settings_of(version)} AS settings,
+                ${version_of(version)} AS rule_version,
+                ${threshold_of(version)} AS threshold
+            FROM weighed_payments
         )
         WHERE
-            REGEXP(threshold, '^(100|[1-9][0-9]?)$')
-            AND score >= CAST(threshold AS INT)
-            AND JSON_VALUE(settings, '$.state') = 'on'
+            ${is_on(version)}
+            AND threshold > 0
+            AND score >= threshold
     )
 )

@@ -53,7 +53,7 @@ FROM (
             )
             WHERE
                 amount > CAST(threshold AS DECIMAL(19, 4))
-                AND JSON_VALUE(settings, '$.state') = 'on'
+                AND ${is_on(version)}
         )
         WHERE alert_number = 1
     )

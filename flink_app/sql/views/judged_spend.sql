@@ -25,5 +25,5 @@ FROM (
     FROM ${judged(recent_spend)}
 )
 WHERE
-    amount > CAST(said AS DECIMAL(19, 4))
-    AND JSON_VALUE(${settings_of(version)}, '$.state') = 'on'
+    ${is_on(version)}
+    AND amount > CAST(said AS DECIMAL(19, 4))

@@ -2,8 +2,10 @@
 -- reads: timed_events
 -- boundary: counted_at
 --
--- A version is one text: when it was published, its number, its settings. So the greatest text of a
--- rule is its newest version, in whichever order they come and however often. What is no version
+-- A version is one text: when it was published, its number, what payments are held against, its
+-- settings. So the greatest text of a rule is its newest version, in whichever order they come and
+-- however often. What payments are held against stands at fixed places, because JSON is dear to
+-- read for each of them: 1 for on, the threshold, and the points of ten factors. What is no version
 -- changes nothing. One that comes behind the watermark, as what is published again does, counts as
 -- of then: which payments it meets is no race.
 -- The array depends on the row: a constant one is planned as a join, which loses the row time.
@@ -17,7 +19,26 @@ FROM (
         ${late_for_nothing} AS counted_at,
         rule,
         ${in_every_bucket(rule)} AS everywhere,
-        ${instant_text(rt)} || '|' || LPAD(rule_version, 9, '0') || '|' || settings AS version,
+        CONCAT(
+            ${instant_text(rt)},
+            '|',
+            LPAD(rule_version, 9, '0'),
+            '|',
+            CASE JSON_VALUE(settings, '$.state') WHEN 'on' THEN '1' ELSE '0' END,
+            ${three_digits(threshold)},
+            ${three_digits(points.stolen_card)},
+            ${three_digits(points.impossible_travel)},
+            ${three_digits(points.over_limit)},
+            ${three_digits(points.decline_streak)},
+            ${three_digits(points.velocity_card)},
+            ${three_digits(points.amount_deviation)},
+            ${three_digits(points.velocity_user)},
+            ${three_digits(points.first_in_country)},
+            ${three_digits(points.velocity_merchant)},
+            ${three_digits(points.young_account)},
+            '|',
+            settings
+        ) AS version,
         COALESCE(JSON_VALUE(settings, '$.paging') = 'shadow', FALSE) AS in_shadow
     FROM timed_events
     WHERE
