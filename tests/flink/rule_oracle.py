@@ -3,7 +3,8 @@
 It reads the lines of a file one by one, as one task of the job does, and keeps everything in
 memory. Where the SQL looks back from a payment, this walks through time: attempts come and leave,
 and after each change it is known whether a breach goes on. Of the versions of rules it knows those
-of card_testing; the other rules are those of the artifact. Times are milliseconds since the epoch.
+of card_testing and user_velocity; spend_over_limit is that of the artifact. Times are milliseconds
+since the epoch.
 """
 
 from collections import Counter, defaultdict
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.flink.oracle import (
     FOREVER,
@@ -100,7 +101,7 @@ class Attempt:
         return value if isinstance(value, str) and 1 <= len(value) <= 128 else None
 
 
-class Version(RuleVersion):
+class CardTesting(RuleVersion):
     """A version of the rule card_testing."""
 
     @property
@@ -117,15 +118,50 @@ class Version(RuleVersion):
         return 0 <= attempt.amount <= most
 
 
-ARTIFACT = Version.in_the_artifact(
+LEAST_ATTEMPTS = {30: 3, 60: 4, 120: 6, 300: 8}
+"""By the window, in seconds: more than fewer is no question of user_velocity's."""
+
+
+class UserVelocity(RuleVersion):
+    """A version of the rule user_velocity."""
+
+    @property
+    def more_than(self) -> int:
+        return int(self.said["more_than"])
+
+    @property
+    def judges(self) -> bool:
+        """Say whether it is on, and a count and a window that the rule can have."""
+        count, least = self.said["more_than"], LEAST_ATTEMPTS.get(self.said["window_seconds"])
+        can = isinstance(count, int) and least is not None and least <= count <= 10
+        return can and self.said["state"] == "on"
+
+    def is_breach(self, attempts: Sequence[Attempt]) -> bool:
+        """Say whether these are as many as are too many, and all near each other."""
+        times = [attempt.time for attempt in attempts]
+        return len(times) == self.more_than + 1 and self._are_near(times)
+
+    def ends_alone(self, attempts: Sequence[Attempt]) -> bool:
+        """Say whether of as many only the first and the last are near each other."""
+        times = [attempt.time for attempt in attempts]
+        as_many = len(times) == self.more_than + 1
+        return as_many and self._are_near([times[0], times[-1]]) and not self._are_near(times)
+
+    def _are_near(self, times: Sequence[int]) -> bool:
+        return max(times) - min(times) < 1_000 * int(self.said["window_seconds"])
+
+
+CARDS_IN_THE_ARTIFACT = CardTesting.in_the_artifact(
     more_than=5,
     amounts=[{"currency": currency, "amount": most} for currency, most in SMALL.items()],
 )
+USERS_IN_THE_ARTIFACT = UserVelocity.in_the_artifact(more_than=5, window_seconds=60)
 IN_FORCE, IN_SHADOW = "in force", "in shadow"
+Version = TypeVar("Version", bound=RuleVersion)
 
 
 def versions_at(moment: int, versions: Sequence[Version]) -> Iterator[tuple[str, Version]]:
-    in_force, in_shadow = in_force_and_in_shadow((ARTIFACT, *versions), moment)
+    in_force, in_shadow = in_force_and_in_shadow(versions, moment)
     yield IN_FORCE, in_force
     if in_shadow:
         yield IN_SHADOW, in_shadow
@@ -137,11 +173,12 @@ def breaches(
     """Give every breach of the three rules; `met` counts what of the rarer kinds the lines have."""
     lines = list(lines)
     attempts = list(_attempts(lines, delay_ms))
-    versions = list(Version.read(lines, delay_ms, "card_testing"))
+    of_cards = [CARDS_IN_THE_ARTIFACT, *CardTesting.read(lines, delay_ms, "card_testing")]
+    of_users = [USERS_IN_THE_ARTIFACT, *UserVelocity.read(lines, delay_ms, "user_velocity")]
     met = Counter() if met is None else met
     return {
-        *_velocity(attempts, met),
-        *_card_testing(attempts, versions, met),
+        *_velocity(attempts, of_users, met),
+        *_card_testing(attempts, of_cards, met),
         *_spend(attempts, met),
     }
 
@@ -163,7 +200,9 @@ def _attempts(lines: Iterable[str], delay_ms: int) -> Iterator[Attempt]:
                 yield Attempt(time, counted, data, read_amount(data.get("amount")))
 
 
-def _velocity(attempts: Iterable[Attempt], met: Counter[str]) -> Iterator[Breach]:
+def _velocity(
+    attempts: Iterable[Attempt], versions: Sequence[UserVelocity], met: Counter[str]
+) -> Iterator[Breach]:
     for user, made in _of_each(attempts, "user_id").items():
         recent, old = Row(), Row()
         newest = -FOREVER
@@ -172,22 +211,34 @@ def _velocity(attempts: Iterable[Attempt], met: Counter[str]) -> Iterator[Breach
             newest = max([newest, *(attempt.time for attempt in come)])
             for attempt in come:
                 in_order.append(attempt)
-                met["velocity: of six the first and the last alone"] += _ends_alone(in_order[-6:])
                 row = recent if attempt.time > newest - MINUTE else old
-                begins = row.add(attempt)
-                met["velocity: of six in a row the first and the last alone"] += _ends_alone(
-                    row.attempts[-6:]
-                )
-                if not begins:
-                    continue
-                six = row.attempts[-6:]
-                met["velocity: again"] += row.breaches > 1
-                met["velocity: not in order"] += any(b.time < a.time for a, b in pairwise(six))
-                met["velocity: of old ones"] += row is old
-                between = in_order[in_order.index(six[0]) :]
-                met["velocity: an old one between"] += row is recent and len(between) > len(six)
-                named = tuple(a.payment for a in six)
-                yield Breach("user_velocity", user, None, attempt.time, None, Decimal(6), 6, named)
+                row.attempts.append(attempt)
+                for judge, version in versions_at(attempt.counted, versions):
+                    if not version.judges:
+                        continue
+                    met["velocity: of all the first and the last alone"] += version.ends_alone(
+                        in_order[-version.more_than - 1 :]
+                    )
+                    if not row.begins(version, judge, met):
+                        continue
+                    these = row.attempts[-version.more_than - 1 :]
+                    between = in_order[in_order.index(these[0]) :]
+                    met["velocity: of old ones"] += row is old
+                    met["velocity: an old one between"] += row is recent and between != these
+                    met["velocity: in shadow"] += judge == IN_SHADOW
+                    met[f"velocity: within {version.said['window_seconds']} s"] += 1
+                    yield Breach(
+                        "user_velocity",
+                        user,
+                        None,
+                        attempt.time,
+                        None,
+                        Decimal(len(these)),
+                        len(these),
+                        tuple(each.payment for each in these),
+                        version.number,
+                        version.said["paging"],
+                    )
 
 
 @dataclass
@@ -195,31 +246,28 @@ class Row:
     """Attempts of a user that are judged together."""
 
     attempts: list[Attempt] = field(default_factory=list)
-    in_breach: bool = False
-    breaches: int = 0
+    begun: Counter[str] = field(default_factory=Counter)
+    """How many breaches, by which judge."""
 
-    def add(self, attempt: Attempt) -> bool:
-        """Say whether a breach begins with this attempt."""
-        was = self.in_breach
-        self.attempts.append(attempt)
-        self.in_breach = _in_a_minute(self.attempts[-6:])
-        begins = self.in_breach and not was
-        self.breaches += begins
-        return begins
-
-
-def _in_a_minute(six: Sequence[Attempt]) -> bool:
-    times = [attempt.time for attempt in six]
-    return len(times) == 6 and max(times) - min(times) < MINUTE
-
-
-def _ends_alone(six: Sequence[Attempt]) -> bool:
-    """Say whether only the first and the last of six are near each other."""
-    return len(six) == 6 and abs(six[0].time - six[-1].time) < MINUTE and not _in_a_minute(six)
+    def begins(self, version: UserVelocity, judge: str, met: Counter[str]) -> bool:
+        """Say whether by this version a breach begins with the newest attempt."""
+        these = self.attempts[-version.more_than - 1 :]
+        met["velocity: of a row the first and the last alone"] += version.ends_alone(these)
+        if not version.is_breach(these):
+            return False
+        older = these[0].counted < version.since
+        if version.is_breach(self.attempts[-version.more_than - 2 : -1]):
+            met["velocity: goes on, by what came before the version too"] += older
+            return False
+        self.begun[judge] += 1
+        met["velocity: begins, by what came before the version too"] += older
+        met["velocity: again"] += self.begun[judge] > 1
+        met["velocity: not in order"] += any(b.time < a.time for a, b in pairwise(these))
+        return True
 
 
 def _card_testing(
-    attempts: Iterable[Attempt], versions: Sequence[Version], met: Counter[str]
+    attempts: Iterable[Attempt], versions: Sequence[CardTesting], met: Counter[str]
 ) -> Iterator[Breach]:
     for merchant, tried in _of_each(attempts, "merchant_id").items():
         by_which: dict[str, list[Attempt]] = {IN_FORCE: [], IN_SHADOW: []}
@@ -235,13 +283,13 @@ def _card_testing_at(
     merchant: str,
     judge: str,
     tests: Sequence[Attempt],
-    versions: Sequence[Version],
+    versions: Sequence[CardTesting],
     met: Counter[str],
 ) -> Iterator[Breach]:
     there: list[Attempt] = []
     before = 0
     ended_by_time = False
-    version = ARTIFACT
+    version = versions[0]
     for moment, come, left in _changes(tests, MINUTE):
         there = [a for a in there if a not in left] + come
         cards = len({a.data["card_token"] for a in there})

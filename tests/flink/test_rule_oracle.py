@@ -14,6 +14,7 @@ from tests.flink.running import Flink
 from tests.flink.scenarios import Arrival, heartbeat, in_order, payment, rule
 
 from cardwatch.contract.rule_alert import rule_alert_id
+from cardwatch.rules.file import LEAST_ATTEMPTS, MOST_ATTEMPTS
 
 pytestmark = pytest.mark.flink
 
@@ -37,6 +38,7 @@ def stream(seed: int, payments: int = 600) -> list[str]:
     draw = random.Random(seed)
     arrivals = []
     tested = []
+    paid = []
     time = 0
     for number in range(payments):
         kind = ("testing", "spending", "mixed", "paying", "delayed")[number // 13 % 5]
@@ -47,6 +49,7 @@ def stream(seed: int, payments: int = 600) -> list[str]:
         if testing and draw.random() < 0.1:
             time += 20_000
         tested += [time] if testing else []
+        paid += [time] if not testing else []
         person = draw.randrange(4) if kind == "mixed" else seed % 4
         stray = draw.choice(STRAY) if kind == "paying" and draw.random() < 0.25 else 0
         name = number if draw.random() < 0.9 else draw.randrange(max(1, number))
@@ -65,29 +68,51 @@ def stream(seed: int, payments: int = 600) -> list[str]:
         delay = HOUR if kind == "delayed" or draw.random() < 0.05 else draw.choice(LATE)
         arrivals.append(Arrival(time + delay, line))
     arrivals += [Arrival(at, heartbeat(at)) for at in range(0, time + HOUR, 7_000)]
-    return in_order([*arrivals, *versions(seed, tested, until=time)])
+    of_cards = versions("card_testing", seed, tested, until=time)
+    of_users = versions("user_velocity", seed, paid, until=time)
+    return in_order([*arrivals, *of_cards, *of_users])
 
 
-def versions(seed: int, tested: Iterable[int], until: int) -> Iterator[Arrival]:
-    """Versions of card_testing, many of them while cards are tested, each put again some times
-    afterwards, as the slices do.
+def versions(name: str, seed: int, times: Iterable[int], until: int) -> Iterator[Arrival]:
+    """Versions of a rule, at some of the times, each put again some times afterwards, as the slices
+    do.
     """
-    draw = random.Random(f"versions of {seed}")
-    times = draw.sample(sorted({*tested}), 25)
-    for number, at in enumerate(sorted(times), 2):
+    draw = random.Random(f"versions of {seed}, {name}")
+    for number, at in enumerate(sorted(draw.sample(sorted({*times}), HOW_MANY[name])), 2):
         line = rule(
-            "card_testing",
+            name,
             number,
             at,
             state=draw.choice(["on", "on", "on", "on", "off"]),
             paging=draw.choice(["on", "off", "shadow", "shadow"]),
-            more_than=draw.randrange(2, 7),
-            window_seconds=60,
-            amounts={"EUR": draw.choice(["0", "5", "7.50", "10", "20"]), "JPY": "800"}
-            | draw.choice([{}, {"KWD": "3", "CLF": "10"}]),
+            **DATA[name](draw),
         )
         yield Arrival(at, line)
         yield from (Arrival(draw.randrange(at, until + HOUR), line) for _ in range(2))
+
+
+def data_of_card_testing(draw: random.Random) -> dict[str, object]:
+    return {
+        "more_than": draw.randrange(2, 7),
+        "window_seconds": 60,
+        "amounts": {"EUR": draw.choice(["0", "5", "7.50", "10", "20"]), "JPY": "800"}
+        | draw.choice([{}, {"KWD": "3", "CLF": "10"}]),
+    }
+
+
+def data_of_user_velocity(draw: random.Random) -> dict[str, object]:
+    """Give a count and a window, one time in ten what the job cannot do."""
+    window = draw.choice([*LEAST_ATTEMPTS])
+    return {
+        "more_than": draw.randrange(LEAST_ATTEMPTS[window], MOST_ATTEMPTS + 1),
+        "window_seconds": window,
+        **(draw.choice(UNDOABLE) if draw.random() < 0.1 else {}),
+    }
+
+
+DATA = {"card_testing": data_of_card_testing, "user_velocity": data_of_user_velocity}
+HOW_MANY = {"card_testing": 25, "user_velocity": 60}
+UNDOABLE = [{"more_than": 2}, {"more_than": 11}, {"more_than": 0}, {"window_seconds": 45}]
 
 
 def breach_of(alert: dict[str, Any]) -> Breach:
@@ -160,9 +185,13 @@ def test_every_breach_alerts_once_and_nothing_else_does(flink: Flink) -> None:
         "spend: fell back to a step jumped over",
         "velocity: again",
         "velocity: an old one between",
+        "velocity: begins, by what came before the version too",
+        "velocity: goes on, by what came before the version too",
+        "velocity: in shadow",
         "velocity: not in order",
+        "velocity: of a row the first and the last alone",
+        "velocity: of all the first and the last alone",
         "velocity: of old ones",
-        "velocity: of six the first and the last alone",
-        "velocity: of six in a row the first and the last alone",
+        *(f"velocity: within {window} s" for window in LEAST_ATTEMPTS),
     )
     assert all(met[kind] >= 3 for kind in rare), met

@@ -24,10 +24,12 @@ EUROS: dict[str, Any] = {"window_seconds": 600}
 CARDS: dict[str, Any] = {"window_seconds": 60}
 VERSIONS: dict[str, list[tuple[int, int, dict[str, Any]]]] = {
     "user_velocity": [
-        (-(10**15), 1, {"more_than": 5, "severity": "medium"}),
-        (4 * MINUTE, 2, {"more_than": 5, "state": "off"}),
-        (8 * MINUTE, 3, {"more_than": 5, "severity": "low"}),
-        (13 * MINUTE, 4, {"more_than": 5, "severity": "critical", "paging": "off"}),
+        (-(10**15), 1, {"more_than": 5, "window_seconds": 60, "severity": "medium"}),
+        (4 * MINUTE, 2, {"more_than": 5, "window_seconds": 60, "state": "off"}),
+        (7 * MINUTE, 3, {"more_than": 3, "window_seconds": 30, "severity": "low"}),
+        (10 * MINUTE, 4, {"more_than": 10, "window_seconds": 120, "paging": "off"}),
+        (14 * MINUTE, 5, {"more_than": 7, "window_seconds": 60, "severity": "critical"}),
+        (19 * MINUTE, 6, {"more_than": 10, "window_seconds": 300}),
     ],
     "card_testing": [
         (-(10**15), 1, {"more_than": 5, "severity": "high"}),
@@ -170,14 +172,22 @@ def expected(paid: Sequence[Paid]) -> set[Told]:
 
 def _velocity(paid: Sequence[Paid]) -> Iterator[Told]:
     for user, made in _of_each(paid, "user").items():
-        was = False
         for number, newest in enumerate(made):
-            six = made[max(0, number - 5) : number + 1]
-            goes_on = len(six) == 6 and newest.time - six[0].time < MINUTE
             version = in_force("user_velocity", newest.time)
-            if goes_on and not was and version.is_on:
-                yield version.tells(f"usr_{user}", 6, 6, newest)
-            was = goes_on
+            begins = _too_often(made[: number + 1], version) and not _too_often(
+                made[:number], version
+            )
+            if begins and version.is_on:
+                count = version.settings["more_than"] + 1
+                yield version.tells(f"usr_{user}", count, count, newest)
+
+
+def _too_often(made: Sequence[Paid], version: Version) -> bool:
+    """Say whether the last of them are a breach by a version, whatever was in force before."""
+    count = version.settings["more_than"] + 1
+    newest = made[-count:]
+    span = 1_000 * version.settings["window_seconds"]
+    return len(newest) == count and bool(newest[-1].time - newest[0].time < span)
 
 
 def _card_testing(paid: Sequence[Paid]) -> Iterator[Told]:

@@ -7,7 +7,7 @@ word. What is wrong is told with its line.
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 import yaml
 from pydantic import (
@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -55,6 +56,12 @@ MOST_SMALL: Final = {
 """The most that a small amount may be, about 10 euro: what is above is no test for the job."""
 MOST_OTHER_SMALL: Final = 10
 """The same in every other currency."""
+LEAST_ATTEMPTS: Final = {30: 3, 60: 4, 120: 6, 300: 8}
+"""Of user_velocity, by its window in seconds, the least that more_than may be: the job knows no
+other window, and looks at no fewer (sql/views/user_attempts.sql, sql/detections/user_velocity.sql).
+"""
+MOST_ATTEMPTS: Final = 10
+"""The most that it may be, in each of them: of each user the job keeps two attempts more."""
 LEAST_CARDS, MOST_CARDS = 2, 50
 """Of card_testing; the job looks at no count below (sql/views/card_test_counts.sql)."""
 
@@ -193,8 +200,25 @@ def _one_of(*allowed: int) -> AfterValidator:
 class UserVelocity(Rule):
     """More than so many attempts to pay by one user within a window."""
 
-    more_than: Annotated[WholeNumber, _one_of(5)]
-    window_seconds: Annotated[WholeNumber, _one_of(60)]
+    more_than: WholeNumber
+    window_seconds: Annotated[WholeNumber, _one_of(*LEAST_ATTEMPTS)]
+
+    @model_validator(mode="after")
+    def _no_fewer_than_the_window_takes(self) -> Self:
+        least = LEAST_ATTEMPTS[self.window_seconds]
+        if not least <= self.more_than <= MOST_ATTEMPTS:
+            kind = "attempts"
+            raise PydanticCustomError(
+                kind,
+                "must be from {least} to {most} within {window} s: the job can do no other",
+                {
+                    "least": least,
+                    "most": MOST_ATTEMPTS,
+                    "window": self.window_seconds,
+                    "at": "more_than",
+                },
+            )
+        return self
 
 
 class CardTesting(Rule):

@@ -16,17 +16,18 @@ def test_each_problem_of_a_file_is_told_on_a_line_of_its_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = tmp_path / "wrong.yaml"
-    text = RULES.read_text(encoding="utf-8").replace("more_than: 5", "more_than: 7")
+    text = RULES.read_text(encoding="utf-8").replace("more_than: 5", "more_than: 11")
     wrong.write_text(text.replace("window_seconds: 600", "window_seconds: 601"))
     assert main(["rules", "validate", str(wrong)]) == 1
     said = capsys.readouterr()
     assert said.out == ""
     lines = text.splitlines()
-    velocity = lines.index("    more_than: 7") + 1
+    velocity = lines.index("    more_than: 11") + 1
     window = lines.index("    window_seconds: 600") + 1
     other = "the job can do no other"
+    attempts = f"must be from 4 to 10 within 60 s: {other}"
     assert said.err.splitlines() == [
-        f"{wrong}:{velocity}: rules.user_velocity.more_than must be one of 5: {other}",
+        f"{wrong}:{velocity}: rules.user_velocity.more_than {attempts}",
         f"{wrong}:{window}: rules.spend_over_limit.window_seconds must be one of 600: {other}",
     ]
 

@@ -5,7 +5,13 @@ import pytest
 
 from cardwatch.contract.rule import RuleVersion
 from cardwatch.rules.errors import RulesFileError
-from cardwatch.rules.file import Rules, parse_rules, read_rules_file
+from cardwatch.rules.file import (
+    LEAST_ATTEMPTS,
+    MOST_ATTEMPTS,
+    Rules,
+    parse_rules,
+    read_rules_file,
+)
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "rules.yaml").read_text(encoding="utf-8")
@@ -66,6 +72,46 @@ def test_a_wrong_value_is_told_with_its_line(said: str, instead: str, wrong: str
     [(line, text)] = problems(TEXT.replace(said, instead, 1))
     assert line == line_of(said)
     assert wrong in text
+
+
+def of_user_velocity(more_than: str, window_seconds: str) -> str:
+    text = TEXT.replace("more_than: 5", f"more_than: {more_than}", 1)
+    return text.replace("window_seconds: 60", f"window_seconds: {window_seconds}", 1)
+
+
+@pytest.mark.parametrize(
+    ("more_than", "window_seconds", "wrong"),
+    [
+        ("2", "30", "more_than must be from 3 to 10 within 30 s: the job can do no other"),
+        ("3", "60", "more_than must be from 4 to 10 within 60 s: the job can do no other"),
+        ("11", "60", "more_than must be from 4 to 10 within 60 s: the job can do no other"),
+        ("5", "120", "more_than must be from 6 to 10 within 120 s: the job can do no other"),
+        ("7", "300", "more_than must be from 8 to 10 within 300 s: the job can do no other"),
+        ("-5", "60", "more_than must be a whole number, in digits"),
+        ("5", "61", "window_seconds must be one of 30, 60, 120, 300: the job can do no other"),
+        ("5", "1e2", "window_seconds must be a whole number, in digits"),
+    ],
+)
+def test_how_many_attempts_and_within_how_long_are_what_the_job_can_do_and_told_with_the_line(
+    more_than: str, window_seconds: str, wrong: str
+) -> None:
+    [(line, told)] = problems(of_user_velocity(more_than, window_seconds))
+    name = wrong.split(maxsplit=1)[0]
+    at = TEXT.splitlines().index("  user_velocity:") + 1
+    assert line is not None
+    assert TEXT.splitlines()[line - 1].strip().startswith(f"{name}:")
+    assert at < line <= at + 5
+    assert told == f"rules.user_velocity.{wrong}"
+
+
+@pytest.mark.parametrize(("window_seconds", "least"), LEAST_ATTEMPTS.items())
+def test_from_the_least_attempts_of_a_window_to_the_most_all_are_taken(
+    window_seconds: int, least: int
+) -> None:
+    for more_than in range(least, MOST_ATTEMPTS + 1):
+        read = parse_rules(of_user_velocity(str(more_than), str(window_seconds)), "my.yaml")
+        its = read.settings()["user_velocity"]
+        assert (its.more_than, its.window_seconds) == (more_than, window_seconds)
 
 
 def test_every_factor_of_the_score_has_points_and_no_other() -> None:

@@ -11,11 +11,11 @@ from cardwatch.paging.words import PLAIN, Words
 
 def _headline(alerts: Sequence[PagedAlert]) -> str:
     users = len({alert.entity_id for alert in alerts})
-    return f"{phrases.counted(users, 'user')} with many payments within a minute"
+    return f"{phrases.counted(users, 'user')} with many payments within minutes"
 
 
 def _subject(alert: PagedAlert) -> str:
-    return f"Many payments within a minute: user {alert.entity}"
+    return f"Many payments within minutes: user {alert.entity}"
 
 
 def _what_to_do(_: Sequence[PagedAlert]) -> Sequence[str]:
