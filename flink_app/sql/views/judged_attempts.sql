@@ -19,4 +19,4 @@ FROM (
         ${settings_of(version)} AS settings
     FROM ${judged(user_attempts)}
 )
-WHERE JSON_VALUE(settings, '$.state') = 'on'
+WHERE ${is_on(version)}
