@@ -1,9 +1,14 @@
 """What all tests share."""
 
+import sys
+import threading
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling, Scheduling
 
 # How long an example takes says something about the machine, not about cardwatch.
 settings.register_profile("cardwatch", deadline=None)
@@ -13,14 +18,72 @@ LOOPBACK = ["127.0.0.1", "localhost"]
 WITHOUT_SERVERS = {"contract", "handlers", "unit"}
 """Folders whose tests talk to nobody; one that must says so by `allow_hosts`."""
 LONG = (
+    "flink/test_cases.py",
     "flink/test_replay.py",
     "infrastructure/test_detection_stack.py",
     "infrastructure/test_deploy.py",
     "flink/test_invariants.py",
     "adapters/test_flink_cluster.py",
     "adapters/test_connector_edge.py",
+    "flink/test_rules_in_force.py",
+    "flink/test_score_oracle.py",
+    "dashboard/test_pages.py",
+    "infrastructure/test_specification.py",
+    "handlers/test_simulator.py",
+    "unit/local/stream/test_long_stream.py",
+    "contract/test_card_numbers.py",
+    "warehouse/test_examples.py",
+    "warehouse/test_upkeep.py",
+    "adapters/test_failures.py",
 )
-"""Files of minutes: begun first, so that no worker is left alone with one at the end."""
+"""Begun first, so that no worker is left alone with one of them at the end."""
+ON_ONE_STACK = frozenset(
+    f"tests/infrastructure/test_{name}.py" for name in ("deploy", "invoke", "backfill")
+)
+"""Files for the same worker: what they share takes long to build and deploy."""
+OF_OTHERS = (
+    "dashboard/",
+    "flink/test_cases.py",
+    "flink/test_invariants.py",
+    "flink/test_rules_in_force.py",
+    "flink/test_score_oracle.py",
+    "infrastructure/test_iam.py",
+    "infrastructure/test_specification.py",
+    "infrastructure/test_template.py",
+)
+"""Long files about other programs than src: measured, they take half as long again."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Have coverage measure no test of what is not in src; programs it starts are."""
+    tracer, of_threads = sys.gettrace(), threading.gettrace()
+    name = item.path.relative_to(Path(__file__).parent).as_posix()
+    if tracer is None or not name.startswith(OF_OTHERS):
+        return (yield)
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
+        threading.settrace(of_threads)
+
+
+class SharedStackScheduling(LoadFileScheduling):  # type: ignore[misc]  # has no types
+    """A file's tests run on one worker, as do those of all files on the deployed stack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "the stack" if file in ON_ONE_STACK else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """Take the place of `--dist loadfile`."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    return SharedStackScheduling(config, log)
 
 
 @pytest.hookimpl(trylast=True)  # after the files were shuffled

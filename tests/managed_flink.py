@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from http import HTTPStatus
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -157,12 +158,14 @@ class FakeManagedFlink:
     _pending: dict[str, tuple[datetime, Callable[[], None]]] = field(default_factory=dict)
     _operations: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    @cached_property
     def client(self) -> "KinesisAnalyticsV2Client":
         client = fresh_session().client("kinesisanalyticsv2")
         # An answer of this event's handler is the call's, which its type does not know.
         client.meta.events.register("before-call", self._answer)  # type: ignore[arg-type]
         return client
 
+    @cached_property
     def log_session(self) -> boto3.Session:
         session = fresh_session()
         session.events.register("before-call.cloudwatch-logs", self._answer_logs)  # type: ignore[arg-type]
@@ -513,7 +516,7 @@ def ask(
     """Have the function answer one request of CloudFormation."""
     answers: list[bytes] = []
     life = ApplicationLife(
-        ManagedFlink(service.client()), FlinkLog(service.log_session()), clock.sleep, clock.now
+        ManagedFlink(service.client), FlinkLog(service.log_session), clock.sleep, clock.now
     )
     respond(
         event,

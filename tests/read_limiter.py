@@ -125,7 +125,7 @@ def limited_reads(endpoint: str) -> Iterator[LimitedReads]:
     server = _Server(("127.0.0.1", 0), _Handler)
     server.reads, server.endpoint = reads, endpoint
     reads.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield reads

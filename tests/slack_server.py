@@ -55,7 +55,7 @@ def slack_server() -> Iterator[SlackServer]:
             """Keep the test's output clean."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         slack.url = f"http://127.0.0.1:{server.server_port}{PATH}"
         try:
             yield slack

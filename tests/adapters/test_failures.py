@@ -84,7 +84,7 @@ def failing(request: pytest.FixtureRequest) -> Iterator[AwsClients]:
     if request.param == "nobody answers":
         server.server_close()
     else:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     session = HastySession("test", "test", region_name="us-east-1")
     yield AwsClients(session, endpoint_url=address)
     if request.param != "nobody answers":

@@ -136,7 +136,7 @@ def test_a_server_error_is_not_tried_again_behind_the_pagers_back(
             """Keep the test's output clean."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         sns = AwsClients(endpoint_url=f"http://127.0.0.1:{server.server_port}").sns()
         with pytest.raises(PageMayBeSentError):
             SnsPager(sns, "arn:aws:sns:us-east-1:000000000000:pages").send(MESSAGE)

@@ -1,7 +1,7 @@
 """Runs inputs through the Flink job, one after the other, in one process of the Flink environment.
 
-Starting Flink costs seconds, planning the job another, and a run of the planned job about one; so
-the tests share this process, and the plan. Each line on standard input asks for one thing, each
+Starting Flink costs seconds, planning a job others, and a run of it half of one; so the tests share
+this process, its cluster and the plans. Each line on standard input asks for one thing, each
 answer is a line on standard output:
 
     {"run": {"watermark_delay_ms": "1000"}, "parallelism": 1}    ->  {"ok": true}
@@ -40,6 +40,8 @@ from properties import MANAGED_FLINK_FILE, Properties, PropertyError
 from queries import Query, in_order
 
 FOLDER = Path(sys.argv[1])
+SLOTS = 4
+"""The highest parallelism that a test asks for."""
 RUNNING: dict[str, Any] = {}
 """The one job that was started and not drained, by the name `job`."""
 
@@ -116,6 +118,22 @@ def write_events(arrivals: str) -> None:
 
 
 @functools.cache
+def cluster() -> Any:  # noqa: ANN401  Java's MiniCluster
+    """Start what runs the jobs, one after the other: a start for each takes longer than most."""
+    java = get_gateway().jvm.org.apache.flink
+    settings = java.configuration.Configuration()
+    settings.setString("rest.port", "0")
+    settings.setString("taskmanager.memory.network.max", "64 mb")
+    settings.setString("taskmanager.memory.network.min", "64 mb")
+    settings.setString("taskmanager.memory.managed.size", "128 mb")
+    built = java.runtime.minicluster.MiniClusterConfiguration.Builder()
+    built.setConfiguration(settings).setNumTaskManagers(1).setNumSlotsPerTaskManager(SLOTS)
+    started = java.runtime.minicluster.MiniCluster(built.build())
+    started.start()
+    return started
+
+
+@functools.cache
 def planned_between(edge: str, groups: str) -> Job:
     return build(EDGES[edge](), Properties(json.loads(groups), "the test"))
 
@@ -168,8 +186,9 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"plan": json.loads(job.env.get_execution_plan())}
     job = planned(tuple(request["run"].items()), request["parallelism"])
     environment = job.env._j_stream_execution_environment  # noqa: SLF001
-    # Not env.execute(): it would forget what was planned.
-    environment.execute(environment.getStreamGraph(False))  # noqa: FBT003  a Java call
+    # Not env.execute(): it would forget what was planned, and start and stop a cluster.
+    graph = environment.getStreamGraph(False)  # noqa: FBT003  a Java call
+    cluster().executeJobBlocking(graph.getJobGraph())
     return {}
 
 

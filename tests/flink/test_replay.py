@@ -26,6 +26,14 @@ from cardwatch.local.replay import ReplayError, replay
 
 pytestmark = pytest.mark.flink
 
+SHORT = "-XX:TieredStopAtLevel=1"
+"""For a JVM of few events: time spent in the optimizing compiler does not come back."""
+
+
+@pytest.fixture(autouse=True)
+def short_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", SHORT)
+
 
 def quiet(_: str) -> None:
     return
@@ -199,7 +207,9 @@ def test_a_stopped_replay_leaves_no_process_and_no_folder_behind(
 FOREIGN = {
     "TZ": "America/New_York",
     "LC_ALL": "tr_TR.UTF-8",
-    "JAVA_TOOL_OPTIONS": "-Duser.timezone=Asia/Kathmandu -Duser.language=ar -Duser.country=SA",
+    "JAVA_TOOL_OPTIONS": (
+        f"{SHORT} -Duser.timezone=Asia/Kathmandu -Duser.language=ar -Duser.country=SA"
+    ),
 }
 """A machine that is set up for other zones, letters and digits."""
 KEY = bytes(range(32)).hex()

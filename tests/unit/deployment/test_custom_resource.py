@@ -219,7 +219,7 @@ def answers(*statuses: int) -> Iterator[tuple[str, list[tuple[str, str | None, b
 
     Scripted.statuses, Scripted.received = list(statuses), []
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Scripted) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/answer?signed=1", Scripted.received
