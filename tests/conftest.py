@@ -38,7 +38,7 @@ LONG = (
 )
 """Begun first, so that no worker is left alone with one of them at the end."""
 ON_ONE_STACK = frozenset(
-    f"tests/infrastructure/test_{name}.py" for name in ("deploy", "invoke", "backfill")
+    f"infrastructure/test_{name}.py" for name in ("deploy", "invoke", "backfill")
 )
 """Files for the same worker: what they share takes long to build and deploy."""
 OF_OTHERS = (
@@ -75,7 +75,7 @@ class SharedStackScheduling(LoadFileScheduling):  # type: ignore[misc]  # has no
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        return "the stack" if file in ON_ONE_STACK else file
+        return "the stack" if file.removeprefix("tests/") in ON_ONE_STACK else file
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -90,6 +90,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put long files first; let tests that start servers reach this machine, and none any other."""
     here = Path(__file__).parent
+    for name in (*LONG, *ON_ONE_STACK, *OF_OTHERS):
+        if not (here / name).exists():
+            msg = f"tests/{name} is gone: mend the lists of {Path(__file__).name}"
+            raise pytest.UsageError(msg)
     files = {name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: files.get(item.path.relative_to(here).as_posix(), len(LONG)))
     for item in items:
