@@ -12,7 +12,8 @@ SCORES = "payment_attributed"
 CARD = 7
 SOON = 1
 """Milliseconds: long over by the time that the lines between have passed."""
-BETWEEN = [heartbeat(1_000)] * 20_000
+BETWEEN = [heartbeat(1_000)] * 100_000
+"""Reading them takes longer than what came before waits in buffers, 100 ms at each exchange."""
 
 
 def scores(flink: Flink, *lines: str, **settings: int) -> list[dict[str, Any]]:
