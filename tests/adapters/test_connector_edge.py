@@ -3,7 +3,7 @@
 The official connector reads the stream and writes to it, by the production DDL; the stream is the
 emulator's. It needs the connector's jar in flink_app/lib (docs/deployment.md), which no clone has.
 The job is planned once for each detection and started for each case, between which the stream is
-made anew.
+made anew. Beside each runs the alert of stolen cards, which says when the job has read everything.
 """
 
 import json
@@ -20,7 +20,8 @@ from cardwatch.aws.clients import AwsClients
 
 ROOT = Path(__file__).parents[2]
 CASES = sorted((ROOT / "tests/flink").glob("*/*/case.md"))
-STREAM = "cases"
+STREAM, SCORES_STREAM = STREAMS = "cases", "cases-scores"
+READ_BY = "payment_alert"
 END = 10 * DAY
 """When the last records of a stream happen: after everything in any case."""
 PATIENCE_SECONDS = 60
@@ -45,13 +46,17 @@ def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterable[Flink]:
 
 def groups(emulator: AwsClients, detection: str) -> dict[str, dict[str, str]]:
     kinesis = emulator.kinesis()
-    summary = kinesis.describe_stream_summary(StreamName=STREAM)["StreamDescriptionSummary"]
+    arns = [
+        kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamARN"]
+        for name in STREAMS
+    ]
     example = json.loads((ROOT / "flink_app/application_properties.json").read_bytes())
     edge = next(g["PropertyMap"] for g in example if g["PropertyGroupId"] == "cardwatch.edge")
     return {
         "cardwatch.edge": {
             **edge,
-            "stream_arn": summary["StreamARN"],
+            "stream_arn": arns[0],
+            "scores_stream_arn": arns[1],
             "aws_region": kinesis.meta.region_name,
             "poll_interval_ms": "250",
         },
@@ -62,7 +67,7 @@ def groups(emulator: AwsClients, detection: str) -> dict[str, dict[str, str]]:
             "aws.credentials.basic.secretkey": "test",
             "aws.http.protocol.version": "HTTP1_1",
         },
-        "cardwatch.detection": {"detections": detection},
+        "cardwatch.detection": {"detections": ",".join({detection: 0, READ_BY: 0})},
         # The connector (6.0.0) fails when its first look for shards takes longer than its second is
         # away, as on a busy machine; on AWS, too, a restart mends it.
         "cardwatch.flink": {"parallelism.default": "1", "restart-strategy.type": "fixed-delay"},
@@ -72,23 +77,33 @@ def groups(emulator: AwsClients, detection: str) -> dict[str, dict[str, str]]:
 def put(emulator: AwsClients, lines: Iterable[str]) -> int:
     """Put lines onto a new stream of one shard, which keeps their order; give how many."""
     kinesis = emulator.kinesis()
-    if STREAM in kinesis.list_streams()["StreamNames"]:
-        kinesis.delete_stream(StreamName=STREAM)
-        kinesis.get_waiter("stream_not_exists").wait(StreamName=STREAM)
-    kinesis.create_stream(StreamName=STREAM, ShardCount=1)
-    kinesis.get_waiter("stream_exists").wait(StreamName=STREAM)
+    for name in STREAMS:
+        if name in kinesis.list_streams()["StreamNames"]:
+            kinesis.delete_stream(StreamName=name)
+            kinesis.get_waiter("stream_not_exists").wait(StreamName=name)
+        kinesis.create_stream(StreamName=name, ShardCount=1)
+        kinesis.get_waiter("stream_exists").wait(StreamName=name)
     data = [line.encode() for line in lines if line]
     for line in data:
         kinesis.put_record(StreamName=STREAM, Data=line, PartitionKey="one")
     return len(data)
 
 
-def records(emulator: AwsClients, *, after: int) -> list[dict[str, Any]]:
-    """Give the records behind the first ones of the stream, each under the key of its event."""
+KEYS = {
+    "RULE_ALERT": "entity_id",
+    "PAYMENT_ATTRIBUTED": "card_token",
+    "MERCHANT_MINUTE": "merchant_id",
+    "USER_MINUTE": "user_id",
+}
+"""What an event's partition key is, of types other than those that have their id for one."""
+
+
+def records(emulator: AwsClients, stream: str = STREAM, *, after: int = 0) -> list[dict[str, Any]]:
+    """Give the records behind the first ones of a stream, each under the key of its event."""
     kinesis = emulator.kinesis()
-    [shard] = kinesis.list_shards(StreamName=STREAM)["Shards"]
+    [shard] = kinesis.list_shards(StreamName=stream)["Shards"]
     iterator = kinesis.get_shard_iterator(
-        StreamName=STREAM, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        StreamName=stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
     )["ShardIterator"]
     found: list[tuple[str, bytes]] = []
     while True:
@@ -100,7 +115,8 @@ def records(emulator: AwsClients, *, after: int) -> list[dict[str, Any]]:
     events = []
     for key, data in found[after:]:
         event = json.loads(data)
-        assert key == event["event_json_data"].get("entity_id", event["event_id"])
+        field = KEYS.get(event["type"])
+        assert key == (event["event_json_data"][field] if field else event["event_id"])
         events.append(event)
     return events
 
@@ -110,11 +126,11 @@ def detect(
 ) -> list[dict[str, Any]]:
     """Give what a detection writes about the lines, in a replay's order, without detected_at.
 
-    Behind the lines stands a payment that each of them reports; then the job has read them all.
+    Behind the lines stands a payment on a stolen card; when that is reported the job has read all.
     """
     last = [
         status("the end", "STOLEN", END, END),
-        payment("the_end", "the end", END + 1, amount="999999999.00"),
+        payment("the_end", "the end", END + 1),
         heartbeat(END + 60_000),
     ]
     read = put(emulator, [*lines, *last])
@@ -124,7 +140,12 @@ def detect(
         assert time.monotonic() < deadline, "the last payment was not reported"
         time.sleep(0.2)
     flink.drain()
-    found = [r for r in records(emulator, after=read) if r["event_date_origin"] <= time_text(END)]
+    found = [
+        record
+        for record in (*records(emulator, after=read), *records(emulator, SCORES_STREAM))
+        if record["event_date_origin"] <= time_text(END)
+        and (detection == READ_BY or record["type"] != "PAYMENT_ALERT")
+    ]
     for record in found:
         record["event_json_data"].pop("detected_at", None)
     return sorted(found, key=in_a_replays_order)
