@@ -24,6 +24,7 @@ PROPERTIES = {
     "files": {"events_path": "events", "outputs_path": "outputs"},
     "connector": {
         "stream_arn": "arn:aws:kinesis:us-east-1:000000000000:stream/events",
+        "scores_stream_arn": "arn:aws:kinesis:us-east-1:000000000000:stream/scores",
         "aws_region": "us-east-1",
         "start_position": "TRIM_HORIZON",
         "start_timestamp": "1970-01-01T00:00:00.000Z",
