@@ -245,8 +245,8 @@ def risk_desk(folder: Path) -> list[str]:
 # ---------- latencies ----------
 
 
-BESIDE_RATE, BESIDE_SECONDS = 500, 40
-"""At 1,000 payments/s two cores are too few for the whole system and the risk desk beside it."""
+BESIDE_RATE, BESIDE_SECONDS = 200, 40
+"""At 500 payments/s two cores were too few for the system with the risk desk: its run failed."""
 
 
 def measured_run(folder: Path, *options: str, **settings: str) -> dict[str, Any]:
@@ -321,8 +321,8 @@ def beside(folder: Path) -> list[str]:
             pair.append((alert["p99"], page["p99"]))
             rows.append(
                 f"| {state} | {run['payments']:,} | {alert['p50']:,} | {alert['p99']:,} | "
-                f"{page['p50']:,} | {page['p99']:,} | {score.get('p50', '')} | "
-                f"{score.get('p99', '')} | {run['memory_peak_mb']:,} | {run['exit_status']} |"
+                f"{page['p50']:,} | {page['p99']:,} | {score.get('p50') or '-'} | "
+                f"{score.get('p99') or '-'} | {run['memory_peak_mb']:,} | {run['exit_status']} |"
             )
         (off_alert, off_page), (on_alert, on_page) = pair
         times.append((on_alert / off_alert, on_page / off_page))
