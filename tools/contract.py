@@ -385,15 +385,67 @@ FROM flat_events
     )
 
 
-def flink_rules() -> Generated:
-    """Give what the job does by itself until a version of the rules comes: what rules.yaml says.
+FIRST_POINTS = 40
+"""Where in a rule's version (views/rule_versions.sql) the points of the first factor begin."""
 
-    Its version is older than any that was published.
+
+def flink_rules() -> Generated:
+    """Give what the job reads of a rule's version, and what it does by itself until one comes.
+
+    That is what rules.yaml says; its version is older than any that was published.
     """
+    folder = FLINK_SQL / "expressions"
+    factors = list(FactorPoints.model_fields)
+    numbers_of = ["threshold", *(f"points.{factor}" for factor in factors)]
+    digits = [f"        ${{three_digits({place})}}" for place in numbers_of]
+    yield (
+        folder / "held_against.sql",
+        f"""\
+-- Generated from the contract by `make contract`: change the contract, not this file.
+--
+-- What payments are held against by a rule's settings, at fixed places of 34 characters: 1 for on,
+-- the threshold, and the points of each factor.
+SELECT
+    CONCAT(
+        CASE JSON_VALUE(settings, '$.state') WHEN 'on' THEN '1' ELSE '0' END,
+{f",{chr(10)}".join(digits)}
+    )
+""",
+    )
+    places = "\n".join(
+        f"{32 * ' '}WHEN '{factor}' THEN {FIRST_POINTS + 3 * number}"
+        for number, factor in enumerate(factors)
+    )
+    yield (
+        folder / "points_said.sql",
+        f"""\
+-- Generated from the contract by `make contract`: change the contract, not this file.
+--
+-- What the factor ${{it}} adds to the payment's score by the rule's version
+-- (views/rule_versions.sql); null where it does not speak against the payment or has no points.
+SELECT
+    CASE
+        WHEN ${{it}}
+            THEN
+                NULLIF(
+                    CAST(
+                        SUBSTRING(
+                            version,
+                            CASE '${{it}}'
+{places}
+                            END,
+                            3
+                        ) AS INT
+                    ),
+                    0
+                )
+    END
+""",
+    )
     rules = read_rules_file(ROOT / "rules.yaml")
     cases = []
     for name, settings in rules.settings().items():
-        points = [getattr(settings.points, factor, 0) for factor in FactorPoints.model_fields]
+        points = [getattr(settings.points, factor, 0) for factor in factors]
         numbers = "".join(f"{number or 0:03}" for number in (settings.threshold, *points))
         version = "|".join(
             (
@@ -407,7 +459,7 @@ def flink_rules() -> Generated:
         literal = f"\n{16 * ' '}|| ".join(parts)
         cases.append(f"        WHEN '{name}'\n            THEN\n{16 * ' '}{literal}")
     yield (
-        FLINK_SQL / "expressions" / "own_version.sql",
+        folder / "own_version.sql",
         f"""\
 -- Generated from rules.yaml by `make contract`: change rules.yaml, not this file.
 --

@@ -1,3 +1,5 @@
+-- Generated from the contract by `make contract`: change the contract, not this file.
+--
 -- What the factor ${it} adds to the payment's score by the rule's version
 -- (views/rule_versions.sql); null where it does not speak against the payment or has no points.
 SELECT

@@ -5,9 +5,9 @@
 -- A version is one text: when it was published, its number, what payments are held against, its
 -- settings. So the greatest text of a rule is its newest version, in whichever order they come and
 -- however often. What payments are held against stands at fixed places, because JSON is dear to
--- read for each of them: 1 for on, the threshold, and the points of ten factors. What is no version
--- changes nothing. One that comes behind the watermark, as what is published again does, counts as
--- of then: which payments it meets is no race.
+-- read for each of them (expressions/held_against.sql). What is no version changes nothing. One
+-- that comes behind the watermark, as what is published again does, counts as of then: which
+-- payments it meets is no race.
 -- The array depends on the row: a constant one is planned as a join, which loses the row time.
 SELECT
     published.counted_at,
@@ -24,18 +24,7 @@ FROM (
             '|',
             LPAD(rule_version, 9, '0'),
             '|',
-            CASE JSON_VALUE(settings, '$.state') WHEN 'on' THEN '1' ELSE '0' END,
-            ${three_digits(threshold)},
-            ${three_digits(points.stolen_card)},
-            ${three_digits(points.impossible_travel)},
-            ${three_digits(points.over_limit)},
-            ${three_digits(points.decline_streak)},
-            ${three_digits(points.velocity_card)},
-            ${three_digits(points.amount_deviation)},
-            ${three_digits(points.velocity_user)},
-            ${three_digits(points.first_in_country)},
-            ${three_digits(points.velocity_merchant)},
-            ${three_digits(points.young_account)},
+            ${held_against},
             '|',
             settings
         ) AS version,
