@@ -88,19 +88,15 @@ def check_lines(
             free = [ending.enter_context(_checker(now)) for _ in range(count)]
         busy: deque[Connection] = deque()
         broken: Exception | None = None
-        blocks = _blocks(path, block_bytes)
-        while True:
-            try:
-                block = next(blocks, None)
-            except (OSError, EOFError, zlib.error) as error:
-                block, broken = None, error
-            if block is None:
-                break
-            if not free:
-                free.append(busy.popleft())
-                yield answered(free[0])
-            busy.append(free.pop())
-            _hand_to(busy[-1], block)
+        try:
+            for block in _blocks(path, block_bytes):
+                if not free:
+                    free.append(busy.popleft())
+                    yield answered(free[0])
+                busy.append(free.pop())
+                _hand_to(busy[-1], block)
+        except (OSError, EOFError, zlib.error) as error:
+            broken = error
         for checker in busy:
             yield answered(checker)
         if broken is not None:

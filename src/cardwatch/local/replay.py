@@ -111,9 +111,8 @@ def replay(
             lines, rejected = _validate(events, input_path, work / "rejected.jsonl", checked)
             validation_seconds = time.monotonic() - started
             while detection.running():
-                progress(f"detecting: {detection.written() / 1e6:,.0f} MB of detections so far")
+                checked(f"detecting: {detection.written() / 1e6:,.0f} MB of detections so far")
                 detection.wait(PROGRESS_SECONDS)
-                stop_if_asked()
             detection_seconds = detection.finish()
         progress("sorting the detections")
         with closing(_sorted_store(work)) as store:
@@ -242,7 +241,8 @@ class _Detection:
         return time.monotonic() - self._started
 
     def check(self) -> None:
-        """Raise ReplayError when the job has failed."""
+        """Raise ReplayError when the job has failed, and StopRequested where somebody asked to."""
+        stop_if_asked()
         if self._process.poll():
             said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             kept = self.log.parent.parent / "replay-flink.log"
