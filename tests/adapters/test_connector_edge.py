@@ -17,6 +17,7 @@ from tests.flink.running import Flink, in_a_replays_order, turning_points
 from tests.flink.scenarios import DAY, heartbeat, payment, status, time_text
 
 from cardwatch.aws.clients import AwsClients
+from cardwatch.contract.streams import EVENT_TYPES
 
 ROOT = Path(__file__).parents[2]
 CASES = sorted((ROOT / "tests/flink").glob("*/*/case.md"))
@@ -67,7 +68,7 @@ def groups(emulator: AwsClients, detection: str) -> dict[str, dict[str, str]]:
             "aws.credentials.basic.secretkey": "test",
             "aws.http.protocol.version": "HTTP1_1",
         },
-        "cardwatch.detection": {"detections": ",".join({detection: 0, READ_BY: 0})},
+        "cardwatch.detection": {"detections": ",".join({detection, READ_BY})},
         # The connector (6.0.0) fails when its first look for shards takes longer than its second is
         # away, as on a busy machine; on AWS, too, a restart mends it.
         "cardwatch.flink": {"parallelism.default": "1", "restart-strategy.type": "fixed-delay"},
@@ -89,15 +90,6 @@ def put(emulator: AwsClients, lines: Iterable[str]) -> int:
     return len(data)
 
 
-KEYS = {
-    "RULE_ALERT": "entity_id",
-    "PAYMENT_ATTRIBUTED": "card_token",
-    "MERCHANT_MINUTE": "merchant_id",
-    "USER_MINUTE": "user_id",
-}
-"""What an event's partition key is, of types other than those that have their id for one."""
-
-
 def records(emulator: AwsClients, stream: str = STREAM, *, after: int = 0) -> list[dict[str, Any]]:
     """Give the records behind the first ones of a stream, each under the key of its event."""
     kinesis = emulator.kinesis()
@@ -115,8 +107,8 @@ def records(emulator: AwsClients, stream: str = STREAM, *, after: int = 0) -> li
     events = []
     for key, data in found[after:]:
         event = json.loads(data)
-        field = KEYS.get(event["type"])
-        assert key == (event["event_json_data"][field] if field else event["event_id"])
+        place = EVENT_TYPES[event["type"]].partition_key
+        assert key == event["event_json_data"].get(place, event["event_id"])
         events.append(event)
     return events
 
