@@ -85,13 +85,12 @@ JOBS: dict[str, tuple[str, ...]] = {
 }
 """What tools/bench_flink.py is asked to run."""
 SCORES, DESK = "scores and their alerts", "the whole risk desk"
-_SCORES = "payment_attributed,high_score"
-_DESK = f"{_SCORES},card_testing,large_amount,merchant_minute,spend_over_limit,user_velocity"
+_DESK = ("detect", "--application", "risk_desk")
 DESK_JOBS: dict[str, tuple[str, ...]] = {
     DECODE: ("decode",),
-    SCORES: ("detect", "--detections", _SCORES),
-    DESK: ("detect", "--detections", _DESK),
-    "the whole risk desk, state in RocksDB": ("detect", "--detections", _DESK, *ROCKSDB),
+    SCORES: ("detect", "--detections", "payment_attributed,high_score"),
+    DESK: _DESK,
+    "the whole risk desk, state in RocksDB": (*_DESK, *ROCKSDB),
 }
 DESK_FEW, DESK_MANY = 60_000, 240_000
 """Payments of the two files for the risk desk, which keeps a little of each: no more fit a heap of
@@ -141,20 +140,30 @@ def split_by_card(events: Path, folder: Path) -> Path:
     return folder
 
 
+def recordings(
+    folder: Path, counts: Sequence[int], cards: int, payments_per_second: float
+) -> tuple[dict[int, Path], dict[int, int]]:
+    """Write a file for each count of payments; give the files and their lines, by the count."""
+    paying = read_tokenized_cards(
+        card_file(folder, cards, 10), Tokenizer(KEY), now=datetime.now(UTC)
+    )
+    files = {count: folder / f"events-{cards}-{count}.jsonl" for count in counts}
+    lines = {
+        count: write_events(
+            path, paying, count=count, payments_per_second=payments_per_second
+        ).lines
+        for count, path in files.items()
+    }
+    return files, lines
+
+
 def detection(folder: Path) -> list[str]:
     """Compare the application with decoding alone, by the difference of a long and a short file.
 
     Both files cost the same start, so the difference is the cost of events alone. What the job
     does after its source has ended, the summaries of the hour after the last payment, is apart.
     """
-    cards = read_tokenized_cards(
-        card_file(folder, 10_000, 10), Tokenizer(KEY), now=datetime.now(UTC)
-    )
-    files = {count: folder / f"events-{count}.jsonl" for count in (FEW, MANY)}
-    lines = {
-        count: write_events(path, cards, count=count, payments_per_second=5_000).lines
-        for count, path in files.items()
-    }
+    files, lines = recordings(folder, (FEW, MANY), 10_000, 5_000)
     shards = {
         count: split_by_card(path, folder / f"shards-{count}") for count, path in files.items()
     }
@@ -205,14 +214,7 @@ def detection(folder: Path) -> list[str]:
 
 def risk_desk(folder: Path) -> list[str]:
     """Compare the risk desk's application with decoding alone, as `detection` does."""
-    cards = read_tokenized_cards(
-        card_file(folder, 100_000, 10), Tokenizer(KEY), now=datetime.now(UTC)
-    )
-    files = {count: folder / f"desk-{count}.jsonl" for count in (DESK_FEW, DESK_MANY)}
-    lines = {
-        count: write_events(path, cards, count=count, payments_per_second=1_000).lines
-        for count, path in files.items()
-    }
+    files, lines = recordings(folder, (DESK_FEW, DESK_MANY), 100_000, 1_000)
     million = (lines[DESK_MANY] - lines[DESK_FEW]) / 1e6
     work: dict[str, list[float]] = {name: [] for name in DESK_JOBS}
     for number in range(ROUNDS):

@@ -159,7 +159,9 @@ def main() -> None:
     parser.add_argument("events", type=Path)
     parser.add_argument("--state", choices=["hashmap", "rocksdb"], default="hashmap")
     parser.add_argument("--parallelism", default="1")
-    parser.add_argument("--detections", default="payment_alert,payment_alert_summary")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--detections", default="payment_alert,payment_alert_summary")
+    which.add_argument("--application", help="all detections of one, but those on demand")
     parser.add_argument("--drain", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cardwatch-state-") as folder:
@@ -178,7 +180,11 @@ def main() -> None:
         properties = Properties(
             {
                 "cardwatch.edge": {"events_path": str(asked.events)},
-                "cardwatch.detection": {"detections": asked.detections},
+                "cardwatch.detection": (
+                    {"application": asked.application}
+                    if asked.application
+                    else {"detections": asked.detections}
+                ),
                 "cardwatch.flink": options,
             },
             "tools/bench_flink.py",
