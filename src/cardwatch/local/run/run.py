@@ -8,7 +8,7 @@ that was on the stream by then is staged. What it did is in `var/run.json`.
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 TICK_SECONDS: Final = 0.5
 FINISH_SECONDS: Final = 120.0
-"""How long a measured run waits for what it still owes, once payments have stopped."""
+"""How long a measured run waits, once payments have stopped, while it owes as much as before."""
 RISK_DESK_SECONDS: Final = 300.0
 """How long a risk desk that is still starting is waited for: on a busy machine planning its job
 takes minutes, and every payment is owed a score."""
@@ -161,12 +161,16 @@ def _finish(stack: LocalStack) -> Verdict:
     _watch(stack, until=time.monotonic() + SETTLE_SECONDS)
     latest = time.monotonic() + RISK_DESK_SECONDS
     deadline = time.monotonic() + FINISH_SECONDS
+    owed: list[str] = []
     while time.monotonic() < deadline:
         began = time.monotonic()
         if stack.risk_desk is not None and stack.gauges.risk_desk_watermark is None:
             deadline = max(deadline, min(latest, began + FINISH_SECONDS))
-        stack.doing = _finishing(stack)
-        owed = unfinished(_evidence(stack))
+        before, owed = owed, unfinished(_evidence(stack))
+        if owed != before:
+            # Whoever is behind and catches up is waited for: on a busy machine the risk desk.
+            deadline = max(deadline, began + FINISH_SECONDS)
+        stack.doing = _finishing(stack, owed)
         if not owed and _windows_closed(stack) and _risk_desk_done(stack):
             break
         if owed:
@@ -209,9 +213,10 @@ def _evidence(stack: LocalStack) -> Evidence:
     return replace(seen, risk_desk=stack.risk_desk is not None)
 
 
-def _finishing(stack: LocalStack) -> str:
+def _finishing(stack: LocalStack, owed: Sequence[str] = ()) -> str:
     risk_desk = "" if _risk_desk_done(stack) or not _windows_closed(stack) else " of the risk desk"
-    return f"payments stopped; waiting for windows and pages{risk_desk}"
+    still = ", ".join(what.partition(":")[0] for what in owed)
+    return f"payments stopped; waiting for windows and pages{risk_desk}{still and f': {still}'}"
 
 
 def _windows_closed(stack: LocalStack) -> bool:

@@ -73,6 +73,9 @@ class Unreadable:
         msg = "PostgreSQL and the emulator are away"
         raise ConnectionResetError(msg)
 
+    def call_notifier(self) -> None:
+        """Nothing waits for it."""
+
     def flush_delivery(self) -> None:
         msg = "delivery does not answer"
         raise LocalStackError(msg)
@@ -90,3 +93,44 @@ def test_a_run_of_which_nothing_can_be_read_at_its_end_has_a_verdict_that_says_s
     unread = [failure for failure in verdict.failures if "could not be read" in failure]
     assert len(unread) == 4
     assert all("are away" in failure for failure in unread)
+
+
+class Clock:
+    """A clock that goes on when somebody sleeps, and what catches up with it meanwhile."""
+
+    def __init__(self, scores_per_second: float, stops_at: float) -> None:
+        self.now = 0.0
+        self._rate, self._stops_at = scores_per_second, stops_at
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def unfinished(self, _: object) -> list[str]:
+        missing = 1_000 - int(self._rate * min(self.now, self._stops_at))
+        return [f"{missing} payments without a score: pay_1"] if missing > 0 else []
+
+
+@pytest.mark.parametrize(
+    ("scores_per_second", "stops_at", "ends_at"),
+    [
+        (2.0, 1_000.0, 500.0),  # all are there in the end
+        (2.0, 200.0, 200.0 + run.FINISH_SECONDS),  # it stands still
+        (0.0, 0.0, run.FINISH_SECONDS),  # nothing ever comes
+    ],
+)
+def test_a_run_waits_for_what_it_owes_as_long_as_that_becomes_less(
+    scores_per_second: float,
+    stops_at: float,
+    ends_at: float,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(scores_per_second, stops_at)
+    monkeypatch.setattr(run, "time", clock)
+    monkeypatch.setattr(run, "unfinished", clock.unfinished)
+    stack = Unreadable(tmp_path)
+    run._finish(cast("Any", stack))  # noqa: SLF001  its end, without a stack to begin with
+    assert clock.now == pytest.approx(ends_at, abs=run.SETTLE_SECONDS + 5)
