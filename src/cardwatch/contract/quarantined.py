@@ -38,6 +38,6 @@ class QuarantinedEvent(Contract):
         EventTime | None,
         Field(
             description="Its event time, a payment's event_date_origin or a status's "
-            "effective_from; null when unreadable."
+            "effective_from; null when unreadable, and a payment's when no event may have it."
         ),
     ]

@@ -11,7 +11,12 @@ from datetime import datetime
 from cardwatch.contract.fields import format_time
 from cardwatch.contract.framing import split_record
 from cardwatch.contract.quarantined import QuarantinedEvent
-from cardwatch.contract.streams import Envelope, new_event_id
+from cardwatch.contract.streams import (
+    EARLIEST_EVENT_TIME,
+    MAX_CLOCK_SKEW,
+    Envelope,
+    new_event_id,
+)
 from cardwatch.ports import StreamEntry
 from cardwatch.staging.legible import (
     legible_payment_id,
@@ -60,7 +65,7 @@ def _of(
                 card_token=token,
                 payment_id=legible_payment_id(raw),
                 status=None,
-                happened_at=legible_time(raw, "event_date_origin"),
+                happened_at=_believed(legible_time(raw, "event_date_origin"), record.arrived_at),
             )
             yield _entry(record, payment, payment.payment_id or f"{record.place}|{number}")
         for token in sorted(legible_status_tokens(raw)):
@@ -74,6 +79,12 @@ def _of(
             )
             since = status.happened_at and format_time(status.happened_at)
             yield _entry(record, status, f"{status.status}|{since}")
+
+
+def _believed(origin: datetime | None, arrived_at: datetime) -> datetime | None:
+    """Give a payment's time where the contract allows it, so that a wrong one clears no card."""
+    allowed = origin and EARLIEST_EVENT_TIME <= origin <= arrived_at + MAX_CLOCK_SKEW
+    return origin if allowed else None
 
 
 def _entry(

@@ -1,4 +1,4 @@
-"""What the stager logs and counts: how many records, why, and never their data."""
+"""What the stager logs, counts and tells: how many records, why, and never their data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

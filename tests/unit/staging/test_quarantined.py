@@ -116,6 +116,17 @@ def test_a_payment_on_a_stolen_card_is_told_with_what_could_be_read_and_others_a
     assert entry.partition_key == CARD
 
 
+@pytest.mark.parametrize(
+    ("seconds", "believed"), [(-220_000_000, False), (-60, True), (10, True), (11, False)]
+)
+def test_a_payments_time_is_told_where_an_event_of_its_arrival_may_have_it(
+    world: World, seconds: int, *, believed: bool
+) -> None:
+    said = ARRIVED + timedelta(seconds=seconds)
+    world.stage(payment().replace(b"2026-11-21T11:59:00.000Z", said.isoformat().encode()))
+    assert [told.happened_at for told in world.said()] == [said if believed else None]
+
+
 def test_a_card_status_is_told_whatever_is_known_of_its_card(world: World) -> None:
     world.stage(status(), status("ACTIVE", OTHER), status("LOST", OTHER), status(card="no card"))
     told = [(e.kind, e.card_token, e.status, e.happened_at) for e in world.said()]
