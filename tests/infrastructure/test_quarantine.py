@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from tests.infrastructure.conftest import ROOT, Stack
 
+from cardwatch.aws.event_stream import KinesisEventStream
 from cardwatch.clock import SystemClock
 from cardwatch.contract.alert import alert_id
 from cardwatch.contract.fields import format_time
@@ -20,6 +21,7 @@ from cardwatch.local.services import ministack
 from cardwatch.local.stream.positions import PositionFile
 from cardwatch.local.stream.shard import Stream
 from cardwatch.local.warehouse import Warehouse
+from cardwatch.ports import StreamEntry
 
 CARD = uuid4().hex
 BEGAN = datetime.now(UTC)
@@ -57,12 +59,12 @@ def test_a_stolen_payment_in_quarantine_is_in_the_marts_whether_it_alerted_or_no
     stack: Stack, warehouse: Warehouse, tmp_path: Path
 ) -> None:
     kinesis = ministack.clients(stack.settings).kinesis()
+    stream = KinesisEventStream(kinesis, stack.outputs.stream_name, SystemClock())
     delivery = delivery_of(stack, warehouse, tmp_path / "delivery.json")
 
     def put(*events: dict[str, Any]) -> None:
-        records = [{"Data": json.dumps(e).encode(), "PartitionKey": CARD} for e in events]
-        answer = kinesis.put_records(StreamName=stack.outputs.stream_name, Records=records)
-        assert answer["FailedRecordCount"] == 0
+        entries = [StreamEntry(json.dumps(event).encode(), CARD) for event in events]
+        assert stream.put(entries).undelivered == ()
 
     def outcomes() -> dict[str, tuple[str, str, str | None]]:
         """Give what the mart says of this card's payments once all is delivered and loaded."""
