@@ -38,7 +38,7 @@ LONG = (
 )
 """Begun first, so that no worker is left alone with one of them at the end."""
 ON_ONE_STACK = frozenset(
-    f"infrastructure/test_{name}.py" for name in ("deploy", "invoke", "backfill")
+    f"infrastructure/test_{name}.py" for name in ("deploy", "invoke", "backfill", "quarantine")
 )
 """Files for the same worker: what they share takes long to build and deploy."""
 OF_OTHERS = (

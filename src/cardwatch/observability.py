@@ -37,6 +37,7 @@ StagerMetric = Literal[
     "StolenPaymentsQuarantined",
     "QuarantineUnjudged",
     "StatusesNotLearned",
+    "QuarantineNotTold",
 ]
 BankingMetric = Literal["RowsPublished", "RowsRefused", "RowsUndelivered", "BankBehindSeconds"]
 WarehouseLoadMetric = Literal["ObjectsLoaded", "RowsLoaded", "ObjectsBad", "ObjectsWaiting"]

@@ -165,6 +165,9 @@ class SlackSettings(Settings):
 class StagerSettings(Settings):
     """Settings of the stager function (template.yaml, StagerFunction)."""
 
+    stream_name: Annotated[
+        str, Field(min_length=1, description="The Kinesis stream QUARANTINED_EVENTs go to.")
+    ]
     card_registry_table: Annotated[
         str,
         Field(

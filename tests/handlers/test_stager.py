@@ -32,12 +32,13 @@ CONTEXT = SimpleNamespace(
 
 @pytest.fixture
 def stager(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], ModuleType]]:
-    """Give what imports the function as a cold start does; its table is there."""
+    """Give what imports the function as a cold start does; its table and stream are there."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
         "CARD_REGISTRY_TABLE": "registry",
+        "STREAM_NAME": "events",
     }.items():
         monkeypatch.setenv(name, value)
 
@@ -58,7 +59,18 @@ def stager(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], ModuleType]
             AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
         )
+        AwsClients().kinesis().create_stream(StreamName="events", ShardCount=1)
         yield cold_start
+
+
+def on_stream() -> list[dict[str, Any]]:
+    kinesis = AwsClients().kinesis()
+    (shard,) = kinesis.list_shards(StreamName="events")["Shards"]
+    iterator = kinesis.get_shard_iterator(
+        StreamName="events", ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+    )["ShardIterator"]
+    records = kinesis.get_records(ShardIterator=iterator)["Records"]
+    return [json.loads(record["Data"]) for record in records]
 
 
 def batch(*records: bytes) -> dict[str, Any]:
@@ -146,6 +158,25 @@ def test_a_quarantined_payment_on_a_card_that_an_earlier_batch_reported_stolen_i
     assert metrics["EventsQuarantined"] == [2.0]
     assert metrics["StolenPaymentsQuarantined"] == [1.0]
     assert metrics["QuarantineUnjudged"] == [0.0]
+    assert metrics["QuarantineNotTold"] == [0.0]
+    (told,) = on_stream()
+    assert told["type"] == "QUARANTINED_EVENT"
+    assert told["event_json_data"]["payment_id"] == bad["event_json_data"]["payment_id"]
+
+
+def test_the_answer_is_the_same_when_the_stream_is_gone_and_what_was_not_told_is_counted(
+    stager: Callable[[], ModuleType], capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = json.loads((EXAMPLES / "card_status.v1/valid/stolen.json").read_bytes())
+    del status["event_json_data"]["reason"]
+    records = batch(json.dumps(status).encode(), b"{")
+    good = stager().handler(records, CONTEXT)
+    (told,) = on_stream()
+    assert told["event_json_data"]["kind"] == "CARD_STATUS"
+    capsys.readouterr()
+    AwsClients().kinesis().delete_stream(StreamName="events")
+    assert stager().handler(records, CONTEXT) == good
+    assert metrics_of(capsys.readouterr().out)["QuarantineNotTold"] == [1.0]
 
 
 def test_the_answer_is_the_same_when_the_registry_cannot_be_reached(

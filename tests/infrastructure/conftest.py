@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from cardwatch.local.processes.ports import free_port
 from cardwatch.local.processes.run_folder import RunFolder
 from cardwatch.local.processes.supervisor import Supervisor
 from cardwatch.local.services import deploy, ministack
+from cardwatch.local.warehouse import Warehouse, WarehouseServer
 from cardwatch.settings import LocalSettings, program_environment
 
 ROOT = Path(__file__).parents[2]
@@ -102,3 +104,18 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             yield Stack(settings, root, outputs, said)
     finally:
         run.release()
+
+
+@pytest.fixture
+def warehouse(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+    """The stack's warehouse, in a folder that the server's own user may not enter."""
+    with tempfile.TemporaryDirectory(prefix="cardwatch-") as folder:
+        monkeypatch.setenv("CARDWATCH_VAR", folder)
+        monkeypatch.setenv("CARDWATCH_AWS_PORT", str(stack.settings.aws_port))
+        server = WarehouseServer(Path(folder) / "postgres")
+        server.start()
+        warehouse = Warehouse(server)
+        warehouse.define()
+        yield warehouse
+        warehouse.close()
+        server.stop()

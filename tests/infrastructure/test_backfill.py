@@ -2,10 +2,7 @@
 
 import gzip
 import json
-import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +10,7 @@ from tests.infrastructure.conftest import ROOT, Stack
 
 from cardwatch.cli import main
 from cardwatch.local.services import ministack
-from cardwatch.local.warehouse import Warehouse, WarehouseServer
+from cardwatch.local.warehouse import Warehouse
 from cardwatch.recovery.error_output import QUARANTINE, FailedRecord
 
 if TYPE_CHECKING:
@@ -26,21 +23,6 @@ ROW = {
     "event_date_origin": "2026-11-21 07:00:03.120",
     "event_json_data": "{}",
 }
-
-
-@pytest.fixture
-def warehouse(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    """The stack's warehouse, in a folder that the server's own user may not enter."""
-    with tempfile.TemporaryDirectory(prefix="cardwatch-") as folder:
-        monkeypatch.setenv("CARDWATCH_VAR", folder)
-        monkeypatch.setenv("CARDWATCH_AWS_PORT", str(stack.settings.aws_port))
-        server = WarehouseServer(Path(folder) / "postgres")
-        server.start()
-        warehouse = Warehouse(server)
-        warehouse.define()
-        yield warehouse
-        warehouse.close()
-        server.stop()
 
 
 @pytest.mark.stack

@@ -134,6 +134,8 @@ Identifier = Annotated[
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:|-]*$", max_length=128),
     AfterValidator(_identifier),
 ]
+LegibleId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_readable)]
+"""An id as somebody wrote it: it may break Identifier's pattern, and holds no card number."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
 CardToken = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", max_length=32)]
 CardBin = Annotated[str, Field(pattern=r"^[0-9]{6}([0-9]{2})?$", max_length=8)]

@@ -27,6 +27,7 @@ from cardwatch.contract.heartbeat import Heartbeat
 from cardwatch.contract.minute import MerchantMinute, UserMinute
 from cardwatch.contract.page import PageEvent
 from cardwatch.contract.payment import Payment
+from cardwatch.contract.quarantined import QuarantinedEvent
 from cardwatch.contract.rule import RuleVersion
 from cardwatch.contract.rule_alert import RuleAlert
 from cardwatch.contract.summary import AlertSummary
@@ -44,6 +45,7 @@ EventType = Literal[
     "MERCHANT_MINUTE",
     "USER_MINUTE",
     "PAGE_EVENT",
+    "QUARANTINED_EVENT",
 ]
 EventData = (
     Payment
@@ -58,6 +60,7 @@ EventData = (
     | MerchantMinute
     | UserMinute
     | PageEvent
+    | QuarantinedEvent
 )
 
 MAX_CLOCK_SKEW: Final = timedelta(seconds=10)
@@ -105,6 +108,7 @@ EVENT_TYPES: Final[dict[EventType, EventStreamType]] = {
         EventStreamType("MERCHANT_MINUTE", MerchantMinute, "merchant_id", "none", stream="scores"),
         EventStreamType("USER_MINUTE", UserMinute, "user_id", "none", stream="scores"),
         EventStreamType("PAGE_EVENT", PageEvent, "page_id", "none"),
+        EventStreamType("QUARANTINED_EVENT", QuarantinedEvent, "card_token", "none"),
     )
 }
 

@@ -6,15 +6,14 @@ Nothing here changes its answer to Firehose: whatever the registry does, records
 quarantined as before, and what could not be judged or remembered is counted.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from cardwatch.contract.card_status import CardStatus
 from cardwatch.contract.framing import split_record
-from cardwatch.contract.streams import EVENT_TYPES
 from cardwatch.ports import Clock
+from cardwatch.staging.legible import legible_tokens
 from cardwatch.staging.ports import CardRegistry, KnownStatus, RegistryUnavailableError
 
 MAX_TOKENS_PER_RECORD: Final = 8
@@ -30,28 +29,6 @@ REMEMBER_SECONDS: Final = 3_600.0
 """Statuses that this process knows to be in the registry, so that it need not ask; it starts over
 when there are too many of them, or after an hour."""
 
-_TYPE: Final = re.compile(rb"""["']type["']\s*:\s*["']([a-z_]*)["']""")
-_LABELED: Final = re.compile(rb"""["']card_token["']\s*:\s*["']([0-9a-f]{32})["']""")
-_TOKEN: Final = re.compile(rb"(?<![0-9a-z])[0-9a-f]{32}(?![0-9a-z])")
-_OTHER_TYPES: Final = frozenset(
-    name.lower().encode() for name in EVENT_TYPES if name != "PAYMENT_EVENT"
-)
-
-
-def legible_tokens(raw: bytes) -> frozenset[str]:
-    """Give the card tokens that a record breaking the contract may be a payment of.
-
-    It need not be JSON nor UTF-8: a token is what stands behind `card_token` or, where there is no
-    such place, any run of 32 hex digits (an id can look the same: no card has it). None where the
-    record says that it is an event of the contract's other types.
-    """
-    text = raw.lower()
-    said = _TYPE.search(text)
-    if said and said.group(1) in _OTHER_TYPES:
-        return frozenset()
-    found = _LABELED.findall(text) or _TOKEN.findall(text)
-    return frozenset(token.decode() for token in found)
-
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -63,6 +40,8 @@ class Judgement:
     """How many name a card, and the registry did not say whether it is stolen."""
     problem: str | None = None
     """Why not, for people."""
+    cards: frozenset[str] = frozenset()
+    """The stolen cards that they name."""
     may_be_asked_again: bool = False
     """The registry did not answer; otherwise the same records are judged alike every time."""
 
@@ -123,13 +102,13 @@ class StolenCards:
             known = self._registry.read(asked)
         except RegistryUnavailableError as error:
             return Judgement(unjudged=len(named), problem=str(error), may_be_asked_again=True)
-        on_stolen = {token for token, status in known.items() if status.stolen}
-        stolen = sum(not tokens.isdisjoint(on_stolen) for tokens in named)
-        unjudged = sum(tokens.isdisjoint(on_stolen) and not tokens <= asked for tokens in named)
+        cards = frozenset(token for token, status in known.items() if status.stolen)
+        stolen = sum(not tokens.isdisjoint(cards) for tokens in named)
+        unjudged = sum(tokens.isdisjoint(cards) and not tokens <= asked for tokens in named)
         if not unjudged:
-            return Judgement(stolen)
+            return Judgement(stolen, cards=cards)
         limits = f"{MAX_TOKENS_PER_RECORD} cards of a record, {MAX_TOKENS_PER_BATCH} of a batch"
-        return Judgement(stolen, unjudged, f"not more than {limits} are looked up")
+        return Judgement(stolen, unjudged, f"not more than {limits} are looked up", cards)
 
     def _is_news(self, status: KnownStatus) -> bool:
         remembered = self._remembered.get(status.card_token)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from cardwatch.contract.card_status import CardStatus
 from cardwatch.contract.streams import Envelope, RejectedRecord, RejectionReason, read_event
+from cardwatch.staging.quarantined import QuarantinedRecord
 
 MAX_RESPONSE_BYTES: Final = 6_000_000
 """What the answer may hold; Lambda's limit is 6 MB (6,291,456 bytes)."""
@@ -27,8 +28,8 @@ class TransformedBatch:
     staged: int
     quarantined: Counter[str]
     """Records per reason: a RejectionReason's value or NO_ROOM."""
-    quarantined_records: tuple[bytes, ...] = ()
-    """The same records themselves. They may hold anything, a card number too: never log them."""
+    quarantined_records: tuple[QuarantinedRecord, ...] = ()
+    """The same records themselves."""
     statuses: tuple[CardStatus, ...] = ()
     """What the batch's CARD_STATUS events say, those that were staged."""
 
@@ -53,8 +54,7 @@ def transform(event: Mapping[str, Any], *, now: datetime) -> TransformedBatch:
     room = MAX_RESPONSE_BYTES - sum(len(r["recordId"]) + _ENTRY_OVERHEAD for r in records)
     answers = []
     staged = 0
-    quarantined: Counter[str] = Counter()
-    quarantined_records: list[bytes] = []
+    quarantined: list[QuarantinedRecord] = []
     statuses: list[CardStatus] = []
     for record in records:
         result, data = "ProcessingFailed", record["data"]
@@ -62,8 +62,7 @@ def transform(event: Mapping[str, Any], *, now: datetime) -> TransformedBatch:
         try:
             envelope = _read(record, raw, aggregated, now)
         except RejectedRecord as rejected:
-            quarantined[rejected.reason.value] += 1
-            quarantined_records.append(raw)
+            quarantined.append(_quarantined(record, raw, rejected.reason.value, now))
         else:
             encoded = base64.b64encode(copy_line(envelope)).decode()
             if len(encoded) <= room:
@@ -72,15 +71,23 @@ def transform(event: Mapping[str, Any], *, now: datetime) -> TransformedBatch:
                 if isinstance(envelope.event_json_data, CardStatus):
                     statuses.append(envelope.event_json_data)
             else:
-                quarantined[NO_ROOM] += 1
-                quarantined_records.append(raw)
+                quarantined.append(_quarantined(record, raw, NO_ROOM, now))
         if len(data) > room:
             data = ""  # Firehose keeps the record it sent
         room -= len(data)
         answers.append({"recordId": record["recordId"], "result": result, "data": data})
+    reasons = Counter(record.reason for record in quarantined)
     return TransformedBatch(
-        {"records": answers}, staged, quarantined, tuple(quarantined_records), tuple(statuses)
+        {"records": answers}, staged, reasons, tuple(quarantined), tuple(statuses)
     )
+
+
+def _quarantined(
+    record: Mapping[str, Any], raw: bytes, reason: str, now: datetime
+) -> QuarantinedRecord:
+    shard, sequence = _place(record) or ("", record["recordId"])
+    place = f"{shard}|{sequence}|{_subsequence(record)}"
+    return QuarantinedRecord(raw, reason, _arrival(record) or now, place)
 
 
 def _read(
@@ -100,8 +107,10 @@ def _arrival(record: Mapping[str, Any]) -> datetime | None:
     """Give when the stream took a record, by Firehose's words: epoch milliseconds."""
     for where in (record.get(_METADATA), record):
         said = where.get("approximateArrivalTimestamp") if isinstance(where, Mapping) else None
+        if not said:
+            continue
         try:
-            return _EPOCH + timedelta(milliseconds=int(said)) if said else None
+            return _EPOCH + timedelta(milliseconds=int(said))
         except (ValueError, TypeError, OverflowError):
             continue
     return None
@@ -129,7 +138,7 @@ def _aggregated(records: Sequence[Mapping[str, Any]]) -> frozenset[tuple[object,
 def _subsequence(record: Mapping[str, Any]) -> int:
     try:
         return int(record[_METADATA].get("subsequenceNumber") or 0)
-    except (ValueError, TypeError):
+    except (KeyError, ValueError, TypeError):
         return 0
 
 

@@ -108,7 +108,7 @@ def test_a_stolen_payment_ahead_of_its_arrival_is_staged_or_counted_never_both_a
     stolen_cards.learn([report])
     raw = stamped("payment", ARRIVED + timedelta(seconds=ahead), card_token=report.card_token)
     batch = stage(raw, milliseconds(ARRIVED), now=ARRIVED + timedelta(seconds=90))
-    counted = stolen_cards.judge(batch.quarantined_records).stolen
+    counted = stolen_cards.judge([r.raw for r in batch.quarantined_records]).stolen
     assert (batch.staged, counted) == ((1, 0) if ahead <= 10 else (0, 1))
 
 
@@ -116,6 +116,14 @@ def test_the_streams_own_word_comes_before_firehoses() -> None:
     late = record(stamped("payment", ARRIVED + timedelta(seconds=11)), milliseconds(ARRIVED))
     late["approximateArrivalTimestamp"] = milliseconds(ARRIVED + timedelta(minutes=5))
     assert transform({"records": [late]}, now=ARRIVED).quarantined == {"future_time": 1}
+
+
+def test_where_the_stream_says_nothing_firehoses_word_counts() -> None:
+    ahead = record(stamped("payment", ARRIVED + timedelta(seconds=11)), None)
+    ahead["kinesisRecordMetadata"].pop("approximateArrivalTimestamp", None)
+    ahead["approximateArrivalTimestamp"] = milliseconds(ARRIVED)
+    batch = transform({"records": [ahead]}, now=ARRIVED + timedelta(minutes=5))
+    assert batch.quarantined == {"future_time": 1}
 
 
 @pytest.mark.parametrize("said", [None, "", "soon", [], 10**400, "1795244410250"])

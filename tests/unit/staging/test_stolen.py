@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.fakes import NOON, FakeCardRegistry, FakeClock
 
 from cardwatch.contract.card_status import CardStatus, Status
+from cardwatch.staging.legible import legible_tokens
 from cardwatch.staging.stolen import (
     LEARN_SECONDS,
     MAX_REMEMBERED,
@@ -20,7 +21,6 @@ from cardwatch.staging.stolen import (
     Judgement,
     Learned,
     StolenCards,
-    legible_tokens,
 )
 
 EXAMPLES = Path(__file__).parents[3] / "events" / "examples"
@@ -65,7 +65,7 @@ def test_a_payment_on_a_card_reported_stolen_counts_and_one_on_another_card_does
     world = World()
     world.stolen_cards.learn([status(), status(OTHER, "ACTIVE")])
     records = [payment(), payment(OTHER), payment(token(7)), payment()]
-    assert world.stolen_cards.judge(records) == Judgement(stolen=2)
+    assert world.stolen_cards.judge(records) == Judgement(stolen=2, cards=frozenset({CARD}))
 
 
 def test_another_process_knows_what_one_has_learned() -> None:
@@ -130,7 +130,8 @@ def test_an_unreachable_registry_is_counted_and_what_it_missed_is_learned_later(
     assert "cannot be read (Gone)" in str(judged.problem)
     world.registry.broken = False
     assert world.stolen_cards.learn([status(), status(OTHER)]) == Learned()
-    assert world.stolen_cards.judge([payment(), payment(OTHER)]) == Judgement(stolen=2)
+    judged = world.stolen_cards.judge([payment(), payment(OTHER)])
+    assert judged == Judgement(stolen=2, cards=frozenset({CARD, OTHER}))
 
 
 def test_a_storm_of_bad_payments_costs_a_bounded_lookup_and_what_is_beyond_is_counted() -> None:
@@ -216,4 +217,5 @@ def test_a_record_with_more_cards_than_are_looked_up_is_unjudged_or_stolen() -> 
     assert str(MAX_TOKENS_PER_RECORD) in str(judged.problem)
     assert world.registry.read_keys == before + 2 * MAX_TOKENS_PER_RECORD
     world.stolen_cards.learn([status(looked_up)])
-    assert world.stolen_cards.judge([more, full]) == Judgement(stolen=2)
+    judged = world.stolen_cards.judge([more, full])
+    assert judged == Judgement(stolen=2, cards=frozenset({looked_up}))

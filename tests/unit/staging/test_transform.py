@@ -104,7 +104,8 @@ def test_a_record_with_several_events_is_not_staged_and_each_payment_on_a_stolen
     token = json.loads(PAYMENT)["event_json_data"]["card_token"]
     registry = FakeCardRegistry()
     registry.write(KnownStatus(token, stolen=True, effective_from=NOW))
-    assert StolenCards(registry, FakeClock()).judge(batch.quarantined_records).stolen == 2
+    records = [record.raw for record in batch.quarantined_records]
+    assert StolenCards(registry, FakeClock()).judge(records).stolen == 2
 
 
 def test_what_firehose_took_out_of_an_aggregated_record_is_not_staged() -> None:
