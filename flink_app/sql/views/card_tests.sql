@@ -27,23 +27,23 @@ SELECT
     CASE WHEN change.minute_of_it < attempt.minutes THEN attempt.card_token END AS card_token
 FROM (
     SELECT
-        *,
-        ARRAY_SLICE(ARRAY [0, 1, 2, 3, 4, 5], 1, minutes + 1) AS changes
-    FROM (
-        SELECT
-            counted_at,
-            happened_at,
-            entity_kind,
-            entity_id,
-            payment_id,
-            card_token,
-            judged_by,
-            ${window_of(version)} / 60 AS minutes,
-            REGEXP_REPLACE(version, '"amounts":\[[^\]]*\]', '"amounts":[]') AS version
-        FROM ${judged(card_attempts)}
-        WHERE
-            ${window_of(version)} IN (60, 120, 300)
-            AND (declined OR amount <= CAST(${amount_said(version)} AS DECIMAL(19, 4)))
-    )
+        counted_at,
+        happened_at,
+        entity_kind,
+        entity_id,
+        payment_id,
+        card_token,
+        judged_by,
+        ${window_of(version)} / 60 AS minutes,
+        CASE ${window_of(version)}
+            WHEN 60 THEN ARRAY [0, 1]
+            WHEN 120 THEN ARRAY [0, 1, 2]
+            WHEN 300 THEN ARRAY [0, 1, 2, 3, 4, 5]
+        END AS changes,
+        REGEXP_REPLACE(version, '"amounts":\[[^\]]*\]', '"amounts":[]') AS version
+    FROM ${judged(card_attempts)}
+    WHERE
+        version IS NOT NULL
+        AND (declined OR amount <= CAST(${amount_said(version)} AS DECIMAL(19, 4)))
 ) AS attempt
 CROSS JOIN UNNEST(attempt.changes) AS change (minute_of_it)
