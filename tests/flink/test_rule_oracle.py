@@ -37,7 +37,7 @@ def stream(seed: int, payments: int = 600) -> list[str]:
     """
     draw = random.Random(seed)
     arrivals = []
-    tested = []
+    tested: list[int] = []
     paid = []
     time = 0
     for number in range(payments):
