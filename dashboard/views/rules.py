@@ -58,8 +58,7 @@ def _said(row: Row) -> str | None:
         points = settings.get("points") or {}
         said = [f"{factor.replace('_', ' ')} {its}" for factor, its in points.items()]
         return f"a score of {threshold - 1}; points: {', '.join(said)}"
-    within = f" in {seconds} s" if seconds is not None else ""
     if count is None:
-        return f"{', '.join(amounts)}{within}" or None
+        return ", ".join(amounts) or None
     small = f"; small: {', '.join(amounts)}" if amounts else ""
-    return f"{count}{within}{small}"
+    return f"{count} in {seconds} s{small}"

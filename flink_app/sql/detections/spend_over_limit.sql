@@ -4,23 +4,22 @@
 -- boundary: none
 -- lifetime: 2 h
 --
--- Rule: spend_over_limit. The sum of an account's payments in one currency within the 5, 10 or 30
--- minutes up to each of them, the full time included, is above the currency's limit.
+-- Rule: spend_over_limit. The sum of an account's payments in one currency within the
+-- ten minutes up to each of them, the full ten minutes included, is above the currency's limit.
 -- Declined attempts do not count, and a refund gives nothing back: money that went out and came
--- back within minutes is unusual too. Currencies are never added together.
+-- back within ten minutes is unusual too. Currencies are never added together.
 -- Once per breach, and again where it passes a step that it had not reached, half as much again: at
 -- 1.5, 2.25, … up to 17 times the limit. A breach is over as soon as the sum is at or below the
--- limit, also where only time passed: what is left of the window when the next payment comes
+-- limit, also where only time passed: what is left of the ten minutes when the next payment comes
 -- says so, for until then the sum only falls.
 -- A payment that came late counts as of when it came. Payments that count at one millisecond come
--- together, after what leaves the window then: one sum and one alert, named after the last.
--- Data (rules.yaml, docs/rules.md): on or off, paging, the severity, within how long, the limits; a
--- currency that is not listed has none. Each payment is held against the version in force then, its
--- step too, together with those before it in that version's window, whenever they came. A breach
--- is also over with a payment that the version of its time allows, or that came while the rule was
--- off.
--- Constants: the steps. Kept: an account's payments of 5, of 10 and of 30 minutes; for two hours
--- its last five, when its last breach began, and the highest step of each. paid_before: the payment
+-- together, after what leaves the ten minutes then: one sum and one alert, named after the last.
+-- Data (rules.yaml, docs/rules.md): on or off, paging, the severity, the limits; a currency that is
+-- not listed has none. Each payment is held against the version in force then, its step too. A
+-- breach is also over with a payment that the version of its time allows, or that came while the
+-- rule was off.
+-- Constants: 10 min and the steps. Kept: an account's payments of ten minutes; for two hours its
+-- last five, when its last breach began, and the highest step of each. paid_before: the payment
 -- before these; while the sum stays above one limit it is the one that was judged last.
 SELECT
     ${rule_alert(spend_over_limit)} AS record,
@@ -44,9 +43,9 @@ FROM (
             || CASE WHEN payments = 1 THEN ' payment' ELSE ' payments' END
             || ' of together ' || COALESCE(${amount_text(amount)}, 'more than 15 digits of')
             || ' ' || currency
-            || ' within ' || CAST(minutes AS STRING) || ' min, above the limit of ' || said
+            || ' within 10 min, above the limit of ' || said
             || ' ' || currency AS explanation,
-            counted_at - minutes * INTERVAL '1' MINUTE AS window_start,
+            counted_at - INTERVAL '10' MINUTE AS window_start,
             counted_at + INTERVAL '0.001' SECOND AS window_end,
             payment_id AS first_payment_id,
             JSON_ARRAY(
@@ -64,7 +63,6 @@ FROM (
                 ${minor_unit} AS minor_unit,
                 ${settings_of(version)} AS settings,
                 ${version_of(version)} AS rule_version,
-                ${window_of(version)} / 60 AS minutes,
                 LAG(highest, 1) OVER (
                     PARTITION BY account_id, currency, judged_by, began_at ORDER BY risen_at
                 ) AS highest_before
@@ -108,7 +106,7 @@ FROM (
                             ) AS judged_before
                         FROM (
                             -- What counts at one millisecond, as one; its last payment has the
-                            -- others of the window before it.
+                            -- others of the ten minutes before it.
                             SELECT
                                 CAST(window_start AS TIMESTAMP_LTZ(3)) AS counted_at,
                                 account_id,

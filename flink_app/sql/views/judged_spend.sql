@@ -1,6 +1,5 @@
 -- What an account has spent above the limit of its currency, by the version in force of the rule
--- spend_over_limit, and by one in shadow, within that version's window. One that is not listed here
--- finds nothing; the list is that of src/cardwatch/rules/file.py.
+-- spend_over_limit, and by one in shadow.
 -- reads: recent_spend, rules_in_force
 -- boundary: counted_at
 SELECT
@@ -22,17 +21,7 @@ SELECT
 FROM (
     SELECT
         *,
-        ${amount_said(version)} AS said,
-        CASE ${window_of(version)}
-            WHEN 300 THEN amount_5
-            WHEN 600 THEN amount_10
-            WHEN 1800 THEN amount_30
-        END AS amount,
-        CASE ${window_of(version)}
-            WHEN 300 THEN payments_5
-            WHEN 600 THEN payments_10
-            WHEN 1800 THEN payments_30
-        END AS payments
+        ${amount_said(version)} AS said
     FROM ${judged(recent_spend)}
 )
 WHERE

@@ -66,8 +66,6 @@ LEAST_CARDS, MOST_CARDS = 2, 50
 """Of card_testing; the job looks at no count below (sql/views/card_test_counts.sql)."""
 CARD_WINDOWS: Final = (60, 120, 300)
 """The seconds within which it may count them (sql/views/card_tests.sql)."""
-SPEND_WINDOWS: Final = (300, 600, 1800)
-"""The seconds within which spend_over_limit may add up (sql/views/judged_spend.sql)."""
 
 Place = tuple[str | int, ...]
 """Where something stands: the keys that lead to it."""
@@ -237,7 +235,7 @@ class SpendOverLimit(Rule):
     """More spent by one account in one currency within a window than its limit."""
 
     limits: Limits
-    window_seconds: Annotated[WholeNumber, _one_of(*SPEND_WINDOWS)]
+    window_seconds: Annotated[WholeNumber, _one_of(600)]
 
 
 class HighScore(Rule):

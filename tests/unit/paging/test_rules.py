@@ -154,23 +154,6 @@ def test_cards_that_a_user_tries_out_are_paged_beside_those_of_a_merchant_with_s
     assert "Block the user's sign-in" in both.text
 
 
-@pytest.mark.parametrize("minutes", [5, 30])
-def test_what_an_account_spent_is_said_with_the_minutes_of_the_rule_s_window(
-    world: World, minutes: int
-) -> None:
-    event = rule_alert_event(
-        rule="spend_over_limit",
-        entity_kind="account",
-        entity_id="acc_00042",
-        card_last4=None,
-        window_start=NOON - timedelta(minutes=minutes),
-        window_end=NOON + timedelta(milliseconds=1),
-    )
-    world.page_batch(records(event))
-    (message,) = world.pager.sent
-    assert message.subject == f"Account acc_00042 spent 12500.00 EUR within {minutes} min"
-
-
 def test_nothing_but_plain_facts_is_said_of_a_rule_without_figures(world: World) -> None:
     event = rule_alert_event(
         rule="known_bad_merchant",

@@ -9,7 +9,6 @@ from cardwatch.rules.file import (
     CARD_WINDOWS,
     LEAST_ATTEMPTS,
     MOST_ATTEMPTS,
-    SPEND_WINDOWS,
     Rules,
     parse_rules,
     read_rules_file,
@@ -129,13 +128,6 @@ def test_a_window_in_which_the_job_cannot_count_cards_is_told_with_its_line(
     at = text.splitlines().index(f"    window_seconds: {window_seconds}") + 1
     wrong = "must be one of 60, 120, 300: the job can do no other"
     assert problems(text) == [(at, f"rules.card_testing.window_seconds {wrong}")]
-
-
-@pytest.mark.parametrize("window_seconds", SPEND_WINDOWS)
-def test_a_window_in_which_the_job_can_add_up_what_is_spent_is_taken(window_seconds: int) -> None:
-    text = TEXT.replace("window_seconds: 600", f"window_seconds: {window_seconds}")
-    its = parse_rules(text, "my.yaml").settings()["spend_over_limit"]
-    assert its.window_seconds == window_seconds
 
 
 @pytest.mark.parametrize("window_seconds", CARD_WINDOWS)

@@ -11,15 +11,12 @@ from cardwatch.paging.words import PLAIN, Words
 
 def _headline(alerts: Sequence[PagedAlert]) -> str:
     accounts = len({alert.entity_id for alert in alerts})
-    return f"{phrases.counted(accounts, 'account')} spent more within minutes than allowed"
+    return f"{phrases.counted(accounts, 'account')} above the limit of ten minutes"
 
 
 def _subject(alert: PagedAlert) -> str:
     spent = phrases.amount(alert) or "an unknown amount"
-    within = "minutes"
-    if alert.window_start is not None and alert.window_end is not None:
-        within = phrases.span(alert.window_end - alert.window_start)
-    return f"Account {alert.entity} spent {spent} within {within}"
+    return f"Account {alert.entity} spent {spent} within ten minutes"
 
 
 def _what_to_do(_: Sequence[PagedAlert]) -> Sequence[str]:
