@@ -398,13 +398,14 @@ def flink_rules() -> Generated:
     factors = list(FactorPoints.model_fields)
     numbers_of = ["threshold", *(f"points.{factor}" for factor in factors)]
     digits = [f"        ${{three_digits({place})}}" for place in numbers_of]
+    digits.append("        ${seconds_said}")
     yield (
         folder / "held_against.sql",
         f"""\
 -- Generated from the contract by `make contract`: change the contract, not this file.
 --
--- What payments are held against by a rule's settings, at fixed places of 34 characters: 1 for on,
--- the threshold, and the points of each factor.
+-- What payments are held against by a rule's settings, at fixed places of 38 characters: 1 for on,
+-- the threshold, the points of each factor, and the seconds of the window.
 SELECT
     CONCAT(
         CASE JSON_VALUE(settings, '$.state') WHEN 'on' THEN '1' ELSE '0' END,
@@ -447,11 +448,12 @@ SELECT
     for name, settings in rules.settings().items():
         points = [getattr(settings.points, factor, 0) for factor in factors]
         numbers = "".join(f"{number or 0:03}" for number in (settings.threshold, *points))
+        head = f"{settings.state == 'on':d}{numbers}{settings.window_seconds or 0:04}"
         version = "|".join(
             (
                 24 * " ",
                 f"{rules.version:09}",
-                f"{settings.state == 'on':d}{numbers}",
+                head,
                 settings.model_dump_json(),
             )
         )

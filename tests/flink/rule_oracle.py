@@ -9,7 +9,7 @@ since the epoch.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -64,6 +64,8 @@ class Breach:
     """One alert of a rule."""
 
     rule: str
+    kind: str
+    """What breached it: an account, a merchant or a user."""
     entity: str
     currency: str | None
     happened: int
@@ -87,6 +89,8 @@ class Attempt:
     """Not behind the watermark that it met."""
     data: dict[str, Any]
     amount: Decimal | None
+    stays: int = 0
+    """For how many milliseconds the rule that counts it does so."""
 
     @property
     def payment(self) -> str:
@@ -108,8 +112,15 @@ class CardTesting(RuleVersion):
     def more_than(self) -> int:
         return int(self.said["more_than"])
 
+    @property
+    def window(self) -> int:
+        return 1_000 * int(self.said["window_seconds"])
+
     def takes_for_a_test(self, attempt: Attempt) -> bool:
-        """Say whether an attempt was declined or small."""
+        """Say whether it was declined or small, under a window that the rule can have."""
+        return self.said["window_seconds"] in CARD_WINDOWS and self._looks_like_one(attempt)
+
+    def _looks_like_one(self, attempt: Attempt) -> bool:
         small = {each["currency"]: Decimal(each["amount"]) for each in self.said["amounts"]}
         currency = attempt.data.get("currency") or ""
         if attempt.declined or attempt.amount is None or currency not in small:
@@ -118,6 +129,8 @@ class CardTesting(RuleVersion):
         return 0 <= attempt.amount <= most
 
 
+CARD_WINDOWS = (60, 120, 300)
+"""The seconds for which an attempt may count as one for card_testing."""
 LEAST_ATTEMPTS = {30: 3, 60: 4, 120: 6, 300: 8}
 """By the window, in seconds: more than fewer is no question of user_velocity's."""
 
@@ -153,6 +166,7 @@ class UserVelocity(RuleVersion):
 
 CARDS_IN_THE_ARTIFACT = CardTesting.in_the_artifact(
     more_than=5,
+    window_seconds=60,
     amounts=[{"currency": currency, "amount": most} for currency, most in SMALL.items()],
 )
 USERS_IN_THE_ARTIFACT = UserVelocity.in_the_artifact(more_than=5, window_seconds=60)
@@ -207,7 +221,7 @@ def _velocity(
         recent, old = Row(), Row()
         newest = -FOREVER
         in_order: list[Attempt] = []
-        for _, come, _ in _changes(made, MINUTE):
+        for _, come, _ in _changes(made):
             newest = max([newest, *(attempt.time for attempt in come)])
             for attempt in come:
                 in_order.append(attempt)
@@ -229,6 +243,7 @@ def _velocity(
                     met[f"velocity: within {version.said['window_seconds']} s"] += 1
                     yield Breach(
                         "user_velocity",
+                        "user",
                         user,
                         None,
                         attempt.time,
@@ -269,18 +284,22 @@ class Row:
 def _card_testing(
     attempts: Iterable[Attempt], versions: Sequence[CardTesting], met: Counter[str]
 ) -> Iterator[Breach]:
-    for merchant, tried in _of_each(attempts, "merchant_id").items():
-        by_which: dict[str, list[Attempt]] = {IN_FORCE: [], IN_SHADOW: []}
-        for attempt in tried:
-            for judge, version in versions_at(attempt.counted, versions):
-                if version.takes_for_a_test(attempt):
-                    by_which[judge].append(attempt)
-        for judge, tests in by_which.items():
-            yield from _card_testing_at(merchant, judge, tests, versions, met)
+    attempts = list(attempts)
+    for kind in ("merchant", "user"):
+        for entity, tried in _of_each(attempts, f"{kind}_id").items():
+            by_which: dict[str, list[Attempt]] = {IN_FORCE: [], IN_SHADOW: []}
+            for attempt in tried:
+                for judge, version in versions_at(attempt.counted, versions):
+                    if version.takes_for_a_test(attempt):
+                        by_which[judge].append(replace(attempt, stays=version.window))
+            for judge, tests in by_which.items():
+                for breach in _card_testing_of(entity, judge, tests, versions, met):
+                    met[f"cards: of a {kind}"] += 1
+                    yield replace(breach, kind=kind)
 
 
-def _card_testing_at(
-    merchant: str,
+def _card_testing_of(
+    entity: str,
     judge: str,
     tests: Sequence[Attempt],
     versions: Sequence[CardTesting],
@@ -290,8 +309,10 @@ def _card_testing_at(
     before = 0
     ended_by_time = False
     version = versions[0]
-    for moment, come, left in _changes(tests, MINUTE):
+    came: list[Attempt] = []
+    for moment, come, left in _changes(tests):
         there = [a for a in there if a not in left] + come
+        came += come
         cards = len({a.data["card_token"] for a in there})
         # None where what was in shadow is over.
         version = dict(versions_at(moment, versions)).get(judge, version)
@@ -306,15 +327,22 @@ def _card_testing_at(
             met["cards: one that is no test by the last one's version"] += not all(
                 map(version.takes_for_a_test, there)
             )
+            met[f"cards: within {version.said['window_seconds']} s"] += 1
+            met["cards: of several windows"] += len({a.stays for a in there}) > 1
+            met["cards: full minutes after one that stays"] += any(
+                a.stays > moment - a.counted > 0 == (moment - a.counted) % MINUTE for a in there
+            )
             yield Breach(
                 "card_testing",
-                merchant,
+                "",
+                entity,
                 None,
                 there[-1].time,
-                (moment - MINUTE, moment + 1),
+                (moment - version.window, moment + 1),
                 Decimal(cards),
                 len(there),
-                _newest(there, 6),
+                # As many as count; what came under a shorter window may have left before the older.
+                _newest(came, min(6, len(there))),
                 version.number,
                 version.said["paging"],
             )
@@ -322,7 +350,11 @@ def _card_testing_at(
 
 
 def _spend(attempts: Iterable[Attempt], met: Counter[str]) -> Iterator[Breach]:
-    taken = [a for a in attempts if not a.declined and a.amount is not None and a.amount > 0]
+    taken = [
+        replace(a, stays=TEN_MINUTES)
+        for a in attempts
+        if not a.declined and a.amount is not None and a.amount > 0
+    ]
     for currency, limit in LIMITS.items():
         in_it = [a for a in taken if a.data.get("currency") == currency]
         for account, paid in _of_each(in_it, "account_id").items():
@@ -335,7 +367,7 @@ def _spend_of(
     there: list[Attempt] = []
     told: list[int] = []  # the steps of the breach that goes on
     ended_by_time = ""
-    for moment, come, left in _changes(paid, TEN_MINUTES):
+    for moment, come, left in _changes(paid):
         # What leaves at a millisecond leaves before what comes.
         there = [a for a in there if a not in left]
         if told and _sum(there) <= limit:
@@ -357,6 +389,7 @@ def _spend_of(
         ended_by_time = ""
         yield Breach(
             "spend_over_limit",
+            "account",
             account,
             currency,
             there[-1].time,
@@ -381,17 +414,17 @@ def _of_each(attempts: Iterable[Attempt], name: str) -> dict[str, list[Attempt]]
 
 
 def _changes(
-    attempts: Iterable[Attempt], stay_ms: int
+    attempts: Iterable[Attempt],
 ) -> Iterator[tuple[int, list[Attempt], list[Attempt]]]:
     """Give each moment at which one comes or leaves, those that come, and those that leave.
 
-    One leaves in the millisecond after the last at which it still counts, stay_ms after it came.
+    One leaves in the millisecond after the last at which it still counts.
     """
     come: defaultdict[int, list[Attempt]] = defaultdict(list)
     leave: defaultdict[int, list[Attempt]] = defaultdict(list)
     for attempt in attempts:
         come[attempt.counted].append(attempt)
-        leave[attempt.counted + stay_ms + 1].append(attempt)
+        leave[attempt.counted + attempt.stays + 1].append(attempt)
     for moment in sorted({*come, *leave}):
         yield moment, come[moment], leave[moment]
 

@@ -14,7 +14,7 @@ from tests.flink.running import Flink
 from tests.flink.scenarios import Arrival, heartbeat, in_order, payment, rule
 
 from cardwatch.contract.rule_alert import rule_alert_id
-from cardwatch.rules.file import LEAST_ATTEMPTS, MOST_ATTEMPTS
+from cardwatch.rules.file import CARD_WINDOWS, LEAST_ATTEMPTS, MOST_ATTEMPTS
 
 pytestmark = pytest.mark.flink
 
@@ -37,7 +37,7 @@ def stream(seed: int, payments: int = 600) -> list[str]:
     """
     draw = random.Random(seed)
     arrivals = []
-    tested = []
+    tested: list[int] = []
     paid = []
     time = 0
     for number in range(payments):
@@ -48,6 +48,8 @@ def stream(seed: int, payments: int = 600) -> list[str]:
         time += draw.choice([0, 0, 1, 500, 2_000, 9_000, *([20_000] if kind == "mixed" else [])])
         if testing and draw.random() < 0.1:
             time += 20_000
+        elif testing and tested and draw.random() < 0.2:  # a full minute after another
+            time = max(time, draw.choice(tested[-3:]) + 60_000)
         tested += [time] if testing else []
         paid += [time] if not testing else []
         person = draw.randrange(4) if kind == "mixed" else seed % 4
@@ -92,9 +94,10 @@ def versions(name: str, seed: int, times: Iterable[int], until: int) -> Iterator
 
 
 def data_of_card_testing(draw: random.Random) -> dict[str, object]:
+    """Give a count and a window, one time in ten one that the job cannot do."""
     return {
         "more_than": draw.randrange(2, 7),
-        "window_seconds": 60,
+        "window_seconds": draw.choice(CARD_WINDOWS) if draw.random() < 0.9 else 45,
         "amounts": {"EUR": draw.choice(["0", "5", "7.50", "10", "20"]), "JPY": "800"}
         | draw.choice([{}, {"KWD": "3", "CLF": "10"}]),
     }
@@ -120,6 +123,7 @@ def breach_of(alert: dict[str, Any]) -> Breach:
     window = [data["window_start"], data["window_end"]]
     return Breach(
         data["rule"],
+        data["entity_kind"],
         data["entity_id"],
         data["currency"],
         milliseconds(alert["event_date_origin"]),
@@ -177,7 +181,12 @@ def test_every_breach_alerts_once_and_nothing_else_does(flink: Flink) -> None:
         "cards: at one millisecond",
         "cards: ended by time alone",
         "cards: in shadow",
+        "cards: full minutes after one that stays",
+        "cards: of a merchant",
+        "cards: of a user",
+        "cards: of several windows",
         "cards: one that is no test by the last one's version",
+        *(f"cards: within {window} s" for window in CARD_WINDOWS),
         "spend: a step jumped over",
         "spend: at one millisecond",
         "spend: ended by time alone",

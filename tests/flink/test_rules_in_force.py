@@ -21,7 +21,6 @@ pytestmark = pytest.mark.flink
 MINUTE = 60_000
 WEEK = 7 * DAY
 EUROS: dict[str, Any] = {"window_seconds": 600}
-CARDS: dict[str, Any] = {"window_seconds": 60}
 VERSIONS: dict[str, list[tuple[int, int, dict[str, Any]]]] = {
     "user_velocity": [
         (-(10**15), 1, {"more_than": 5, "window_seconds": 60, "severity": "medium"}),
@@ -32,11 +31,12 @@ VERSIONS: dict[str, list[tuple[int, int, dict[str, Any]]]] = {
         (19 * MINUTE, 6, {"more_than": 10, "window_seconds": 300}),
     ],
     "card_testing": [
-        (-(10**15), 1, {"more_than": 5, "severity": "high"}),
-        (3 * MINUTE, 2, {**CARDS, "more_than": 3}),
-        (7 * MINUTE, 3, {**CARDS, "more_than": 7}),
-        (12 * MINUTE, 4, {**CARDS, "more_than": 3, "state": "off"}),
-        (15 * MINUTE, 5, {**CARDS, "more_than": 4, "severity": "low"}),
+        (-(10**15), 1, {"more_than": 5, "window_seconds": 60, "severity": "high"}),
+        (3 * MINUTE, 2, {"more_than": 3, "window_seconds": 60}),
+        (7 * MINUTE, 3, {"more_than": 20, "window_seconds": 300}),
+        (12 * MINUTE, 4, {"more_than": 3, "window_seconds": 120, "state": "off"}),
+        (15 * MINUTE, 5, {"more_than": 4, "window_seconds": 60, "severity": "low"}),
+        (18 * MINUTE, 6, {"more_than": 7, "window_seconds": 300}),
     ],
     "spend_over_limit": [
         (-(10**15), 1, {"amounts": {"EUR": "3000"}, "severity": "high"}),
@@ -149,6 +149,11 @@ class Version:
     def is_on(self) -> bool:
         return bool(self.settings.get("state", "on") == "on")
 
+    @property
+    def window(self) -> int:
+        """For how many seconds an attempt counts that comes under it."""
+        return int(self.settings["window_seconds"])
+
     def tells(self, entity: str, observed: object, count: int, newest: Paid) -> Told:
         severity, paging = (
             self.settings.get("severity", "medium"),
@@ -186,21 +191,24 @@ def _too_often(made: Sequence[Paid], version: Version) -> bool:
     """Say whether the last of them are a breach by a version, whatever was in force before."""
     count = version.settings["more_than"] + 1
     newest = made[-count:]
-    span = 1_000 * version.settings["window_seconds"]
+    span = 1_000 * version.window
     return len(newest) == count and bool(newest[-1].time - newest[0].time < span)
 
 
 def _card_testing(paid: Sequence[Paid]) -> Iterator[Told]:
-    for merchant, tried in _of_each([p for p in paid if p.declined], "merchant").items():
-        moments = sorted({at for p in tried for at in (p.time, p.time + MINUTE + 1)})
-        before = 0
-        for moment in moments:
-            there = [p for p in tried if p.time <= moment <= p.time + MINUTE]
-            cards = len({p.card for p in there})
-            version = in_force("card_testing", moment)
-            if cards > version.settings["more_than"] >= before and version.is_on:
-                yield version.tells(f"mer_{merchant}", cards, len(there), there[-1])
-            before = cards
+    declined = [p for p in paid if p.declined]
+    for kind, prefix in (("merchant", "mer"), ("user", "usr")):
+        for entity, tried in _of_each(declined, kind).items():
+            stays = {p: 1_000 * in_force("card_testing", p.time).window for p in tried}
+            moments = sorted({at for p in tried for at in (p.time, p.time + stays[p] + 1)})
+            before = 0
+            for moment in moments:
+                there = [p for p in tried if p.time <= moment <= p.time + stays[p]]
+                cards = len({p.card for p in there})
+                version = in_force("card_testing", moment)
+                if cards > version.settings["more_than"] >= before and version.is_on:
+                    yield version.tells(f"{prefix}_{entity}", cards, len(there), there[-1])
+                before = cards
 
 
 def _spend(paid: Sequence[Paid]) -> Iterator[Told]:

@@ -1,20 +1,22 @@
--- At which merchants are cards tried out?
+-- At which merchants, and by which users, are cards tried out?
 -- reads: card_test_counts
 -- application: risk_desk
 --
--- Rule: card_testing. More than so many different cards at one merchant within 60 s, the
--- full 60 s included, of attempts that look like tests: declined, or at most a small amount of
--- their currency. When the count passes that, and again when it has been at it or below in
--- between, if only for a millisecond, also where only time passed. An attempt that came late counts
--- as of when it came. What comes and leaves at one millisecond does so together: one count and one
--- alert, named after the last attempt.
--- Data (rules.yaml, docs/rules.md): on or off, paging, the severity, how many cards, and what is a
--- small amount; of a currency that is not listed declined attempts alone count. Each attempt counts
--- by the version in force when it counts, for as long as it does; how many are too many says the
--- version of the last one, and the count before is held against that too. What is in shadow counts
--- what came since it was published.
--- Constants: 60 s. Kept: such attempts of 60 s; per merchant the last six and the last count, for
--- two hours.
+-- Rule: card_testing. More than so many different cards at one merchant, or by one user, within
+-- 60, 120 or 300 s, the full time included, of attempts that look like tests: declined, or at most
+-- a small amount of their currency. When the count passes that, and again when it has been at it or
+-- below in between, if only for a millisecond, also where only time passed. An attempt that came
+-- late counts as of when it came. What comes and leaves at one millisecond does so together: one
+-- count and one alert, named after the last attempt.
+-- Data (rules.yaml, docs/rules.md): on or off, paging, the severity, how many cards, within how
+-- long, and what is a small amount; of a currency that is not listed declined attempts alone count.
+-- Whether an attempt counts, and for how long, says the version in force when it comes; how many
+-- are too many says the version of the last one, and the count before is held against that too.
+-- What is in shadow counts what came since it was published. Named are the newest, as many as
+-- count: just after a shorter window was published one of these may have left before an older one.
+-- Constants: that what was declined counts, and that merchants and users have one limit. Kept: such
+-- attempts for as long as they count; per merchant and per user the last six and the last count,
+-- for two hours.
 SELECT
     ${rule_alert(card_testing)} AS record,
     entity_id AS partition_key
@@ -27,16 +29,16 @@ FROM (
             happened_at,
             rule_version,
             settings,
-            'merchant' AS entity_kind,
-            merchant_id AS entity_id,
+            entity_kind,
+            entity_id,
             CAST(NULL AS STRING) AS card_last4,
             CAST(NULL AS STRING) AS currency,
             CAST(cards AS STRING) AS observed,
             more_than AS threshold,
             CAST(cards AS STRING)
-            || ' cards tried with declined or small payments within 60 s, more than '
-            || more_than AS explanation,
-            counted_at - INTERVAL '60' SECOND AS window_start,
+            || ' cards tried with declined or small payments within '
+            || CAST(window_seconds AS STRING) || ' s, more than ' || more_than AS explanation,
+            counted_at - window_seconds * INTERVAL '1' SECOND AS window_start,
             counted_at + INTERVAL '0.001' SECOND AS window_end,
             payment_id AS first_payment_id,
             JSON_ARRAY(
@@ -57,7 +59,8 @@ FROM (
                 SELECT
                     *,
                     ${settings_of(version)} AS settings,
-                    ${version_of(version)} AS rule_version
+                    ${version_of(version)} AS rule_version,
+                    ${window_of(version)} AS window_seconds
                 FROM card_test_counts
             )
         )

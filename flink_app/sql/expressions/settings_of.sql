@@ -1,2 +1,2 @@
 -- The settings in a rule's version (views/rule_versions.sql), JSON.
-SELECT SUBSTRING(${it}, 71)
+SELECT SUBSTRING(${it}, 75)

@@ -12,7 +12,7 @@ SELECT
     version,
     settings,
     TRY_CAST(JSON_VALUE(settings, '$.more_than') AS INT) AS more_than,
-    TRY_CAST(JSON_VALUE(settings, '$.window_seconds') AS INT) AS window_seconds
+    ${window_of(version)} AS window_seconds
 FROM (
     SELECT
         *,

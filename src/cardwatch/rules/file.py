@@ -64,6 +64,8 @@ MOST_ATTEMPTS: Final = 10
 """The most that it may be, in each of them: of each user the job keeps two attempts more."""
 LEAST_CARDS, MOST_CARDS = 2, 50
 """Of card_testing; the job looks at no count below (sql/views/card_test_counts.sql)."""
+CARD_WINDOWS: Final = (60, 120, 300)
+"""The seconds within which it may count them (sql/views/card_tests.sql)."""
 
 Place = tuple[str | int, ...]
 """Where something stands: the keys that lead to it."""
@@ -222,10 +224,10 @@ class UserVelocity(Rule):
 
 
 class CardTesting(Rule):
-    """More than so many cards tried at one merchant within a window."""
+    """More than so many cards tried at one merchant, or by one user, within a window."""
 
     more_than: Annotated[WholeNumber, Field(ge=LEAST_CARDS, le=MOST_CARDS)]
-    window_seconds: Annotated[WholeNumber, _one_of(60)]
+    window_seconds: Annotated[WholeNumber, _one_of(*CARD_WINDOWS)]
     small_amounts: SmallAmounts
 
 

@@ -4,6 +4,7 @@ import json
 import pkgutil
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.fakes import NOON
@@ -119,6 +120,38 @@ def test_scores_are_not_added_up_and_a_page_says_what_speaks_against_a_payment(
     subject = world.pager.sent[-1].subject
     assert subject.startswith("2 payments with a high risk score on ")
     assert subject.endswith(": up to 95")
+
+
+def test_cards_that_a_user_tries_out_are_paged_beside_those_of_a_merchant_with_steps_for_both(
+    world: World,
+) -> None:
+    tried: dict[str, Any] = {
+        "rule": "card_testing",
+        "card_last4": None,
+        "currency": None,
+        "observed": "6",
+        "threshold": "5",
+        "explanation": "6 cards tried with declined or small payments within 120 s, more than 5",
+        "window_start": NOON - timedelta(seconds=120),
+        "window_end": NOON,
+    }
+    of_user = rule_alert_event(1, entity_kind="user", entity_id="usr_0001", **tried)
+    of_merchant = rule_alert_event(1, entity_kind="merchant", entity_id="mer_0001", **tried)
+    world.page_batch(records(of_user))
+    (alone,) = world.pager.sent
+    assert alone.subject == "Cards are tried out: user usr_0001"
+    assert alone.text.startswith("Cards are tried out by 1 user\n\nUser: usr_0001\n")
+    assert "Window: 2026-11-21 11:58:00 UTC to 2026-11-21 12:00:00 UTC\n" in alone.text
+    assert "within 120 s" in alone.text
+    assert "Block the user's sign-in" in alone.text
+    assert "Have the merchant" not in alone.text
+    world.clock.advance(61)
+    of_another = rule_alert_event(2, entity_kind="user", entity_id="usr_0002", **tried)
+    world.page_batch(records(of_merchant, of_another))
+    both = world.pager.sent[-1]
+    assert both.text.startswith("Cards are tried out at 1 merchant and by 1 user\n")
+    assert "Have the merchant" in both.text
+    assert "Block the user's sign-in" in both.text
 
 
 def test_nothing_but_plain_facts_is_said_of_a_rule_without_figures(world: World) -> None:

@@ -6,6 +6,7 @@ import pytest
 from cardwatch.contract.rule import RuleVersion
 from cardwatch.rules.errors import RulesFileError
 from cardwatch.rules.file import (
+    CARD_WINDOWS,
     LEAST_ATTEMPTS,
     MOST_ATTEMPTS,
     Rules,
@@ -112,6 +113,27 @@ def test_from_the_least_attempts_of_a_window_to_the_most_all_are_taken(
         read = parse_rules(of_user_velocity(str(more_than), str(window_seconds)), "my.yaml")
         its = read.settings()["user_velocity"]
         assert (its.more_than, its.window_seconds) == (more_than, window_seconds)
+
+
+def of_card_testing(window_seconds: str) -> str:
+    head, its, rest = TEXT.partition("  card_testing:")
+    return head + its + rest.replace("window_seconds: 60", f"window_seconds: {window_seconds}", 1)
+
+
+@pytest.mark.parametrize("window_seconds", ["45", "600", "0"])
+def test_a_window_in_which_the_job_cannot_count_cards_is_told_with_its_line(
+    window_seconds: str,
+) -> None:
+    text = of_card_testing(window_seconds)
+    at = text.splitlines().index(f"    window_seconds: {window_seconds}") + 1
+    wrong = "must be one of 60, 120, 300: the job can do no other"
+    assert problems(text) == [(at, f"rules.card_testing.window_seconds {wrong}")]
+
+
+@pytest.mark.parametrize("window_seconds", CARD_WINDOWS)
+def test_a_window_in_which_the_job_can_count_cards_is_taken(window_seconds: int) -> None:
+    its = parse_rules(of_card_testing(str(window_seconds)), "my.yaml").settings()["card_testing"]
+    assert its.window_seconds == window_seconds
 
 
 def test_every_factor_of_the_score_has_points_and_no_other() -> None:
