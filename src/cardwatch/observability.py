@@ -29,6 +29,7 @@ NotifierMetric = Literal[
     "DetectionLag",
     "PageLatency",
     "SubscriptionsUnhealthy",
+    "NobodySubscribed",
 ]
 SlackMetric = Literal["PagesPosted", "PagesNotPosted"]
 StagerMetric = Literal[

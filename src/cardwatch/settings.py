@@ -148,6 +148,14 @@ class NotifierSettings(Settings):
             description="E-mail subscriptions the topic should have; what is missing is counted.",
         ),
     ] = 0
+    subscriptions_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=300,
+            description="For how long it is taken as known whether a page would reach anybody.",
+        ),
+    ] = 30
 
 
 class SlackSettings(Settings):

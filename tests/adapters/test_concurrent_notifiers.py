@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.adapters.test_ledger import create_table
-from tests.fakes import FakeDeadLetters, FakeEventStream, FakePager
+from tests.fakes import FakeDeadLetters, FakeEventStream, FakePager, FakeSubscriptions
 from tests.unit.paging.support import alert_event, records
 
 from cardwatch.aws.clients import AwsClients
@@ -15,6 +15,7 @@ from cardwatch.aws.ledger import DynamoDBPageLedger
 from cardwatch.clock import SystemClock
 from cardwatch.paging.grouping import Policy
 from cardwatch.paging.notifier import AlertRecord, Notifier
+from cardwatch.paging.subscriptions import Audience
 
 ATTEMPTS = 5
 ALERTS = 60
@@ -34,6 +35,7 @@ def test_attempts_with_the_same_alerts_at_once_page_each_alert_once(emulator: Aw
         return Notifier(
             ledger=ledger,
             pager=pager,
+            audience=Audience(FakeSubscriptions(), clock, keep_for=timedelta(seconds=30)),
             stream=stream,
             dead_letters=FakeDeadLetters(),
             clock=clock,

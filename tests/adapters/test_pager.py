@@ -21,6 +21,7 @@ from botocore.exceptions import (
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.pager import SnsPager
 from cardwatch.paging.ports import (
+    PAGE_ATTRIBUTES,
     PageMayBeSentError,
     PageMessage,
     PageNotSentError,
@@ -70,6 +71,7 @@ def test_a_subscriber_gets_the_text_and_every_alert_id(aws: AwsClients, raw: boo
     assert text == MESSAGE.text
     assert json.loads(attributes.pop("alert_ids")) == list(MESSAGE.alert_ids)
     assert attributes == {"page_id": "page_1", "alert_count": "900", "repeat": "true"}
+    assert {"alert_ids", *attributes} == PAGE_ATTRIBUTES
 
 
 class FailingSns:

@@ -284,6 +284,29 @@ def test_a_batch_of_alerts_does_not_ask_who_is_subscribed(
     assert "SubscriptionsUnhealthy" not in metrics(capsys.readouterr().out)
 
 
+def test_alerts_wait_until_somebody_is_subscribed_and_the_schedule_says_that_nobody_is(
+    deploy: Callable[..., Stack],
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stack = deploy(SUBSCRIPTIONS_SECONDS="0")
+    scheduled = json.loads((INVOCATIONS / "scheduled.json").read_text())
+    [there] = stack.clients.sns().list_subscriptions()["Subscriptions"]
+    stack.clients.sns().unsubscribe(SubscriptionArn=there["SubscriptionArn"])
+    events = alerts(3)
+    assert stack.invoke(kinesis_event(*events)) == []
+    stack.invoke(scheduled)
+    assert metrics(capsys.readouterr().out)["NobodySubscribed"] == [1]
+    assert "a page would reach nobody" in caplog.text
+    stack.clients.sns().subscribe(
+        TopicArn=there["TopicArn"], Protocol="sqs", Endpoint=there["Endpoint"]
+    )
+    assert stack.pages() == []
+    stack.invoke(scheduled)
+    assert stack.pages() == [{event.event_id for event in events}]
+    assert metrics(capsys.readouterr().out)["NobodySubscribed"] == [0]
+
+
 @pytest.mark.parametrize("name", ["kinesis-good", "kinesis-mixed", "kinesis-poison"])
 def test_every_record_of_the_example_invocations_comes_to_its_end(
     deploy: Callable[..., Stack], name: str

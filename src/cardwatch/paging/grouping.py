@@ -14,6 +14,7 @@ from cardwatch.paging.records import (
     EntryState,
     Page,
     PageState,
+    Silence,
     page_id,
 )
 from cardwatch.paging.rules import words_of
@@ -63,6 +64,7 @@ class Plan:
     entries: tuple[Entry, ...]
     mentioned: tuple[Page, ...] = ()
     bucket: Bucket | None = None
+    silence: Silence | None = None
 
     def items(self) -> list[LedgerItem]:
         """Give everything that changes."""
@@ -72,6 +74,8 @@ class Plan:
             items.append(self.page.item())
         if self.bucket is not None:
             items.append(self.bucket.item())
+        if self.silence is not None:
+            items.append(self.silence.item())
         return items
 
 
@@ -112,15 +116,17 @@ def plan(
     *,
     expired: Sequence[Page],
     bucket: Bucket,
+    silence: Silence,
+    reached: bool,
     now: datetime,
     policy: Policy,
 ) -> Plan:
     """Decide what becomes of one's own entries, and of held ones that a page can carry along.
 
     All are of one rule, and there is at least one.
-    With a token and a rule that may page, or when all alerts are too old and nobody is paged, they
-    make one page. Else they wait. `expired` are records of expired alerts that no page has told of
-    yet.
+    With a token, a rule that may page, and somebody whom a page would reach, or when all alerts are
+    too old and nobody is paged, they make one page. Else they wait. `expired` are records of
+    expired alerts that no page has told of yet.
     """
     entries = [*own, *held]
     alerts = [alert for entry in entries for alert in entry.alerts]
@@ -134,12 +140,8 @@ def plan(
         entry_ids=tuple(entry.entry_id for entry in entries),
         alert_ids=tuple(fresh),
         expired_ids=tuple(stale),
-        waited=sum(
-            not policy.too_old(alert, now)
-            for entry in entries
-            if entry.state is EntryState.HELD
-            for alert in entry.alerts
-        ),
+        waited=_waited(entries, now, policy, unheard=False),
+        unheard=_waited(entries, now, policy, unheard=True),
         earlier_expired=sum(len(page.expired_ids) + page.earlier_expired for page in expired),
         since=now,
         lease_until=now + policy.lease,
@@ -148,10 +150,25 @@ def plan(
     if not fresh:
         # The records that nobody has told of stay as they are: this one is told of, not sent.
         return Plan(page.model_copy(update={"earlier_expired": 0}).expired(now), paged)
+    if not reached:
+        alerts_here = sum(len(entry.alerts) for entry in own)
+        counted = silence.more(alerts_here, now) if own else None
+        return Plan(None, tuple(entry.held(unheard=True) for entry in own), silence=counted)
     kept = policy.reserved_from(entries[0].rule)
     rest = bucket.bucket.take(policy.pages_per_minute, now, reserved=kept)
     waits = None if page.urgent else entries[0].rule
     if rest is None or not policy.may_page(entries[0].rule, bucket, now):
         return Plan(None, tuple(entry.held() for entry in own))
     spent = bucket.spent(rest, rule=waits, now=now, interval=policy.rule_interval)
-    return Plan(page, paged, tuple(expired), spent)
+    heard = silence.told() if silence.began else None
+    return Plan(page.telling_of(silence), paged, tuple(expired), spent, heard)
+
+
+def _waited(entries: Iterable[Entry], now: datetime, policy: Policy, *, unheard: bool) -> int:
+    """Count the alerts still to be paged that were held for a token, or `unheard`."""
+    return sum(
+        not policy.too_old(alert, now)
+        for entry in entries
+        if entry.state is EntryState.HELD and entry.unheard is unheard
+        for alert in entry.alerts
+    )

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cardwatch.paging.ports import LedgerItem, PageLedger
-from cardwatch.paging.records import BUCKET_KEY, Bucket, Entry, EntryState, Marker, Page, Work
+from cardwatch.paging.records import (
+    BUCKET_KEY,
+    SILENCE_KEY,
+    Bucket,
+    Entry,
+    EntryState,
+    Marker,
+    Page,
+    Silence,
+    Work,
+)
 from cardwatch.paging.throttle import TokenBucket
 
 
@@ -44,11 +54,19 @@ class Ledger:
         items = self._read([Page.key(page_id) for page_id in page_ids])
         return {page.page_id: page for page in map(Page.of, items)}
 
-    def bucket(self, *, pages_per_minute: int, now: datetime) -> Bucket:
-        """Read the token bucket; it is full before anybody has taken from it."""
-        for item in self._read([BUCKET_KEY]):
-            return Bucket.of(item)
-        return Bucket(bucket=TokenBucket.full(pages_per_minute, now), since=now)
+    def shared(self, *, pages_per_minute: int, now: datetime) -> tuple[Bucket, Silence]:
+        """Read what is one for all attempts.
+
+        The token bucket is full before anybody has taken from it, and there is no silence before
+        somebody has noticed one.
+        """
+        found = {item.key: item for item in self._read([BUCKET_KEY, SILENCE_KEY])}
+        bucket, silence = found.get(BUCKET_KEY), found.get(SILENCE_KEY)
+        full = TokenBucket.full(pages_per_minute, now)
+        return (
+            Bucket.of(bucket) if bucket else Bucket(bucket=full, since=now),
+            Silence.of(silence) if silence else Silence(since=now),
+        )
 
     def waiting_entries(self, work: Work, *, limit: int) -> list[Entry]:
         """Read entries in a state of work, oldest first."""

@@ -93,6 +93,17 @@ def _details(lines: Sequence[Line], alert: PagedAlert, number: int | None) -> st
 
 
 def _notes(page: Page, policy: Policy) -> Iterable[str]:
+    if page.silence_since is not None:
+        waited = phrases.counted(page.silence_waited, "alert")
+        since = phrases.instant(page.silence_since)
+        others = "" if page.unheard == page.silence_waited else "; the others follow"
+        yield (
+            f"Nobody was subscribed to these pages from {since} on: {waited} came until somebody "
+            f"was, and waited. This page has {page.unheard} of them{others}."
+        )
+    elif page.unheard:
+        waited = phrases.counted(page.unheard, "alert")
+        yield f"{waited} of this page waited, because nobody was subscribed."
     if page.waited:
         verb = "alert of this page waited" if page.waited == 1 else "alerts of this page waited"
         yield f"{page.waited} {verb}: at most {policy.pages_per_minute} pages a minute go out."

@@ -26,7 +26,8 @@ from cardwatch.paging.ports import (
     Pager,
     PageRefusedError,
 )
-from cardwatch.paging.records import Bucket, Entry, EntryState, Page, PageState, Work
+from cardwatch.paging.records import Bucket, Entry, EntryState, Page, PageState, Silence, Work
+from cardwatch.paging.subscriptions import Audience, SubscriptionsUnavailableError
 from cardwatch.ports import Clock, DeadLetters, EventStream, NotKeptError, StreamEntry
 
 SOURCE: Final = "notifier"
@@ -87,6 +88,7 @@ class Notifier:
         *,
         ledger: PageLedger,
         pager: Pager,
+        audience: Audience,
         stream: EventStream,
         dead_letters: DeadLetters,
         clock: Clock,
@@ -94,6 +96,7 @@ class Notifier:
     ) -> None:
         self._ledger = Ledger(ledger)
         self._pager = pager
+        self._audience = audience
         self._stream = stream
         self._dead_letters = dead_letters
         self._clock = clock
@@ -250,12 +253,21 @@ class Notifier:
             now = self._clock.now()
             # Another attempt may be carrying the same ones: then one's own go alone.
             carry = attempt == 1 or not own
-            bucket = self._ledger.bucket(pages_per_minute=self._policy.pages_per_minute, now=now)
+            bucket, silence = self._shared(now)
             held = self._waiting_beside(own, bucket, now) if carry else []
             if not own and not held:
                 return False
             expired = self._ledger.waiting_pages(Work.MENTION, limit=MAX_MENTIONS) if carry else []
-            decided = plan(own, held, expired=expired, bucket=bucket, now=now, policy=self._policy)
+            decided = plan(
+                own,
+                held,
+                expired=expired,
+                bucket=bucket,
+                silence=silence,
+                reached=self._reached(run),
+                now=now,
+                policy=self._policy,
+            )
             if not decided.entries:
                 return False
             if self._ledger.commit(decided.items()):
@@ -281,6 +293,17 @@ class Notifier:
                 return fitting(same, beside=own)
         return []
 
+    def _shared(self, now: datetime) -> tuple[Bucket, Silence]:
+        return self._ledger.shared(pages_per_minute=self._policy.pages_per_minute, now=now)
+
+    def _reached(self, run: Outcome) -> bool:
+        """Say whether a page would reach anybody; when nobody knows, it is sent."""
+        try:
+            return self._audience.is_there()
+        except SubscriptionsUnavailableError as error:
+            run.problems.append(f"{error}; pages go out as if somebody were subscribed")
+            return True
+
     def _hold(self, entries: Sequence[Entry], run: Outcome) -> bool:
         if not self._ledger.commit([entry.held().item() for entry in entries]):
             return False
@@ -290,7 +313,8 @@ class Notifier:
     def _retry(self, page: Page, run: Outcome) -> bool:
         """Send a page again that is not known to be sent; say whether it came to an end.
 
-        Without a token it stays in the ledger as the schedule's work, which is an end here.
+        Without a token, or anybody whom it would reach, it stays in the ledger as the schedule's
+        work, which is an end here.
         """
         if run.channel_down:
             return False
@@ -305,15 +329,19 @@ class Notifier:
             if not alerts or (too_old and not page.may_be_out):
                 ended = page.expired(now)
                 return self._ledger.commit([ended.item()]) and self._end(ended.written(), run)
-            per_minute = self._policy.pages_per_minute
-            bucket = self._ledger.bucket(pages_per_minute=per_minute, now=now)
+            bucket, silence = self._shared(now)
             kept = self._policy.reserved_from(alerts[0].rule)
-            rest = bucket.bucket.take(per_minute, now, reserved=kept)
-            if rest is None:
+            rest = bucket.bucket.take(self._policy.pages_per_minute, now, reserved=kept)
+            if rest is None or not self._reached(run):
                 return True
             retried = page.retried(now + self._policy.lease)
             spent = bucket.spent(rest, now=now, interval=self._policy.rule_interval)
-            if self._ledger.commit([retried.item(), spent.item()]):
+            changed = [spent.item()]
+            # What may be out already says the same again and nothing else.
+            if silence.began and not page.may_be_out:
+                retried = retried.telling_of(silence)
+                changed.append(silence.told().item())
+            if self._ledger.commit([retried.item(), *changed]):
                 return self._publish(retried.written(), entries, run)
             if (end := self._end_by_another(page)) is not None:
                 return end

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,10 @@ class PageLedger(Protocol):
 
 class LedgerUnavailableError(Exception):
     """The ledger does not answer or refuses; the text names it and the error's code."""
+
+
+PAGE_ATTRIBUTES: Final = frozenset({"page_id", "alert_ids", "alert_count", "repeat"})
+"""What a page says of itself to programs, beside its text; subscriptions may filter by it."""
 
 
 @dataclass(frozen=True, slots=True)

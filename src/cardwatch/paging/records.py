@@ -5,6 +5,7 @@
   token; they wait for the next page or the schedule) or PENDING (its page says what happens).
 - A page: PENDING with a lease, SENT, or EXPIRED (its alerts were too old; nobody was paged).
 - The token bucket, and when rules were paged last.
+- The silence: since when nobody is subscribed to pages, and how many alerts came meanwhile.
 
 An alert's state is its entry's until that is PENDING, and its page's from then on, so a page with
 any number of alerts becomes SENT in one write.
@@ -27,6 +28,7 @@ from cardwatch.paging.throttle import MAX_CLOCK_DIFFERENCE, TokenBucket
 MAX_ALERTS_PER_ENTRY: Final = 90
 """An entry and its markers are one transaction of at most 100 items."""
 BUCKET_KEY: Final = "bucket"
+SILENCE_KEY: Final = "silence"
 
 
 class EntryState(StrEnum):
@@ -118,6 +120,8 @@ class Entry(_Record):
     alerts: tuple[PagedAlert, ...]
     lease_until: EventTime
     page_id: str | None = None
+    unheard: bool = False
+    """It is held because nobody is subscribed to pages."""
 
     @staticmethod
     def key(entry_id: str) -> str:
@@ -152,9 +156,9 @@ class Entry(_Record):
         """Take it over from an attempt that died."""
         return self._next(lease_until=until)
 
-    def held(self) -> Self:
-        """Let it wait for a page."""
-        return self._next(state=EntryState.HELD)
+    def held(self, *, unheard: bool = False) -> Self:
+        """Let it wait for a page: for a token, or `unheard` for somebody to be subscribed."""
+        return self._next(state=EntryState.HELD, unheard=unheard)
 
     def paged(self, page_id: str) -> Self:
         return self._next(state=EntryState.PENDING, page_id=page_id)
@@ -176,7 +180,13 @@ class Page(_Record):
     expired_ids: tuple[str, ...] = ()
     """Alerts of its entries that were too old; nobody is paged of them."""
     waited: int = 0
-    """How many of its alerts were held before."""
+    """How many of its alerts were held before for want of a token."""
+    unheard: int = 0
+    """How many of its alerts were held before because nobody was subscribed."""
+    silence_since: EventTime | None = None
+    """Of the first page after a time in which nobody was subscribed: when that began."""
+    silence_waited: int = 0
+    """How many alerts came in that time."""
     earlier_expired: int = 0
     """How many alerts expired since the page before."""
     lease_until: EventTime
@@ -204,6 +214,12 @@ class Page(_Record):
         return self._next(
             lease_until=lease_until, repeat=self.repeat or self.may_be_sent, may_be_sent=True
         )
+
+    def telling_of(self, silence: "Silence") -> Self:
+        """Let it say how many alerts waited for somebody to be subscribed."""
+        if silence.began is None:
+            return self
+        return self._next(silence_since=silence.began, silence_waited=silence.waited)
 
     @property
     def may_be_out(self) -> bool:
@@ -279,6 +295,25 @@ class Bucket(_Record):
 
     def item(self) -> LedgerItem:
         return self._item(BUCKET_KEY, "BUCKET", None)
+
+
+class Silence(_Record):
+    """The time in which nobody is subscribed to pages; there is none while `began` is None."""
+
+    began: EventTime | None = None
+    waited: int = 0
+    """How many alerts came since it began."""
+
+    def more(self, alerts: int, now: datetime) -> Self:
+        """Count alerts that wait for somebody to be subscribed."""
+        return self._next(began=self.began or now, waited=self.waited + alerts)
+
+    def told(self) -> Self:
+        """End it: a page says how many waited."""
+        return self._next(began=None, waited=0)
+
+    def item(self) -> LedgerItem:
+        return self._item(SILENCE_KEY, "SILENCE", None)
 
 
 def page_id(alert_ids: Sequence[str]) -> str:

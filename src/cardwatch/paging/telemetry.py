@@ -11,6 +11,7 @@ from cardwatch.paging.slack import Delivered
 from cardwatch.paging.subscriptions import (
     Subscriptions,
     SubscriptionsUnavailableError,
+    reaches_anybody,
     unhealthy,
 )
 
@@ -37,14 +38,21 @@ class MeasuredNotifier:
         self._report("schedule", self.notifier.page_waiting())
 
     def check_subscriptions(self) -> None:
-        """Count the e-mail subscriptions that are missing or not confirmed."""
+        """Count the e-mail subscriptions that reach nobody, and say whether all do."""
         try:
-            found = unhealthy(self.subscriptions.all(), expected=self.emails)
+            listed = list(self.subscriptions.all())
+            anybody = reaches_anybody(self.subscriptions, listed)
         except SubscriptionsUnavailableError as error:
             # Not counted as healthy: a count that stays away is alarming too.
             self.logger.error("subscriptions are not checked", problem=str(error))  # noqa: TRY400  the text says it all
             return
+        found = unhealthy(listed, expected=self.emails)
         count(self.metrics, "SubscriptionsUnhealthy", found)
+        count(self.metrics, "NobodySubscribed", 0 if anybody else 1)
+        if not anybody:
+            self.logger.error(
+                "a page would reach nobody: alerts are held until somebody is subscribed"
+            )
         if found:
             self.logger.error(
                 "nobody reads these pages by e-mail: confirm the subscription, or make it anew",

@@ -23,6 +23,7 @@ from cardwatch.contract.streams import Envelope
 from cardwatch.paging.notifier import AlertRecord, Notifier
 from cardwatch.paging.ports import PageMayBeSentError
 from cardwatch.paging.records import PageState
+from cardwatch.paging.subscriptions import Subscription
 
 LEASE_AND_A_BIT = 61
 
@@ -112,6 +113,30 @@ def the_schedule_with_held_alerts_of_several_rules() -> Scenario:
     return Scenario(scenario.world, (), scenario.expected)
 
 
+def alerts_that_nobody_is_subscribed_to() -> Scenario:
+    world = World()
+    world.page_batch(records(alert_event(0)))
+    world.subscriptions.listed = []
+    before = [alert_event(n) for n in range(1, 3)]
+    world.page_batch(records(*before))
+    # Somebody is from the second look on: the disturbed attempt's own, or that of another.
+    world.subscriptions.listed = [Subscription("email", "arn:1")]
+    world.subscriptions.listed_before = [[]]
+    events = [alert_event(n) for n in range(3, 5)]
+    return Scenario(world, records(*events), ids(alert_event(0), *before, *events))
+
+
+def the_first_alerts_after_a_silence() -> Scenario:
+    world = World()
+    somebody = world.subscriptions.listed
+    world.subscriptions.listed = []
+    held = [alert_event(n) for n in range(3)]
+    world.page_batch(records(*held))
+    world.subscriptions.listed = somebody
+    new = [alert_event(n) for n in range(3, 5)]
+    return Scenario(world, records(*new), ids(*held, *new))
+
+
 def a_page_that_is_refused_in_full() -> Scenario:
     world = World()
     world.pager.refuses = lambda message: "What to do" in message.text
@@ -130,6 +155,8 @@ SCENARIOS: list[Callable[[], Scenario]] = [
     a_redelivery_after_the_channel_timed_out_once,
     alerts_of_several_rules,
     the_schedule_with_held_alerts_of_several_rules,
+    alerts_that_nobody_is_subscribed_to,
+    the_first_alerts_after_a_silence,
     a_page_that_is_refused_in_full,
 ]
 every_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.__name__)
