@@ -127,7 +127,8 @@ class FakePageLedger:
             raise ValueError(msg)
         if any(self._version(item.key) != item.version for item in items):
             return False
-        self._indexes = [*self._indexes, dict(self.items)][-max(1, self.behind) :]
+        if self.behind:
+            self._indexes = [*self._indexes, dict(self.items)][-self.behind :]
         for item in items:
             self.items[item.key] = replace(item, version=item.version + 1)
         return True

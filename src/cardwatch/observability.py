@@ -20,6 +20,7 @@ NotifierMetric = Literal[
     "AlertsReceived",
     "AlertsPaged",
     "AlertsHeld",
+    "AlertsGathered",
     "AlertsExpired",
     "PagesSent",
     "PagesRepeated",
@@ -28,6 +29,7 @@ NotifierMetric = Literal[
     "PoisonRecords",
     "DetectionLag",
     "PageLatency",
+    "FollowUpLatency",
     "SubscriptionsUnhealthy",
     "NobodySubscribed",
 ]

@@ -57,6 +57,7 @@ def build_notifier(
             lease=timedelta(seconds=settings.lease_seconds),
             pages_per_minute=settings.pages_per_minute,
             rule_interval=timedelta(seconds=settings.rule_page_seconds),
+            group_interval=timedelta(seconds=settings.group_seconds),
         ),
     )
     return MeasuredNotifier(notifier, subscriptions, settings.email_subscriptions, logger, metrics)

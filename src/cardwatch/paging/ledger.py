@@ -10,7 +10,7 @@ from cardwatch.paging.records import (
     SILENCE_KEY,
     Bucket,
     Entry,
-    EntryState,
+    Group,
     Marker,
     Page,
     Silence,
@@ -54,6 +54,11 @@ class Ledger:
         items = self._read([Page.key(page_id) for page_id in page_ids])
         return {page.page_id: page for page in map(Page.of, items)}
 
+    def groups(self, group_ids: Collection[str]) -> dict[str, Group]:
+        """Read groups by id."""
+        items = self._read([Group.key(group_id) for group_id in group_ids])
+        return {group.group_id: group for group in map(Group.of, items)}
+
     def shared(self, *, pages_per_minute: int, now: datetime) -> tuple[Bucket, Silence]:
         """Read what is one for all attempts.
 
@@ -69,10 +74,8 @@ class Ledger:
         )
 
     def waiting_entries(self, work: Work, *, limit: int) -> list[Entry]:
-        """Read entries in a state of work, oldest first."""
-        state = EntryState.RECEIVED if work is Work.RECEIVED else EntryState.HELD
-        items = self._waiting(work, limit)
-        return [entry for entry in map(Entry.of, items) if entry.state is state]
+        """Read entries in a state of work, oldest or due first."""
+        return [Entry.of(item) for item in self._waiting(work, limit) if item.unfinished == work]
 
     def waiting_pages(self, work: Work, *, limit: int) -> list[Page]:
         """Read pages in a state of work, oldest first."""

@@ -33,9 +33,9 @@ class MeasuredNotifier:
         self._report("batch", outcome)
         return outcome.failed
 
-    def page_waiting(self) -> None:
-        """Send what waits and finish what a crash left behind."""
-        self._report("schedule", self.notifier.page_waiting())
+    def page_waiting(self, *, close_groups: bool = False) -> None:
+        """Send what waits, or may wait on but for `close_groups`; finish what a crash left."""
+        self._report("schedule", self.notifier.page_waiting(close_groups=close_groups))
 
     def check_subscriptions(self) -> None:
         """Count the e-mail subscriptions that reach nobody, and say whether all do."""
@@ -63,6 +63,7 @@ class MeasuredNotifier:
         count(self.metrics, "AlertsReceived", outcome.received)
         count(self.metrics, "AlertsPaged", outcome.paged)
         count(self.metrics, "AlertsHeld", outcome.held)
+        count(self.metrics, "AlertsGathered", outcome.gathered)
         count(self.metrics, "AlertsExpired", outcome.expired)
         count(self.metrics, "PagesSent", outcome.pages_sent)
         count(self.metrics, "PagesRepeated", outcome.pages_repeated)
@@ -73,12 +74,15 @@ class MeasuredNotifier:
             observe_ms(self.metrics, "DetectionLag", lag)
         for latency in outcome.latencies_ms:
             observe_ms(self.metrics, "PageLatency", latency)
+        for latency in outcome.follow_up_latencies_ms:
+            observe_ms(self.metrics, "FollowUpLatency", latency)
         self.logger.info(
             "alerts handled",
             trigger=trigger,
             received=outcome.received,
             paged=outcome.paged,
             held=outcome.held,
+            gathered=outcome.gathered,
             expired=outcome.expired,
             unpaged=outcome.unpaged,
             pages=outcome.pages_sent,
