@@ -19,6 +19,8 @@ from cardwatch.paging.subscriptions import Audience
 
 ATTEMPTS = 5
 ALERTS = 60
+CARDS = 12
+WAITS = ("held", "gathered")
 
 
 @pytest.mark.stack
@@ -29,7 +31,9 @@ def test_attempts_with_the_same_alerts_at_once_page_each_alert_once(emulator: Aw
     )
     pager, stream = FakePager(), FakeEventStream()
     now = datetime.now(UTC)
-    everything = records(*(alert_event(n, at=now) for n in range(ALERTS)))
+    everything = records(
+        *(alert_event(n, at=now, card_token=f"{n % CARDS:032x}") for n in range(ALERTS))
+    )
 
     def notifier() -> Notifier:
         return Notifier(
@@ -59,10 +63,11 @@ def test_attempts_with_the_same_alerts_at_once_page_each_alert_once(emulator: Aw
     for thread in threads:
         thread.join(timeout=60)
     deadline = clock.monotonic() + 30
-    while ledger.waiting("held", limit=1) and clock.monotonic() < deadline:
-        notifier().page_waiting()
+    while any(ledger.waiting(k, limit=1) for k in WAITS) and clock.monotonic() < deadline:
+        notifier().page_waiting(close_groups=True)
         clock.sleep(0.2)
     told = Counter(i for message in pager.sent for i in message.alert_ids)
     assert len(told) == ALERTS
     assert set(told.values()) == {1}
     assert not any(message.repeat for message in pager.sent)
+    assert {message.kind for message in pager.sent} == {"FIRST", "FOLLOW_UP"}

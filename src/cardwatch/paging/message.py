@@ -119,7 +119,7 @@ def _summed_up(alerts: Sequence[PagedAlert], recent: Mapping[str, Recent]) -> It
             ("In all", words_of(same[0].rule).totals(same, None)),
             ("Merchants", _most(alert.merchant for alert in same)),
             ("Places", _most(phrases.place(alert) for alert in same)),
-            ("Happened", f"{phrases.instant(times[0])} to {phrases.instant(times[-1])}"),
+            ("Happened", " to ".join(dict.fromkeys(map(phrases.instant, (times[0], times[-1]))))),
         ]
         if group_id in recent:
             lines.append((f"In the last {phrases.span(RECENTLY)}", _lately(recent[group_id])))
