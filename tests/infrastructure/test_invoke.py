@@ -73,7 +73,8 @@ def test_a_custom_resource_s_function_is_held_for_an_invocation_and_answers_clou
 
 def test_a_held_function_has_its_layer_and_the_variables_that_it_is_given(stack: Stack) -> None:
     function = invoke.find(invoke.functions(stack.root, stack.settings), "StagerFunction")
-    variables = invoke.environment(function, {"CARD_REGISTRY_TABLE": "nowhere"})
+    given = {"CARD_REGISTRY_TABLE": "nowhere", "STREAM_NAME": "nowhere"}
+    variables = invoke.environment(function, given)
     with invoke.held(function, variables, stack.settings, stack.root) as name:
         done = invoke.invoke(function, name, {"records": []}, stack.settings)
     assert json.loads(done.answer) == {"records": []}
