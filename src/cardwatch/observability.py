@@ -20,7 +20,6 @@ NotifierMetric = Literal[
     "AlertsReceived",
     "AlertsPaged",
     "AlertsHeld",
-    "AlertsGathered",
     "AlertsExpired",
     "PagesSent",
     "PagesRepeated",
@@ -29,9 +28,7 @@ NotifierMetric = Literal[
     "PoisonRecords",
     "DetectionLag",
     "PageLatency",
-    "FollowUpLatency",
     "SubscriptionsUnhealthy",
-    "NobodySubscribed",
 ]
 SlackMetric = Literal["PagesPosted", "PagesNotPosted"]
 StagerMetric = Literal[

@@ -99,7 +99,6 @@ ASKED_FOR: Final = {
     "PageLatency",
     "NotifierErrors",
     "SubscriptionsUnhealthy",
-    "NobodySubscribed",
     "SlackDeadLetters",
     "DeadLetters",
     "Quarantine",

@@ -174,10 +174,9 @@ def _finish(stack: LocalStack) -> Verdict:
         if not owed and _windows_closed(stack) and _risk_desk_done(stack):
             break
         if owed:
-            # What waits for the schedule need not wait for its next minute, and once payments are
-            # all judged, nothing more joins a follow-up.
+            # What waits for the schedule need not wait for its next minute.
             with suppress(LocalStackError):
-                stack.controls.call_notifier(close_groups=_windows_closed(stack))
+                stack.controls.call_notifier()
         # A long run has many receipts; judging it must not take the machine from the job.
         _watch(stack, until=time.monotonic() + max(1.0, 3 * (time.monotonic() - began)))
     stack.doing = "staging everything"
