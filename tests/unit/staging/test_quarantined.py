@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import EphemeralMetrics
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.card_numbers import NUMBERS, in_groups
@@ -66,7 +67,12 @@ class World:
     )
     stream: FakeEventStream = field(default_factory=FakeEventStream)
     log: io.StringIO = field(default_factory=io.StringIO)
-    metrics: Metrics = field(default_factory=lambda: Metrics(namespace="test", service="stager"))
+    # Its own: Powertools' others share what they hold.
+    metrics: Metrics = field(
+        default_factory=lambda: cast(
+            "Metrics", EphemeralMetrics(namespace="test", service="stager")
+        )
+    )
 
     def stage(self, *raws: bytes, first: int = 0) -> dict[str, Any]:
         """Have a cold start answer one batch of Firehose."""
