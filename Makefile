@@ -41,7 +41,8 @@ down: setup ## Stop whatever a run left behind
 
 test: setup-dev ## Run every test, the end-to-end test included, and measure what of src they reach
 	@rm -rf .coverage
-	$(BIN)/coverage run -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not e2e"
+	$(BIN)/coverage run -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not flink and not stack and not e2e"
+	$(BIN)/coverage run -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "(flink or stack) and not e2e"
 	$(BIN)/coverage run -m pytest tests/e2e
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --skip-empty
