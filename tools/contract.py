@@ -98,7 +98,8 @@ def warehouse_refresh() -> Generated:
     for name, event_type in EVENT_TYPES.items():
         table = f"typed.{name.lower()}"
         fields = event_type.data.model_fields
-        question = f"Question: which {name}s are new? {event_type.data.__doc__}"
+        said = " ".join(str(event_type.data.__doc__).split())
+        question = f"Question: which {name}s are new? {said}"
         copies = f"""\
 SELECT
     copies.event_id,

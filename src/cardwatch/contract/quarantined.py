@@ -13,8 +13,8 @@ QuarantinedKind = Literal["PAYMENT", "CARD_STATUS"]
 class QuarantinedEvent(Contract):
     """One payment on a stolen card, or one card status, that breaks the contract.
 
-    What it says is what could be read of a record that is broken somewhere else, so each field but
-    the card may be null. Nothing in it is taken over that could hold a card number.
+    Payment, status and time are what could be read of a record that is broken somewhere else, so
+    each may be null. Nothing in it is taken over that could hold a card number.
     """
 
     kind: Annotated[

@@ -16,6 +16,8 @@ _TOKEN: Final = re.compile(rb"(?<![0-9a-z])[0-9a-f]{32}(?![0-9a-z])")
 _OTHER_TYPES: Final = frozenset(
     name.lower().encode() for name in EVENT_TYPES if name != "PAYMENT_EVENT"
 )
+_ID: Final[TypeAdapter[str]] = TypeAdapter(LegibleId)
+_MAX_ID: Final = 128
 
 
 def legible_tokens(raw: bytes) -> frozenset[str]:
@@ -26,8 +28,7 @@ def legible_tokens(raw: bytes) -> frozenset[str]:
     of the contract's other types.
     """
     text = raw.lower()
-    said = _TYPE.search(text)
-    if said and said.group(1) in _OTHER_TYPES:
+    if _said_type(text) in _OTHER_TYPES:
         return frozenset()
     return _tokens(_LABELED.findall(text) or _TOKEN.findall(text))
 
@@ -35,10 +36,7 @@ def legible_tokens(raw: bytes) -> frozenset[str]:
 def legible_status_tokens(raw: bytes) -> frozenset[str]:
     """Give the card tokens behind `card_token` where the record says that it is a CARD_STATUS."""
     text = raw.lower()
-    said = _TYPE.search(text)
-    if not said or said.group(1) != b"card_status":
-        return frozenset()
-    return _tokens(_LABELED.findall(text))
+    return _tokens(_LABELED.findall(text) if _said_type(text) == b"card_status" else [])
 
 
 def legible_payment_id(raw: bytes) -> str | None:
@@ -46,47 +44,44 @@ def legible_payment_id(raw: bytes) -> str | None:
 
     A number's digits are an id as well, and what is longer is cut: the detection reads it so.
     """
-    text = _only(_PAYMENT_ID, raw)
-    if text is None:
-        return None
+    text = _text_of(raw, "payment_id")
     try:
-        return _ID.validate_python(text[:_MAX_ID])
+        return None if text is None else _ID.validate_python(text[:_MAX_ID])
     except ValidationError:
         return None
 
 
 def legible_status(raw: bytes) -> Status | None:
     """Give a card status's status."""
-    text = _only(_STATUS, raw)
+    text = _text_of(raw, "status")
     return cast("Status", text) if text in get_args(Status) else None
 
 
 def legible_time(raw: bytes, name: str) -> datetime | None:
     """Give the instant of a field of that name."""
-    text = _only(_value_of(name), raw)
+    text = _text_of(raw, name)
     try:
         return None if text is None else parse_time(text)
     except ValueError:
         return None
 
 
-def _value_of(name: str) -> re.Pattern[bytes]:
-    """Give what finds a field's text, free of escapes, or its whole number."""
-    return re.compile(
+def _said_type(text: bytes) -> bytes | None:
+    said = _TYPE.search(text)
+    return said and said.group(1)
+
+
+def _text_of(raw: bytes, name: str) -> str | None:
+    """Give a field's text, free of escapes, or its whole number.
+
+    None where it is not there, or said in several ways.
+    """
+    found = re.findall(
         rb"""["']%b["']\s*:\s*(?:"([^"\\]+)"|'([^'\\]+)'|([0-9]+)(?![0-9.e]))""" % name.encode(),
+        raw,
         re.IGNORECASE,
     )
-
-
-_ID: Final[TypeAdapter[str]] = TypeAdapter(LegibleId)
-_MAX_ID: Final = 128
-_PAYMENT_ID: Final = _value_of("payment_id")
-_STATUS: Final = _value_of("status")
-
-
-def _only(pattern: re.Pattern[bytes], raw: bytes) -> str | None:
-    """Give a field's value; None where it is not there, or said in several ways."""
-    values = {b"".join(found) for found in pattern.findall(raw)}
+    values = {b"".join(groups) for groups in found}
     try:
         return values.pop().decode() if len(values) == 1 else None
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
 -- Generated from the contract by `make contract`: change the contract, not this file.
 --
 -- Question: which ACCOUNTs are new? One version of one account; it holds from `valid_from` to that
--- of the next version.      The holder's full name never leaves the bank's database.
+-- of the next version. The holder's full name never leaves the bank's database.
 -- Of the copies of an event the first that is seen counts. Times are UTC.
 -- Reads: staging.events, refresh.loads, typed.account
 -- Writes: typed.account

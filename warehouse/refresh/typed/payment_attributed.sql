@@ -1,9 +1,9 @@
 -- Generated from the contract by `make contract`: change the contract, not this file.
 --
 -- Question: which PAYMENT_ATTRIBUTEDs are new? One payment by its first record, as it was judged
--- when that record arrived.      Late payments and those of unknown accounts have one too. The
--- payment's own fields are copied as     it said them; the account's are those of the newest
--- version that had arrived.
+-- when that record arrived. Late payments and those of unknown accounts have one too. The payment's
+-- own fields are copied as it said them; the account's are those of the newest version that had
+-- arrived.
 -- Of the copies of an event the first that is seen counts. Times are UTC.
 -- Reads: staging.events, refresh.loads, typed.payment_attributed
 -- Writes: typed.payment_attributed

@@ -1,9 +1,9 @@
 -- Generated from the contract by `make contract`: change the contract, not this file.
 --
 -- Question: which QUARANTINED_EVENTs are new? One payment on a stolen card, or one card status,
--- that breaks the contract.      What it says is what could be read of a record that is broken
--- somewhere else, so each field but     the card may be null. Nothing in it is taken over that
--- could hold a card number.
+-- that breaks the contract. Payment, status and time are what could be read of a record that is
+-- broken somewhere else, so each may be null. Nothing in it is taken over that could hold a card
+-- number.
 -- Of the copies of an event the first that is seen counts. Times are UTC.
 -- Reads: staging.events, refresh.loads, typed.quarantined_event
 -- Writes: typed.quarantined_event

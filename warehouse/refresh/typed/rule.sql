@@ -1,8 +1,8 @@
 -- Generated from the contract by `make contract`: change the contract, not this file.
 --
 -- Question: which RULEs are new? One version of one rule; it holds from the event's
--- event_date_origin, its publication.      Of all versions of a rule the one that was published
--- last holds, whichever comes last.
+-- event_date_origin, its publication. Of all versions of a rule the one that was published last
+-- holds, whichever comes last.
 -- Of the copies of an event the first that is seen counts. Times are UTC.
 -- Reads: staging.events, refresh.loads, typed.rule
 -- Writes: typed.rule
