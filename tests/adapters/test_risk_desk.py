@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 import pytest
-from tests.adapters.card_stream import PATIENCE, STREAM, Stream, wait_for
+from tests.adapters.card_stream import STREAM, Stream, wait_for
 from tests.flink.running import ROOT
 
 from cardwatch.aws.clients import AwsClients
@@ -20,6 +20,9 @@ from cardwatch.local.services.risk_desk import PROGRAM, RiskDesk
 from cardwatch.settings import LocalSettings
 
 pytestmark = [pytest.mark.flink, pytest.mark.stack]
+
+START = 300.0
+"""Its start takes some 40 CPU s, at the lowest priority: as long as what runs beside it lets it."""
 
 
 @dataclass
@@ -48,7 +51,7 @@ def running(emulator: AwsClients, tmp_path_factory: pytest.TempPathFactory) -> I
     desk = RiskDesk(settings, ROOT)
     with Supervisor(run) as supervisor:
         supervisor.start(desk.program("local", outputs))
-        supervisor.wait_ready(PROGRAM, timeout_seconds=PATIENCE)
+        supervisor.wait_ready(PROGRAM, timeout_seconds=START)
         yield Running(desk, supervisor, stream)
     assert leftovers(run) == []
     run.release()
@@ -70,8 +73,8 @@ def test_a_killed_risk_desk_goes_on_from_its_checkpoint_and_leaves_no_process(
     stream.pay("pay_meanwhile", amount="50000.00")
     # A copy: it is known to whoever kept its state, and found again by whoever began anew.
     stream.pay("pay_before", amount="50000.00")
+    wait_for(desk.runs, START)
     wait_for(lambda: stream.finds_large("pay_meanwhile"))
-    wait_for(desk.runs)
     stream.pay("pay_after", amount="50000.00")
     wait_for(lambda: stream.finds_large("pay_after"))
 
