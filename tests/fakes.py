@@ -5,6 +5,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from cardwatch.paging.ports import LedgerItem, PageMessage, PageRefusedError
+from cardwatch.paging.subscriptions import (
+    FilterPolicy,
+    Subscription,
+    SubscriptionsUnavailableError,
+)
 from cardwatch.ports import NotKeptError, PutOutcome, StreamEntry, UndeliveredEntry
 from cardwatch.recovery.ports import DeadLetter, UnreadableObjectError
 from cardwatch.rules.publication import Publication
@@ -122,7 +127,8 @@ class FakePageLedger:
             raise ValueError(msg)
         if any(self._version(item.key) != item.version for item in items):
             return False
-        self._indexes = [*self._indexes, dict(self.items)][-max(1, self.behind) :]
+        if self.behind:
+            self._indexes = [*self._indexes, dict(self.items)][-self.behind :]
         for item in items:
             self.items[item.key] = replace(item, version=item.version + 1)
         return True
@@ -162,6 +168,35 @@ class FakePager:
         self.sent.append(message)
         if self.lost_answers:
             raise self.lost_answers.pop(0)
+
+
+@dataclass
+class FakeSubscriptions:
+    """A topic's subscriptions in memory; `broken` ones cannot be listed, unknown filters not read.
+
+    Somebody is subscribed by e-mail until a test says otherwise.
+    """
+
+    listed: list[Subscription] = field(default_factory=lambda: [Subscription("email", "arn:1")])
+    listed_before: list[list[Subscription]] = field(default_factory=list)
+    """What the next looks find, one each, before `listed`."""
+    filters: dict[str, FilterPolicy | None] = field(default_factory=dict)
+    broken: bool = False
+    filters_broken: bool = False
+    times_listed: int = 0
+
+    def all(self) -> Iterable[Subscription]:
+        self.times_listed += 1
+        if self.broken:
+            msg = "the subscriptions cannot be listed: Throttled"
+            raise SubscriptionsUnavailableError(msg)
+        return list(self.listed_before.pop(0) if self.listed_before else self.listed)
+
+    def filter_policy(self, arn: str) -> FilterPolicy | None:
+        if self.filters_broken:
+            msg = "the subscriptions cannot be listed: AuthorizationError"
+            raise SubscriptionsUnavailableError(msg)
+        return self.filters.get(arn)
 
 
 @dataclass

@@ -269,11 +269,12 @@ def _functions(
 
 def _ledger(alerts: float, pages: float, month: float) -> Iterator[Line]:
     """Count DynamoDB's units; every write of the ledger is a transaction, which counts twice."""
-    per_alert = 2 * (1 + 2 * ALERT_BYTES / 1024)  # its marker; its part of an entry, written twice
+    # Its marker and its group; its part of an entry, written twice, as when one more joins it.
+    per_alert = 2 * (1 + 1 + 2 * ALERT_BYTES / 1024)
     per_page = 2 * 4 + 2 * 3  # four states of a page, three of the token bucket
     writes = alerts * per_alert + pages * per_page + 1 / 60
-    # The simulator looks at two items a second, the schedule at five kinds of work a minute.
-    reads = 2 + 5 / 60 + alerts * 1 + pages * 4
+    # The simulator looks at two items a second, the schedule at ten kinds of work a minute.
+    reads = 2 + 10 / 60 + alerts * 2 + pages * 5
     kept = alerts * 14 * 86_400 * (ALERT_BYTES + 200) / GB
     yield Line("tables", "writes", "dynamodb_write_million", writes * month / MILLION)
     yield Line("tables", "reads", "dynamodb_read_million", reads * month / MILLION)

@@ -2,7 +2,8 @@
 -- objective?
 --
 -- Milliseconds from each payment on a stolen card until the first page that tells of it was sent,
--- as the promise counts: without late payments, and without what another path found.
+-- as the promise counts: without late payments, without what another path found, and without what
+-- waited for a follow-up.
 
 SELECT
     COUNT(*) AS alert_count,
@@ -16,4 +17,5 @@ FROM marts.alert_latency
 WHERE
     alert_latency.paged_at >= :since
     AND NOT alert_latency.late
-    AND alert_latency.found_by = 'stream';
+    AND alert_latency.found_by = 'stream'
+    AND alert_latency.page_kind = 'FIRST';

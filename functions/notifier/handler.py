@@ -33,7 +33,7 @@ class NotSettledError(Exception):
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Page a batch as a whole and answer by record; without records, do the schedule's work."""
     if "Records" not in event:
-        notifier.page_waiting()
+        notifier.page_waiting(close_groups=event.get("groups") == "close")
         notifier.check_subscriptions()
         return {"batchItemFailures": []}
     batch = parse(event=event, model=KinesisDataStreamModel)

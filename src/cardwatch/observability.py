@@ -20,6 +20,7 @@ NotifierMetric = Literal[
     "AlertsReceived",
     "AlertsPaged",
     "AlertsHeld",
+    "AlertsGathered",
     "AlertsExpired",
     "PagesSent",
     "PagesRepeated",
@@ -28,7 +29,9 @@ NotifierMetric = Literal[
     "PoisonRecords",
     "DetectionLag",
     "PageLatency",
+    "FollowUpLatency",
     "SubscriptionsUnhealthy",
+    "NobodySubscribed",
 ]
 SlackMetric = Literal["PagesPosted", "PagesNotPosted"]
 StagerMetric = Literal[

@@ -126,6 +126,15 @@ class NotifierSettings(Settings):
             "meanwhile goes into the next one.",
         ),
     ] = 60
+    group_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=3_600,
+            description="After a page of a card or another entity, what comes on it for so long "
+            "joins one follow-up.",
+        ),
+    ] = 300
     lease_seconds: Annotated[
         int,
         Field(
@@ -148,6 +157,14 @@ class NotifierSettings(Settings):
             description="E-mail subscriptions the topic should have; what is missing is counted.",
         ),
     ] = 0
+    subscriptions_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=300,
+            description="For how long it is taken as known whether a page would reach anybody.",
+        ),
+    ] = 30
 
 
 class SlackSettings(Settings):

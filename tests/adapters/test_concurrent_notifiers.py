@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.adapters.test_ledger import create_table
-from tests.fakes import FakeDeadLetters, FakeEventStream, FakePager
+from tests.fakes import FakeDeadLetters, FakeEventStream, FakePager, FakeSubscriptions
 from tests.unit.paging.support import alert_event, records
 
 from cardwatch.aws.clients import AwsClients
@@ -15,9 +15,12 @@ from cardwatch.aws.ledger import DynamoDBPageLedger
 from cardwatch.clock import SystemClock
 from cardwatch.paging.grouping import Policy
 from cardwatch.paging.notifier import AlertRecord, Notifier
+from cardwatch.paging.subscriptions import Audience
 
 ATTEMPTS = 5
 ALERTS = 60
+CARDS = 12
+WAITS = ("held", "gathered")
 
 
 @pytest.mark.stack
@@ -28,12 +31,15 @@ def test_attempts_with_the_same_alerts_at_once_page_each_alert_once(emulator: Aw
     )
     pager, stream = FakePager(), FakeEventStream()
     now = datetime.now(UTC)
-    everything = records(*(alert_event(n, at=now) for n in range(ALERTS)))
+    everything = records(
+        *(alert_event(n, at=now, card_token=f"{n % CARDS:032x}") for n in range(ALERTS))
+    )
 
     def notifier() -> Notifier:
         return Notifier(
             ledger=ledger,
             pager=pager,
+            audience=Audience(FakeSubscriptions(), clock, keep_for=timedelta(seconds=30)),
             stream=stream,
             dead_letters=FakeDeadLetters(),
             clock=clock,
@@ -57,10 +63,11 @@ def test_attempts_with_the_same_alerts_at_once_page_each_alert_once(emulator: Aw
     for thread in threads:
         thread.join(timeout=60)
     deadline = clock.monotonic() + 30
-    while ledger.waiting("held", limit=1) and clock.monotonic() < deadline:
-        notifier().page_waiting()
+    while any(ledger.waiting(k, limit=1) for k in WAITS) and clock.monotonic() < deadline:
+        notifier().page_waiting(close_groups=True)
         clock.sleep(0.2)
     told = Counter(i for message in pager.sent for i in message.alert_ids)
     assert len(told) == ALERTS
     assert set(told.values()) == {1}
     assert not any(message.repeat for message in pager.sent)
+    assert {message.kind for message in pager.sent} == {"FIRST", "FOLLOW_UP"}

@@ -93,7 +93,7 @@ def failing(request: pytest.FixtureRequest) -> Iterator[AwsClients]:
 
 
 CARD = "4f0c" * 8
-MESSAGE = PageMessage("page_1", "subject", "text", ("a" * 64,), repeat=False)
+MESSAGE = PageMessage("page_1", "subject", "text", ("a" * 64,), "FIRST", repeat=False)
 
 
 def ledger(aws: AwsClients) -> DynamoDBPageLedger:

@@ -21,6 +21,7 @@ from botocore.exceptions import (
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.pager import SnsPager
 from cardwatch.paging.ports import (
+    PAGE_ATTRIBUTES,
     PageMayBeSentError,
     PageMessage,
     PageNotSentError,
@@ -36,6 +37,7 @@ MESSAGE = PageMessage(
     subject="Stolen card 424242******4242: 12.50 EUR",
     text="A payment on a stolen card\n\nPlace: \u017bejtun\n",
     alert_ids=tuple(f"{n:064x}" for n in range(900)),
+    kind="FOLLOW_UP",
     repeat=True,
 )
 
@@ -69,7 +71,13 @@ def test_a_subscriber_gets_the_text_and_every_alert_id(aws: AwsClients, raw: boo
         attributes = {k: v["Value"] for k, v in envelope["MessageAttributes"].items()}
     assert text == MESSAGE.text
     assert json.loads(attributes.pop("alert_ids")) == list(MESSAGE.alert_ids)
-    assert attributes == {"page_id": "page_1", "alert_count": "900", "repeat": "true"}
+    assert attributes == {
+        "page_id": "page_1",
+        "kind": "FOLLOW_UP",
+        "alert_count": "900",
+        "repeat": "true",
+    }
+    assert {"alert_ids", *attributes} == PAGE_ATTRIBUTES
 
 
 class FailingSns:

@@ -213,7 +213,7 @@ def test_what_cannot_be_settled_is_answered_by_its_sequence_number(
 def test_the_schedule_sends_what_was_held_as_soon_as_there_are_tokens(
     deploy: Callable[..., Stack],
 ) -> None:
-    stack = deploy(PAGES_PER_MINUTE="1")
+    stack = deploy(PAGES_PER_MINUTE="1", GROUP_SECONDS="0")
     scheduled = json.loads((INVOCATIONS / "scheduled.json").read_text())
     for event in alerts(12):
         assert stack.invoke(kinesis_event(event)) == []
@@ -234,8 +234,10 @@ def test_a_batch_and_the_schedule_put_every_metric_that_the_alarms_may_name(
     deploy: Callable[..., Stack], capsys: pytest.CaptureFixture[str]
 ) -> None:
     stack, scheduled = subscribed(deploy, emails="1")
-    stack.invoke(kinesis_event(*alerts(1)))
-    stack.invoke(scheduled)
+    first, another = alerts(2)
+    stack.invoke(kinesis_event(first))
+    stack.invoke(kinesis_event(another))
+    stack.invoke({**scheduled, "groups": "close"})
     assert metric_names(capsys.readouterr().out) == set(get_args(NotifierMetric))
 
 
@@ -282,6 +284,48 @@ def test_a_batch_of_alerts_does_not_ask_who_is_subscribed(
     stack, _ = subscribed(deploy, emails="1")
     stack.invoke(kinesis_event(*alerts(1)))
     assert "SubscriptionsUnhealthy" not in metrics(capsys.readouterr().out)
+
+
+def test_alerts_wait_until_somebody_is_subscribed_and_the_schedule_says_that_nobody_is(
+    deploy: Callable[..., Stack],
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stack = deploy(SUBSCRIPTIONS_SECONDS="0")
+    scheduled = json.loads((INVOCATIONS / "scheduled.json").read_text())
+    [there] = stack.clients.sns().list_subscriptions()["Subscriptions"]
+    stack.clients.sns().unsubscribe(SubscriptionArn=there["SubscriptionArn"])
+    events = alerts(3)
+    assert stack.invoke(kinesis_event(*events)) == []
+    stack.invoke(scheduled)
+    assert metrics(capsys.readouterr().out)["NobodySubscribed"] == [1]
+    assert "a page would reach nobody" in caplog.text
+    stack.clients.sns().subscribe(
+        TopicArn=there["TopicArn"], Protocol="sqs", Endpoint=there["Endpoint"]
+    )
+    assert stack.pages() == []
+    stack.invoke(scheduled)
+    assert stack.pages() == [{event.event_id for event in events}]
+    assert metrics(capsys.readouterr().out)["NobodySubscribed"] == [0]
+
+
+def test_a_second_alert_on_a_card_waits_for_the_follow_up_which_may_be_asked_for(
+    deploy: Callable[..., Stack], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = deploy()
+    scheduled = json.loads((INVOCATIONS / "scheduled.json").read_text())
+    first, another = alerts(2)
+    stack.invoke(kinesis_event(first))
+    capsys.readouterr()
+    assert stack.invoke(kinesis_event(another)) == []
+    assert metrics(capsys.readouterr().out)["AlertsGathered"] == [1]
+    stack.invoke(scheduled)
+    assert stack.pages() == [{first.event_id}]
+    stack.invoke({**scheduled, "groups": "close"})
+    assert stack.pages() == [{first.event_id}, {another.event_id}]
+    kinds = [page["MessageAttributes"]["kind"]["Value"] for page in stack.received]
+    assert kinds == ["FIRST", "FOLLOW_UP"]
+    assert [e["event_json_data"]["kind"] for e in stack.on_stream()] == kinds
 
 
 @pytest.mark.parametrize("name", ["kinesis-good", "kinesis-mixed", "kinesis-poison"])

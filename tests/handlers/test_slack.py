@@ -53,6 +53,7 @@ class Stack:
                 subject=f"Stolen card {number}",
                 text=f"<page> {number}\n",
                 alert_ids=("a",),
+                kind="FIRST",
                 repeat=False,
             )
         )

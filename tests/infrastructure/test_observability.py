@@ -99,6 +99,7 @@ ASKED_FOR: Final = {
     "PageLatency",
     "NotifierErrors",
     "SubscriptionsUnhealthy",
+    "NobodySubscribed",
     "SlackDeadLetters",
     "DeadLetters",
     "Quarantine",

@@ -303,6 +303,7 @@ def test_every_parameter_is_described_grouped_and_bounded(template: Template) ->
         ("PaymentsPerSecond", SimulatorSettings, "payments_per_second"),
         ("PagesPerMinute", NotifierSettings, "pages_per_minute"),
         ("RulePageSeconds", NotifierSettings, "rule_page_seconds"),
+        ("GroupSeconds", NotifierSettings, "group_seconds"),
         ("PageMaxAgeSeconds", NotifierSettings, "page_max_age_seconds"),
     ],
 )

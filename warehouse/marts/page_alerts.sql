@@ -10,6 +10,7 @@ SELECT
     page_alerts.channel,
     page_alerts.repeat,
     page_alerts.happened_at,
+    COALESCE(page_alerts.kind, 'FIRST') AS kind,
     freshness.lag_seconds
 FROM facts.page_alerts
 CROSS JOIN marts.freshness;

@@ -16,3 +16,5 @@ CREATE TABLE IF NOT EXISTS typed.quarantined_event (
 DISTSTYLE KEY
 DISTKEY (event_id)
 SORTKEY (event_date_origin);
+
+ALTER TABLE typed.page_event ADD COLUMN kind VARCHAR(64);

@@ -95,6 +95,10 @@ class AwsClients:
             "sns", endpoint_url=self._endpoint_url, config=_config(tries=1, read_timeout=5)
         )
 
+    def impatient_sns(self) -> "SNSClient":
+        """Give a client that fails within 3 s, because pages wait for what it asks."""
+        return self._session.client("sns", endpoint_url=self._endpoint_url, config=_IMPATIENT)
+
     def sqs(self) -> "SQSClient":
         """Give a client that outwaits the longest poll, 20 s."""
         return self._session.client(

@@ -34,8 +34,8 @@ Reference, Publish, "Errors")."""
 class SnsPager:
     """Publishes a page once; the topic's subscriptions (e-mail, SQS, …) take it from there.
 
-    Message attributes, for machines: `page_id`; `alert_ids`, a String.Array (JSON) of every alert
-    the page accounts for; `alert_count`; `repeat`, "true" or "false".
+    Message attributes, for machines: `page_id`; `kind`; `alert_ids`, a String.Array (JSON) of every
+    alert the page accounts for; `alert_count`; `repeat`, "true" or "false".
     """
 
     channel = "sns"
@@ -54,6 +54,7 @@ class SnsPager:
                 Message=message.text,
                 MessageAttributes={
                     "page_id": {"DataType": "String", "StringValue": message.page_id},
+                    "kind": {"DataType": "String", "StringValue": message.kind},
                     "alert_ids": {
                         "DataType": "String.Array",
                         "StringValue": json.dumps(message.alert_ids, separators=(",", ":")),

@@ -1,10 +1,15 @@
 """The subscriptions of an Amazon SNS topic."""
 
+import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from cardwatch.aws.failures import FAILURES, code
-from cardwatch.paging.subscriptions import Subscription, SubscriptionsUnavailableError
+from cardwatch.paging.subscriptions import (
+    FilterPolicy,
+    Subscription,
+    SubscriptionsUnavailableError,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -30,10 +35,20 @@ class SnsSubscriptions:
             raise self._problem(code(error)) from None
         return [
             # "PendingConfirmation", or "Deleted" for a while.
-            Subscription(item["Protocol"], confirmed=item["SubscriptionArn"].startswith(_ARN))
+            Subscription(item["Protocol"], arn if arn.startswith(_ARN) else None)
             for page in pages
             for item in page["Subscriptions"]
+            for arn in [item["SubscriptionArn"]]
         ]
+
+    def filter_policy(self, arn: str) -> FilterPolicy | None:
+        try:
+            found = self._client.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
+            rules = json.loads(found.get("FilterPolicy") or "{}")
+        except FAILURES as error:
+            raise self._problem(code(error)) from None
+        of_body = found.get("FilterPolicyScope") == "MessageBody"
+        return FilterPolicy(rules, of_body=of_body) if rules else None
 
     def _problem(self, code: str) -> SubscriptionsUnavailableError:
         return SubscriptionsUnavailableError(

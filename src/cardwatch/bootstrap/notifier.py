@@ -14,6 +14,7 @@ from cardwatch.backoff import Backoff
 from cardwatch.clock import SystemClock
 from cardwatch.paging.grouping import Policy
 from cardwatch.paging.notifier import Notifier
+from cardwatch.paging.subscriptions import Audience
 from cardwatch.paging.telemetry import MeasuredNotifier
 from cardwatch.ports import Clock
 from cardwatch.settings import NotifierSettings
@@ -30,6 +31,7 @@ def build_notifier(
     """Give the notifier on DynamoDB, SNS, Kinesis and S3."""
     clock = clock or SystemClock()
     clients = clients or AwsClients()
+    subscriptions = SnsSubscriptions(clients.impatient_sns(), settings.topic_arn)
     notifier = Notifier(
         ledger=DynamoDBPageLedger(
             clients.dynamodb(),
@@ -38,6 +40,9 @@ def build_notifier(
             keep_for=timedelta(days=settings.ledger_ttl_days),
         ),
         pager=SnsPager(clients.sns(), settings.topic_arn),
+        audience=Audience(
+            subscriptions, clock, keep_for=timedelta(seconds=settings.subscriptions_seconds)
+        ),
         # The schedule puts what this gives up, and alerts must not wait for it.
         stream=KinesisEventStream(
             clients.kinesis(),
@@ -52,12 +57,7 @@ def build_notifier(
             lease=timedelta(seconds=settings.lease_seconds),
             pages_per_minute=settings.pages_per_minute,
             rule_interval=timedelta(seconds=settings.rule_page_seconds),
+            group_interval=timedelta(seconds=settings.group_seconds),
         ),
     )
-    return MeasuredNotifier(
-        notifier,
-        SnsSubscriptions(clients.sns(), settings.topic_arn),
-        settings.email_subscriptions,
-        logger,
-        metrics,
-    )
+    return MeasuredNotifier(notifier, subscriptions, settings.email_subscriptions, logger, metrics)

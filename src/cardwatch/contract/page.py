@@ -8,6 +8,9 @@ from cardwatch.contract.fields import Contract, Identifier, Sha256
 
 PageState = Literal["SENT", "EXPIRED"]
 ExpiredReason = Literal["too_old", "refused"]
+PageKind = Literal[
+    "FIRST", "FOLLOW_UP", "DIGEST", "REMINDER", "ESCALATION", "LOOK_BACK", "RESOLVED"
+]
 
 
 class PageEvent(Contract):
@@ -33,5 +36,13 @@ class PageEvent(Contract):
         Field(
             description="EXPIRED only: the alerts were too old, or the channel refused their page "
             "until they were; absent means too_old."
+        ),
+    ] = None
+    kind: Annotated[
+        PageKind | None,
+        Field(
+            description="FIRST: alerts on cards, accounts, users or merchants that nobody was "
+            "paged of lately; absent means FIRST. FOLLOW_UP: what came on them since. The others "
+            "are not sent yet."
         ),
     ] = None

@@ -1,19 +1,21 @@
 """Which alerts go into one page, which are too old, and when they have to wait."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from cardwatch.contract.page import PageKind
 from cardwatch.paging.alerts import PagedAlert
 from cardwatch.paging.ports import LedgerItem
 from cardwatch.paging.records import (
-    MAX_ALERTS_PER_ENTRY,
     Bucket,
     Entry,
     EntryState,
+    Group,
     Page,
     PageState,
+    Silence,
     page_id,
 )
 from cardwatch.paging.rules import words_of
@@ -21,9 +23,12 @@ from cardwatch.paging.throttle import MAX_CLOCK_DIFFERENCE, reserved
 
 MAX_ALERTS_PER_PAGE: Final = 900
 """So that the ids fit a PAGE_EVENT (65,535 bytes) and the channel's message (256 KB)."""
-MAX_ENTRIES_PER_PAGE: Final = 60
+MAX_ENTRIES_PER_PAGE: Final = 76
 MAX_MENTIONS: Final = 20
-"""With these a page, its entries, what it mentions and the bucket are one transaction."""
+"""With these a page, its entries, what it mentions, bucket and silence are one transaction."""
+DUE_TOGETHER: Final = timedelta(seconds=10)
+"""Follow-ups are due on this grid, so that cards of a storm share entries and pages."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,9 @@ class Policy:
     pages_per_minute: int = 30
     rule_interval: timedelta = timedelta(seconds=60)
     """Between two pages of a rule that is not urgent: what comes meanwhile waits for the next."""
+    group_interval: timedelta = timedelta(seconds=300)
+    """After a page of a card or another entity: what comes on it meanwhile waits for one
+    follow-up."""
 
     def too_old(self, alert: PagedAlert, now: datetime) -> bool:
         """Say whether paging this alert helps nobody any more."""
@@ -45,6 +53,28 @@ class Policy:
     def is_over(self, lease_until: datetime, now: datetime) -> bool:
         """Say whether a lease has run out, or was given by a clock that is too far ahead."""
         return not now < lease_until <= now + self.lease + MAX_CLOCK_DIFFERENCE
+
+    def gathers(self, group: Group | None, now: datetime) -> bool:
+        """Say whether what comes on a group waits for its follow-up; else it pages at once.
+
+        A time that is too far ahead is another clock's mistake and holds nobody up.
+        """
+        if group is None:
+            return False
+        since = now - group.paged_at
+        return -self.group_interval - MAX_CLOCK_DIFFERENCE <= since < self.group_interval
+
+    def due_for(self, group: Group, now: datetime) -> datetime:
+        """Say when the follow-up of what comes now is due: the one that waits, or the next one."""
+        if group.paged_at > now:
+            return group.paged_at
+        due = group.paged_at + self.group_interval
+        return due - (due - _EPOCH) % DUE_TOGETHER
+
+    def is_due(self, entry: Entry, now: datetime) -> bool:
+        """Say whether an entry's follow-up is to be sent."""
+        latest = now + self.group_interval + MAX_CLOCK_DIFFERENCE
+        return not now < entry.since <= latest
 
     def may_page(self, rule: str, bucket: Bucket, now: datetime) -> bool:
         """Say whether a rule may page again; an urgent one always may, as far as tokens go."""
@@ -63,6 +93,7 @@ class Plan:
     entries: tuple[Entry, ...]
     mentioned: tuple[Page, ...] = ()
     bucket: Bucket | None = None
+    silence: Silence | None = None
 
     def items(self) -> list[LedgerItem]:
         """Give everything that changes."""
@@ -72,18 +103,9 @@ class Plan:
             items.append(self.page.item())
         if self.bucket is not None:
             items.append(self.bucket.item())
+        if self.silence is not None:
+            items.append(self.silence.item())
         return items
-
-
-def enter(alerts: Sequence[PagedAlert], *, now: datetime, policy: Policy) -> Iterator[Entry]:
-    """Make entries of new alerts, each of one rule."""
-    rules: dict[str, list[PagedAlert]] = {}
-    for alert in alerts:
-        rules.setdefault(alert.rule, []).append(alert)
-    for same in rules.values():
-        for start in range(0, len(same), MAX_ALERTS_PER_ENTRY):
-            part = same[start : start + MAX_ALERTS_PER_ENTRY]
-            yield Entry.received(part, now=now, lease_until=now + policy.lease)
 
 
 def by_rule(entries: Iterable[Entry]) -> list[list[Entry]]:
@@ -110,17 +132,20 @@ def plan(
     own: Sequence[Entry],
     held: Sequence[Entry],
     *,
+    kind: PageKind = "FIRST",
     expired: Sequence[Page],
     bucket: Bucket,
+    silence: Silence,
+    reached: bool,
     now: datetime,
     policy: Policy,
 ) -> Plan:
     """Decide what becomes of one's own entries, and of held ones that a page can carry along.
 
     All are of one rule, and there is at least one.
-    With a token and a rule that may page, or when all alerts are too old and nobody is paged, they
-    make one page. Else they wait. `expired` are records of expired alerts that no page has told of
-    yet.
+    With a token, a rule that may page, and somebody whom a page would reach, or when all alerts are
+    too old and nobody is paged, they make one page. Else they wait. `expired` are records of
+    expired alerts that no page has told of yet.
     """
     entries = [*own, *held]
     alerts = [alert for entry in entries for alert in entry.alerts]
@@ -130,16 +155,13 @@ def plan(
     paged = tuple(entry.paged(identifier) for entry in entries)
     page = Page(
         page_id=identifier,
+        kind=kind,
         state=PageState.PENDING,
         entry_ids=tuple(entry.entry_id for entry in entries),
         alert_ids=tuple(fresh),
         expired_ids=tuple(stale),
-        waited=sum(
-            not policy.too_old(alert, now)
-            for entry in entries
-            if entry.state is EntryState.HELD
-            for alert in entry.alerts
-        ),
+        waited=_waited(entries, now, policy, unheard=False),
+        unheard=_waited(entries, now, policy, unheard=True),
         earlier_expired=sum(len(page.expired_ids) + page.earlier_expired for page in expired),
         since=now,
         lease_until=now + policy.lease,
@@ -148,10 +170,25 @@ def plan(
     if not fresh:
         # The records that nobody has told of stay as they are: this one is told of, not sent.
         return Plan(page.model_copy(update={"earlier_expired": 0}).expired(now), paged)
+    if not reached:
+        alerts_here = sum(len(entry.alerts) for entry in own)
+        counted = silence.more(alerts_here, now) if own else None
+        return Plan(None, tuple(entry.held(unheard=True) for entry in own), silence=counted)
     kept = policy.reserved_from(entries[0].rule)
     rest = bucket.bucket.take(policy.pages_per_minute, now, reserved=kept)
     waits = None if page.urgent else entries[0].rule
     if rest is None or not policy.may_page(entries[0].rule, bucket, now):
         return Plan(None, tuple(entry.held() for entry in own))
     spent = bucket.spent(rest, rule=waits, now=now, interval=policy.rule_interval)
-    return Plan(page, paged, tuple(expired), spent)
+    heard = silence.told() if silence.began else None
+    return Plan(page.telling_of(silence), paged, tuple(expired), spent, heard)
+
+
+def _waited(entries: Iterable[Entry], now: datetime, policy: Policy, *, unheard: bool) -> int:
+    """Count the alerts still to be paged that were held for a token, or that came `unheard`."""
+    return sum(
+        not policy.too_old(alert, now)
+        for entry in entries
+        if (entry.unheard if unheard else entry.state is EntryState.HELD and not entry.unheard)
+        for alert in entry.alerts
+    )

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cardwatch.paging.ports import LedgerItem, PageLedger
-from cardwatch.paging.records import BUCKET_KEY, Bucket, Entry, EntryState, Marker, Page, Work
+from cardwatch.paging.records import (
+    BUCKET_KEY,
+    SILENCE_KEY,
+    Bucket,
+    Entry,
+    Group,
+    Marker,
+    Page,
+    Silence,
+    Work,
+)
 from cardwatch.paging.throttle import TokenBucket
 
 
@@ -44,17 +54,28 @@ class Ledger:
         items = self._read([Page.key(page_id) for page_id in page_ids])
         return {page.page_id: page for page in map(Page.of, items)}
 
-    def bucket(self, *, pages_per_minute: int, now: datetime) -> Bucket:
-        """Read the token bucket; it is full before anybody has taken from it."""
-        for item in self._read([BUCKET_KEY]):
-            return Bucket.of(item)
-        return Bucket(bucket=TokenBucket.full(pages_per_minute, now), since=now)
+    def groups(self, group_ids: Collection[str]) -> dict[str, Group]:
+        """Read groups by id."""
+        items = self._read([Group.key(group_id) for group_id in group_ids])
+        return {group.group_id: group for group in map(Group.of, items)}
+
+    def shared(self, *, pages_per_minute: int, now: datetime) -> tuple[Bucket, Silence]:
+        """Read what is one for all attempts.
+
+        The token bucket is full before anybody has taken from it, and there is no silence before
+        somebody has noticed one.
+        """
+        found = {item.key: item for item in self._read([BUCKET_KEY, SILENCE_KEY])}
+        bucket, silence = found.get(BUCKET_KEY), found.get(SILENCE_KEY)
+        full = TokenBucket.full(pages_per_minute, now)
+        return (
+            Bucket.of(bucket) if bucket else Bucket(bucket=full, since=now),
+            Silence.of(silence) if silence else Silence(since=now),
+        )
 
     def waiting_entries(self, work: Work, *, limit: int) -> list[Entry]:
-        """Read entries in a state of work, oldest first."""
-        state = EntryState.RECEIVED if work is Work.RECEIVED else EntryState.HELD
-        items = self._waiting(work, limit)
-        return [entry for entry in map(Entry.of, items) if entry.state is state]
+        """Read entries in a state of work, oldest or due first."""
+        return [Entry.of(item) for item in self._waiting(work, limit) if item.unfinished == work]
 
     def waiting_pages(self, work: Work, *, limit: int) -> list[Page]:
         """Read pages in a state of work, oldest first."""

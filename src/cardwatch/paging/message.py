@@ -1,13 +1,14 @@
 """A page as plain text that reads well in an e-mail and on a phone; a rule's own words are its."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from cardwatch.paging import phrases
 from cardwatch.paging.alerts import PagedAlert
 from cardwatch.paging.grouping import Policy
 from cardwatch.paging.ports import PageMessage
-from cardwatch.paging.records import Page
+from cardwatch.paging.records import RECENTLY, Group, Page, Recent
 from cardwatch.paging.rules import words_of
 from cardwatch.paging.transliteration import in_ascii
 from cardwatch.paging.words import Line
@@ -16,6 +17,10 @@ MAX_LISTED: Final = 20
 MAX_SUBJECT: Final = 100
 """SNS takes no longer subject, and only ASCII without line breaks."""
 _TOTALS_IN_SUBJECT: Final = 2
+
+MAX_NAMED: Final = 5
+"""Merchants and places that a follow-up names of one entity."""
+_FOLLOW_UP: Final = "Follow-up: "
 
 WHAT_TO_DO: Final = "What to do"
 
@@ -27,21 +32,23 @@ The channel refused this page in full, so this is the short one. Look the alerts
 id: the PAGE_EVENT of that id lists them."""
 
 
-def compose(page: Page, alerts: Sequence[PagedAlert], policy: Policy) -> PageMessage:
-    """Write a page about alerts of one rule, the newest first, at most 20 of them in full."""
+def compose(
+    page: Page,
+    alerts: Sequence[PagedAlert],
+    policy: Policy,
+    recent: Mapping[str, Recent] | None = None,
+) -> PageMessage:
+    """Write a page about alerts of one rule, the newest first, at most 20 of them in full.
+
+    A follow-up adds them up by entity instead. `recent` is what came lately, by group.
+    """
     ordered = sorted(alerts, key=lambda alert: (alert.happened_at, alert.alert_id), reverse=True)
     words = words_of(ordered[0].rule)
-    listed, unlisted = ordered[:MAX_LISTED], ordered[MAX_LISTED:]
-    paragraphs = [words.headline(ordered)]
+    paragraphs = [_headline(page, ordered)]
     if page.repeat:
         paragraphs.append(_REPEAT)
-    paragraphs += [
-        _details(words.details(alert), alert, number if len(ordered) > 1 else None)
-        for number, alert in enumerate(listed, start=1)
-    ]
-    if unlisted:
-        rest = words.totals(unlisted, None)
-        paragraphs.append(f"And {len(unlisted)} more, not listed here: {rest}.")
+    told = _summed_up if page.kind == "FOLLOW_UP" else _listed
+    paragraphs += told(ordered, recent or {})
     steps = [f"{n}. {step}" for n, step in enumerate(words.what_to_do(ordered), start=1)]
     paragraphs.append("\n".join([WHAT_TO_DO, *steps]))
     paragraphs += _notes(page, policy)
@@ -66,6 +73,7 @@ def _message(page: Page, subject: str, paragraphs: Sequence[str]) -> PageMessage
         subject=subject,
         text="\n\n".join(paragraphs) + "\n",
         alert_ids=page.alert_ids,
+        kind=page.kind,
         repeat=page.repeat,
     )
 
@@ -74,12 +82,79 @@ def _footer(page: Page, alerts: Sequence[PagedAlert]) -> str:
     return f"Page: {page.page_id}\nAlerts in this page: {len(alerts)}"
 
 
+def _headline(page: Page, alerts: Sequence[PagedAlert]) -> str:
+    headline = words_of(alerts[0].rule).headline(alerts)
+    return f"{_FOLLOW_UP}{headline}" if page.kind == "FOLLOW_UP" else headline
+
+
+def _listed(alerts: Sequence[PagedAlert], recent: Mapping[str, Recent]) -> Iterable[str]:
+    """Tell the newest in full, add up the others, and say what came on the listed ones lately."""
+    words = words_of(alerts[0].rule)
+    listed, unlisted = alerts[:MAX_LISTED], alerts[MAX_LISTED:]
+    for number, alert in enumerate(listed, start=1):
+        yield _details(words.details(alert), alert, number if len(alerts) > 1 else None)
+    if unlisted:
+        rest = words.totals(unlisted, None)
+        yield f"And {len(unlisted)} more, not listed here: {rest}."
+    lately = {
+        group_id: f"{alert.entity_kind} {alert.entity}: {_lately(recent[group_id])}"
+        for alert in listed
+        if (group_id := Group.id_of(alert)) in recent
+    }
+    if lately:
+        yield "\n".join([f"In the last {phrases.span(RECENTLY)}", *lately.values()])
+
+
+def _summed_up(alerts: Sequence[PagedAlert], recent: Mapping[str, Recent]) -> Iterable[str]:
+    """Add up by entity, the one with most alerts first."""
+    groups: dict[str, list[PagedAlert]] = {}
+    for alert in alerts:
+        groups.setdefault(Group.id_of(alert), []).append(alert)
+    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    for number, (group_id, same) in enumerate(ordered[:MAX_LISTED], start=1):
+        times = sorted(alert.happened_at for alert in same)
+        lines: list[Line] = [
+            (same[0].entity_kind.capitalize(), same[0].entity),
+            ("Alerts", str(len(same))),
+            ("In all", words_of(same[0].rule).totals(same, None)),
+            ("Merchants", _most(alert.merchant for alert in same)),
+            ("Places", _most(phrases.place(alert) for alert in same)),
+            ("Happened", " to ".join(dict.fromkeys(map(phrases.instant, (times[0], times[-1]))))),
+        ]
+        if group_id in recent:
+            lines.append((f"In the last {phrases.span(RECENTLY)}", _lately(recent[group_id])))
+        (entity, name), *others = [(label, value) for label, value in lines if value]
+        first = f"{number}. {entity} {name}" if len(ordered) > 1 else f"{entity}: {name}"
+        yield "\n".join([first, *(f"{label}: {value}" for label, value in others)])
+    if unlisted := ordered[MAX_LISTED:]:
+        more = sum(len(same) for _, same in unlisted)
+        entities = phrases.counted(len(unlisted), "other")
+        yield f"And {phrases.counted(more, 'alert')} on {entities}, not listed here."
+
+
+def _most(names: Iterable[str | None]) -> str:
+    """Name the commonest with their counts, and say how many more there are."""
+    counted = Counter(name for name in names if name is not None)
+    if len(counted) == 1:
+        return next(iter(counted))
+    common = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+    parts = [f"{name} ({times})" for name, times in common[:MAX_NAMED]]
+    if len(common) > MAX_NAMED:
+        parts.append(f"and {len(common) - MAX_NAMED} more")
+    return "; ".join(parts)
+
+
+def _lately(recent: Recent) -> str:
+    totals = [f"{total:f} {currency}" for currency, total in sorted(recent.totals.items())]
+    return ", ".join([phrases.counted(recent.alerts, "alert"), *totals])
+
+
 def _subject(page: Page, alerts: Sequence[PagedAlert]) -> str:
     words = words_of(alerts[0].rule)
-    if len(alerts) == 1:
+    if len(alerts) == 1 and page.kind != "FOLLOW_UP":
         text = words.subject(alerts[0])
     else:
-        text = f"{words.headline(alerts)}: {words.totals(alerts, _TOTALS_IN_SUBJECT)}"
+        text = f"{_headline(page, alerts)}: {words.totals(alerts, _TOTALS_IN_SUBJECT)}"
     text = f"May be a repeat: {text}" if page.repeat else text
     plain = in_ascii(text)
     return plain if len(plain) <= MAX_SUBJECT else plain[: MAX_SUBJECT - 3].rstrip() + "..."
@@ -93,6 +168,17 @@ def _details(lines: Sequence[Line], alert: PagedAlert, number: int | None) -> st
 
 
 def _notes(page: Page, policy: Policy) -> Iterable[str]:
+    if page.silence_since is not None:
+        waited = phrases.counted(page.silence_waited, "alert")
+        since = phrases.instant(page.silence_since)
+        others = "" if page.unheard == page.silence_waited else "; the others follow"
+        yield (
+            f"Nobody was subscribed to these pages from {since} on: {waited} came until somebody "
+            f"was, and waited. This page has {page.unheard} of them{others}."
+        )
+    elif page.unheard:
+        waited = phrases.counted(page.unheard, "alert")
+        yield f"{waited} of this page waited, because nobody was subscribed."
     if page.waited:
         verb = "alert of this page waited" if page.waited == 1 else "alerts of this page waited"
         yield f"{page.waited} {verb}: at most {policy.pages_per_minute} pages a minute go out."

@@ -16,7 +16,15 @@ from cardwatch.contract.page import PageState as PageEventState
 from cardwatch.contract.rule_alert import RuleAlert
 from cardwatch.contract.streams import Envelope, RejectedRecord, read_event
 from cardwatch.paging.alerts import PagedAlert
-from cardwatch.paging.grouping import MAX_MENTIONS, Policy, by_rule, enter, fitting, plan
+from cardwatch.paging.entering import enter
+from cardwatch.paging.grouping import (
+    MAX_MENTIONS,
+    Plan,
+    Policy,
+    by_rule,
+    fitting,
+    plan,
+)
 from cardwatch.paging.ledger import Known, Ledger
 from cardwatch.paging.message import compose, compose_short
 from cardwatch.paging.ports import (
@@ -26,7 +34,18 @@ from cardwatch.paging.ports import (
     Pager,
     PageRefusedError,
 )
-from cardwatch.paging.records import Bucket, Entry, EntryState, Page, PageState, Work
+from cardwatch.paging.records import (
+    Bucket,
+    Entry,
+    EntryState,
+    Group,
+    Page,
+    PageState,
+    Recent,
+    Silence,
+    Work,
+)
+from cardwatch.paging.subscriptions import Audience, SubscriptionsUnavailableError
 from cardwatch.ports import Clock, DeadLetters, EventStream, NotKeptError, StreamEntry
 
 SOURCE: Final = "notifier"
@@ -61,6 +80,8 @@ class Outcome:
     """Alerts that nobody is paged of: of a rule whose paging is off, or of a version in shadow."""
     paged: int = 0
     held: int = 0
+    gathered: int = 0
+    """Alerts that wait for the follow-up of their card or other entity."""
     expired: int = 0
     pages_sent: int = 0
     pages_repeated: int = 0
@@ -71,7 +92,9 @@ class Outcome:
     detection_lags_ms: list[float] = field(default_factory=list)
     """Per alert of a payment that was on time: from the end of its window to its detection."""
     latencies_ms: list[float] = field(default_factory=list)
-    """Per paged alert: from the payment to the page."""
+    """Per alert of a first page: from the payment to the page."""
+    follow_up_latencies_ms: list[float] = field(default_factory=list)
+    """The same per alert of a follow-up, which waits by design."""
     problems: list[str] = field(default_factory=list)
     """What the channel, the dead letters or the stream refused."""
     channel_down: bool = False
@@ -87,6 +110,7 @@ class Notifier:
         *,
         ledger: PageLedger,
         pager: Pager,
+        audience: Audience,
         stream: EventStream,
         dead_letters: DeadLetters,
         clock: Clock,
@@ -94,6 +118,7 @@ class Notifier:
     ) -> None:
         self._ledger = Ledger(ledger)
         self._pager = pager
+        self._audience = audience
         self._stream = stream
         self._dead_letters = dead_letters
         self._clock = clock
@@ -102,9 +127,9 @@ class Notifier:
     def page_batch(self, records: Sequence[AlertRecord]) -> Outcome:
         """Page a batch of alerts: new ones as one page, with what waits as far as it fits.
 
-        A record counts as done when its alert is sent, held or expired by the ledger or not to be
-        paged, and poison when it is kept. While another attempt may still be at an alert, its
-        record fails.
+        A record counts as done when its alert is sent, held, gathered or expired by the ledger or
+        not to be paged, and poison when it is kept. While another attempt may still be at an alert,
+        its record fails.
         """
         run = Outcome()
         alerts: dict[str, PagedAlert] = {}
@@ -122,8 +147,11 @@ class Notifier:
         self._announce(run)
         return run
 
-    def page_waiting(self) -> Outcome:
-        """Do what no batch comes to do: send what is held, finish what a crash left behind."""
+    def page_waiting(self, *, close_groups: bool = False) -> Outcome:
+        """Do what no batch comes to do: send what waits, finish what a crash left behind.
+
+        With `close_groups` follow-ups that are not due yet go out as well.
+        """
         run = Outcome()
         now = self._clock.now()
         late = self._ledger.waiting_pages(Work.EVENT, limit=_LOOK_AHEAD)
@@ -136,6 +164,8 @@ class Notifier:
         taken = [mine for entry in orphans if (mine := self._take_over(entry))]
         self._page_all(taken, run)
         while not run.channel_down and self._page((), run):
+            pass
+        while not run.channel_down and self._follow_up(run, closing=close_groups):
             pass
         self._retry_refused(run)
         self._announce(run)
@@ -186,12 +216,26 @@ class Notifier:
         """Enter new alerts; give those of which another attempt has just entered one."""
         collided: dict[str, PagedAlert] = {}
         now = self._clock.now()
-        for entry in enter(list(new.values()), now=now, policy=self._policy):
-            if self._ledger.commit([entry.item(), *(m.item() for m in entry.markers())]):
-                mine.append(entry.written())
-                run.received += len(entry.alerts)
+        groups = self._ledger.groups({Group.id_of(alert) for alert in new.values()})
+        gathering = [group for group in groups.values() if self._policy.gathers(group, now)]
+        waiting = {group.entry_id for group in gathering if group.entry_id}
+        silent = bool(gathering) and not self._reached(run)
+        for step in enter(
+            list(new.values()),
+            groups=groups,
+            entries=self._ledger.entries(waiting),
+            silence=self._shared(now)[1] if silent else None,
+            now=now,
+            policy=self._policy,
+        ):
+            if not self._ledger.commit(step.items()):
+                collided.update({alert.alert_id: alert for alert in step.alerts})
+                continue
+            run.received += len(step.alerts)
+            if step.entry.state is EntryState.RECEIVED:
+                mine.append(step.entry.written())
             else:
-                collided.update({alert.alert_id: alert for alert in entry.alerts})
+                run.gathered += len(step.alerts)
         return collided
 
     def _resolve(self, known: Known, run: Outcome) -> tuple[list[Entry], set[str]]:
@@ -250,23 +294,77 @@ class Notifier:
             now = self._clock.now()
             # Another attempt may be carrying the same ones: then one's own go alone.
             carry = attempt == 1 or not own
-            bucket = self._ledger.bucket(pages_per_minute=self._policy.pages_per_minute, now=now)
+            bucket, silence = self._shared(now)
             held = self._waiting_beside(own, bucket, now) if carry else []
             if not own and not held:
                 return False
             expired = self._ledger.waiting_pages(Work.MENTION, limit=MAX_MENTIONS) if carry else []
-            decided = plan(own, held, expired=expired, bucket=bucket, now=now, policy=self._policy)
-            if not decided.entries:
-                return False
-            if self._ledger.commit(decided.items()):
-                if decided.page is None:
-                    run.held += sum(len(entry.alerts) for entry in own)
-                    return True
-                page = decided.page.written()
-                if page.state is PageState.EXPIRED:
-                    return self._end(page, run)
-                return self._publish(page, decided.entries, run)
+            decided = plan(
+                own,
+                held,
+                expired=expired,
+                bucket=bucket,
+                silence=silence,
+                reached=self._reached(run),
+                now=now,
+                policy=self._policy,
+            )
+            if (end := self._carry_out(decided, run)) is not None:
+                return end
         return self._hold(own, run) if own else False
+
+    def _follow_up(self, run: Outcome, *, closing: bool) -> bool:
+        """Make one page of follow-ups of one rule; say whether it came to an end.
+
+        It also says no when there is nothing to do, no token, or nobody to be reached.
+        """
+        for _ in _TRIES.attempts(self._clock):
+            now = self._clock.now()
+            bucket, silence = self._shared(now)
+            entries = self._due(bucket, now, closing=closing)
+            if not entries:
+                return False
+            decided = plan(
+                (),
+                entries,
+                kind="FOLLOW_UP",
+                expired=self._ledger.waiting_pages(Work.MENTION, limit=MAX_MENTIONS),
+                bucket=bucket,
+                silence=silence,
+                reached=self._reached(run),
+                now=now,
+                policy=self._policy,
+            )
+            if (end := self._carry_out(decided, run)) is not None:
+                return end
+        return False
+
+    def _due(self, bucket: Bucket, now: datetime, *, closing: bool) -> list[Entry]:
+        """Find what one page of follow-ups takes, of one rule; an urgent one comes first."""
+        for work in (Work.GATHERED, Work.GATHERED_OTHER):
+            due = [
+                entry
+                for entry in self._ledger.waiting_entries(work, limit=_LOOK_AHEAD)
+                if (closing or self._policy.is_due(entry, now))
+                and self._policy.may_page(entry.rule, bucket, now)
+            ]
+            if due:
+                return fitting(entry for entry in due if entry.rule == due[0].rule)
+        return []
+
+    def _carry_out(self, decided: Plan, run: Outcome) -> bool | None:
+        """Write what was decided and send its page; None when something has changed meanwhile."""
+        if not decided.entries:
+            return False
+        if not self._ledger.commit(decided.items()):
+            return None
+        if decided.page is None:
+            run.held += sum(len(entry.alerts) for entry in decided.entries)
+            return True
+        page = decided.page.written()
+        if page.state is PageState.EXPIRED:
+            return self._end(page, run)
+        return self._publish(page, decided.entries, run)
 
     def _waiting_beside(self, own: Sequence[Entry], bucket: Bucket, now: datetime) -> list[Entry]:
         """Find held entries of one's own rule, or without any of one rule that may page.
@@ -281,6 +379,17 @@ class Notifier:
                 return fitting(same, beside=own)
         return []
 
+    def _shared(self, now: datetime) -> tuple[Bucket, Silence]:
+        return self._ledger.shared(pages_per_minute=self._policy.pages_per_minute, now=now)
+
+    def _reached(self, run: Outcome) -> bool:
+        """Say whether a page would reach anybody; when nobody knows, it is sent."""
+        try:
+            return self._audience.is_there()
+        except SubscriptionsUnavailableError as error:
+            run.problems.append(f"{error}; pages go out as if somebody were subscribed")
+            return True
+
     def _hold(self, entries: Sequence[Entry], run: Outcome) -> bool:
         if not self._ledger.commit([entry.held().item() for entry in entries]):
             return False
@@ -290,7 +399,8 @@ class Notifier:
     def _retry(self, page: Page, run: Outcome) -> bool:
         """Send a page again that is not known to be sent; say whether it came to an end.
 
-        Without a token it stays in the ledger as the schedule's work, which is an end here.
+        Without a token, or anybody whom it would reach, it stays in the ledger as the schedule's
+        work, which is an end here.
         """
         if run.channel_down:
             return False
@@ -305,15 +415,19 @@ class Notifier:
             if not alerts or (too_old and not page.may_be_out):
                 ended = page.expired(now)
                 return self._ledger.commit([ended.item()]) and self._end(ended.written(), run)
-            per_minute = self._policy.pages_per_minute
-            bucket = self._ledger.bucket(pages_per_minute=per_minute, now=now)
+            bucket, silence = self._shared(now)
             kept = self._policy.reserved_from(alerts[0].rule)
-            rest = bucket.bucket.take(per_minute, now, reserved=kept)
-            if rest is None:
+            rest = bucket.bucket.take(self._policy.pages_per_minute, now, reserved=kept)
+            if rest is None or not self._reached(run):
                 return True
             retried = page.retried(now + self._policy.lease)
             spent = bucket.spent(rest, now=now, interval=self._policy.rule_interval)
-            if self._ledger.commit([retried.item(), spent.item()]):
+            changed = [spent.item()]
+            # What may be out already says the same again and nothing else.
+            if silence.began and not page.may_be_out:
+                retried = retried.telling_of(silence)
+                changed.append(silence.told().item())
+            if self._ledger.commit([retried.item(), *changed]):
                 return self._publish(retried.written(), entries, run)
             if (end := self._end_by_another(page)) is not None:
                 return end
@@ -326,7 +440,7 @@ class Notifier:
         told = set(page.alert_ids)
         alerts = [a for entry in entries for a in entry.alerts if a.alert_id in told]
         try:
-            self._send(page, alerts, run)
+            self._send(page, alerts, _recent(entries), run)
         except PageRefusedError as error:
             run.problems.append(str(error))
             return self._ledger.commit([page.set_aside(self._clock.now()).item()])
@@ -339,9 +453,15 @@ class Notifier:
             return False
         return self._record_sent(page, alerts, run)
 
-    def _send(self, page: Page, alerts: Sequence[PagedAlert], run: Outcome) -> None:
+    def _send(
+        self,
+        page: Page,
+        alerts: Sequence[PagedAlert],
+        recent: Mapping[str, Recent],
+        run: Outcome,
+    ) -> None:
         try:
-            self._pager.send(compose(page, alerts, self._policy))
+            self._pager.send(compose(page, alerts, self._policy, recent))
         except PageRefusedError as error:
             run.pages_refused += 1
             run.problems.append(f"{error}; the short one goes instead of page {page.page_id}")
@@ -368,7 +488,9 @@ class Notifier:
                 # The promise is the urgent rules'; and what another path found later says nothing
                 # of how fast this one is.
                 live = [alert for alert in alerts if page.urgent and alert.found_by == "stream"]
-                run.latencies_ms += [_milliseconds(alert.happened_at, now) for alert in live]
+                took = [_milliseconds(alert.happened_at, now) for alert in live]
+                follows = page.kind == "FOLLOW_UP"
+                (run.follow_up_latencies_ms if follows else run.latencies_ms).extend(took)
                 return self._end(sent.written(), run)
             if (end := self._end_by_another(page)) is not None:
                 return end
@@ -414,6 +536,14 @@ class Notifier:
                 run.poison[reason] += len(records)
 
 
+def _recent(entries: Iterable[Entry]) -> dict[str, Recent]:
+    """Say by group what came on it lately, by the entry that came last."""
+    found: dict[str, Recent] = {}
+    for entry in sorted(entries, key=lambda entry: entry.since):
+        found |= entry.recent
+    return found
+
+
 def page_events(page: Page, channel: str) -> Iterator[Envelope]:
     """Give the PAGE_EVENTs of a page that ended; the same ones on every try."""
     if page.ended_at is None:
@@ -436,6 +566,7 @@ def page_events(page: Page, channel: str) -> Iterator[Envelope]:
                     alert_ids=alert_ids,
                     channel=channel,
                     repeat=page.repeat and state == "SENT",
+                    kind=page.kind,
                     **reason,
                 ),
             )

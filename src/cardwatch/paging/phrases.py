@@ -24,20 +24,24 @@ def place(alert: PagedAlert) -> str | None:
 
 def totals(alerts: Iterable[PagedAlert], at_most: int | None = None) -> str:
     """Add up per currency; currencies are never added together."""
-    sums: dict[str, Decimal] = {}
-    unknown = 0
-    for alert in alerts:
-        if alert.amount is None:
-            unknown += 1
-        else:
-            currency = alert.currency or NO_CURRENCY
-            sums[currency] = sums.get(currency, Decimal(0)) + alert.amount
-    parts = [f"{total:f} {currency}" for currency, total in sorted(sums.items())]
+    counting = list(alerts)
+    unknown = sum(alert.amount is None for alert in counting)
+    parts = [f"{total:f} {currency}" for currency, total in sorted(sums(counting).items())]
     if unknown:
         parts.append(f"{unknown} with amount unknown")
     if at_most is not None and len(parts) > at_most:
         parts = [*parts[:at_most], "more"]
     return " + ".join(parts) if at_most is not None else ", ".join(parts)
+
+
+def sums(alerts: Iterable[PagedAlert]) -> dict[str, Decimal]:
+    """Add up amounts per currency; what has none is left out."""
+    added: dict[str, Decimal] = {}
+    for alert in alerts:
+        if alert.amount is not None:
+            currency = alert.currency or NO_CURRENCY
+            added[currency] = added.get(currency, Decimal(0)) + alert.amount
+    return added
 
 
 def counted(number: int, singular: str, plural: str | None = None) -> str:

@@ -3,7 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
+
+from cardwatch.contract.page import PageKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ class LedgerUnavailableError(Exception):
     """The ledger does not answer or refuses; the text names it and the error's code."""
 
 
+PAGE_ATTRIBUTES: Final = frozenset({"page_id", "kind", "alert_ids", "alert_count", "repeat"})
+"""What a page says of itself to programs, beside its text; subscriptions may filter by it."""
+
+
 @dataclass(frozen=True, slots=True)
 class PageMessage:
     """One page as it is handed to the channel."""
@@ -59,6 +65,7 @@ class PageMessage:
     text: str
     alert_ids: tuple[str, ...]
     """Every alert that the page accounts for, listed in the text or not."""
+    kind: PageKind
     repeat: bool
     """An earlier message with the same page id may have gone out."""
 

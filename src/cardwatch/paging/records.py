@@ -1,24 +1,31 @@
 """What the page ledger remembers, and how it is written down.
 
 - A marker per alert: which entry the alert came in. It is written once and makes an alert known.
-- An entry: alerts that came in together. RECEIVED (an attempt with a lease has them), HELD (no
-  token; they wait for the next page or the schedule) or PENDING (its page says what happens).
+- An entry: alerts that came in together, or that one follow-up is to tell of. RECEIVED (an attempt
+  with a lease has them), HELD (no token; they wait for the next page or the schedule), GATHERED
+  (they wait for their group's follow-up) or PENDING (its page says what happens).
+- A group: what one rule found on one entity (a card, an account, …): when people were paged of it
+  last or will be, which entry waits for its follow-up, and what came in the last hour.
 - A page: PENDING with a lease, SENT, or EXPIRED (its alerts were too old; nobody was paged).
 - The token bucket, and when rules were paged last.
+- The silence: since when nobody is subscribed to pages, and how many alerts came meanwhile.
 
 An alert's state is its entry's until that is PENDING, and its page's from then on, so a page with
 any number of alerts becomes SENT in one write.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cardwatch.contract.fields import EventTime
+from cardwatch.contract.fields import Amount, EventTime
+from cardwatch.contract.page import PageKind
+from cardwatch.paging import phrases
 from cardwatch.paging.alerts import PagedAlert
 from cardwatch.paging.ports import LedgerItem
 from cardwatch.paging.rules import words_of
@@ -26,7 +33,12 @@ from cardwatch.paging.throttle import MAX_CLOCK_DIFFERENCE, TokenBucket
 
 MAX_ALERTS_PER_ENTRY: Final = 90
 """An entry and its markers are one transaction of at most 100 items."""
+RECENTLY: Final = timedelta(hours=1)
+"""How far back a page says what came on a group; known to the minute."""
+MAX_RECENT_CURRENCIES: Final = 20
+"""So that alerts with made-up currencies cannot make a group's item large."""
 BUCKET_KEY: Final = "bucket"
+SILENCE_KEY: Final = "silence"
 
 
 class EntryState(StrEnum):
@@ -34,6 +46,7 @@ class EntryState(StrEnum):
 
     RECEIVED = "RECEIVED"
     HELD = "HELD"
+    GATHERED = "GATHERED"
     PENDING = "PENDING"
 
 
@@ -54,6 +67,10 @@ class Work(StrEnum):
     """An entry that waits for a page, of an urgent rule."""
     HELD_OTHER = "held_other"
     """The same of another rule, so that however many wait, they hide no urgent one."""
+    GATHERED = "gathered"
+    """An entry that waits for its follow-up, of an urgent rule; the one due first is first."""
+    GATHERED_OTHER = "gathered_other"
+    """The same of another rule."""
     PAGE = "page"
     """A page that is not sent yet, of an urgent rule."""
     PAGE_OTHER = "page_other"
@@ -110,14 +127,105 @@ class Marker(_Record):
         return self._item(self.key(self.alert_id), "KNOWN", None)
 
 
+class Recent(BaseModel):
+    """What came on one group in some time: how many alerts, and their amounts by currency."""
+
+    model_config = ConfigDict(frozen=True)
+
+    alerts: int = 0
+    totals: dict[str, Amount] = Field(default_factory=dict)
+    """Of alerts whose amounts add up by their rule's words."""
+
+    def plus(self, other: "Recent") -> "Recent":
+        """Give both together."""
+        totals = dict(self.totals)
+        for currency, amount in other.totals.items():
+            if currency in totals or len(totals) < MAX_RECENT_CURRENCIES:
+                totals[currency] = totals.get(currency, Decimal(0)) + amount
+        return Recent(alerts=self.alerts + other.alerts, totals=totals)
+
+    @classmethod
+    def of(cls, alerts: Sequence[PagedAlert]) -> "Recent":
+        adding = [alert for alert in alerts if words_of(alert.rule).adds_up(alert)]
+        return Recent(alerts=len(alerts)).plus(Recent(totals=phrases.sums(adding)))
+
+
+class Minute(BaseModel):
+    """What came on a group in one minute."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: EventTime
+    came: Recent
+
+
+class Group(_Record):
+    """What one rule found on one entity."""
+
+    group_id: str
+    paged_at: EventTime
+    """When alerts came in that paged at once, or when the follow-up is due that was set up last."""
+    entry_id: str | None = None
+    """The entry that was set up last to wait for a follow-up."""
+    minutes: tuple[Minute, ...] = ()
+
+    @staticmethod
+    def id_of(alert: PagedAlert) -> str:
+        """Give the id of an alert's group."""
+        text = f"{alert.rule}|{alert.entity_kind}|{alert.entity_id}"
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @staticmethod
+    def key(group_id: str) -> str:
+        return f"group#{group_id}"
+
+    @classmethod
+    def opened_by(cls, alert: PagedAlert, now: datetime) -> Self:
+        """Give the group of an alert that is its first."""
+        return cls(group_id=cls.id_of(alert), paged_at=now, since=now)
+
+    def opened(self, now: datetime) -> Self:
+        """Record that a page of it is on its way."""
+        return self._next(paged_at=now)
+
+    def joined(self, entry_id: str, *, due: datetime) -> Self:
+        """Have what came wait in an entry whose follow-up is due then."""
+        return self._next(entry_id=entry_id, paged_at=due)
+
+    def counted(self, alerts: Sequence[PagedAlert], now: datetime) -> Self:
+        """Count alerts that came now, and forget what is more than an hour ago."""
+        minute = now.replace(second=0, microsecond=0)
+        kept = {m.at: m.came for m in self.minutes if now - m.at < RECENTLY}
+        kept[minute] = kept.get(minute, Recent()).plus(Recent.of(alerts))
+        minutes = tuple(Minute(at=at, came=came) for at, came in sorted(kept.items()))
+        return self._next(minutes=minutes)
+
+    def recent(self) -> Recent:
+        """Say what came in the hour before it was counted last."""
+        total = Recent()
+        for minute in self.minutes:
+            total = total.plus(minute.came)
+        return total
+
+    def item(self) -> LedgerItem:
+        return self._item(self.key(self.group_id), "GROUP", None)
+
+
 class Entry(_Record):
-    """Alerts that came in together and go into one page together."""
+    """Alerts that came in together and go into one page together.
+
+    Of a GATHERED one `since` is when its follow-up is due.
+    """
 
     entry_id: str
     state: EntryState
     alerts: tuple[PagedAlert, ...]
     lease_until: EventTime
     page_id: str | None = None
+    unheard: bool = False
+    """It is held because nobody is subscribed to pages, or was gathered while nobody was."""
+    recent: dict[str, Recent] = Field(default_factory=dict)
+    """By group, what came on it in the last hour when these alerts did, they included."""
 
     @staticmethod
     def key(entry_id: str) -> str:
@@ -125,7 +233,11 @@ class Entry(_Record):
 
     @classmethod
     def received(
-        cls, alerts: Sequence[PagedAlert], *, now: datetime, lease_until: datetime
+        cls,
+        alerts: Sequence[PagedAlert],
+        *,
+        now: datetime,
+        lease_until: datetime,
     ) -> Self:
         """Enter new alerts; the id is new on each try, the markers are what is unique."""
         ids = "|".join(sorted(alert.alert_id for alert in alerts))
@@ -137,31 +249,54 @@ class Entry(_Record):
             lease_until=lease_until,
         )
 
+    @classmethod
+    def gathered(
+        cls, alerts: Sequence[PagedAlert], *, now: datetime, due: datetime, unheard: bool
+    ) -> Self:
+        """Enter new alerts that wait for their follow-up; no attempt owns them."""
+        entry = cls.received(alerts, now=now, lease_until=now)
+        state = {"state": EntryState.GATHERED, "since": due, "unheard": unheard}
+        return entry.model_copy(update=state)
+
+    def gathering(self, alerts: Sequence[PagedAlert]) -> Self:
+        """Have more alerts wait for the same follow-up."""
+        return self._next(alerts=(*self.alerts, *alerts))
+
+    def knowing(self, groups: Iterable[Group]) -> Self:
+        """Note what came on groups lately."""
+        recent = {group.group_id: group.recent() for group in groups}
+        return self._next(recent=self.recent | recent)
+
     @property
     def rule(self) -> str:
         """Name the rule of its alerts; all of an entry's are of one."""
         return self.alerts[0].rule
 
-    def markers(self) -> list[Marker]:
+    def markers(self, alerts: Sequence[PagedAlert]) -> list[Marker]:
+        """Give the markers of those of its alerts that are new."""
         return [
             Marker(alert_id=alert.alert_id, entry_id=self.entry_id, since=self.since)
-            for alert in self.alerts
+            for alert in alerts
         ]
 
     def leased(self, until: datetime) -> Self:
         """Take it over from an attempt that died."""
         return self._next(lease_until=until)
 
-    def held(self) -> Self:
-        """Let it wait for a page."""
-        return self._next(state=EntryState.HELD)
+    def held(self, *, unheard: bool = False) -> Self:
+        """Let it wait for a page: for a token, or `unheard` for somebody to be subscribed."""
+        return self._next(state=EntryState.HELD, unheard=unheard)
 
     def paged(self, page_id: str) -> Self:
         return self._next(state=EntryState.PENDING, page_id=page_id)
 
     def item(self) -> LedgerItem:
-        held = Work.HELD if words_of(self.rule).urgent else Work.HELD_OTHER
-        work = {EntryState.RECEIVED: Work.RECEIVED, EntryState.HELD: held}
+        urgent = words_of(self.rule).urgent
+        work = {
+            EntryState.RECEIVED: Work.RECEIVED,
+            EntryState.HELD: Work.HELD if urgent else Work.HELD_OTHER,
+            EntryState.GATHERED: Work.GATHERED if urgent else Work.GATHERED_OTHER,
+        }
         return self._item(self.key(self.entry_id), self.state, work.get(self.state))
 
 
@@ -169,6 +304,7 @@ class Page(_Record):
     """One page: which alerts it accounts for and what became of it."""
 
     page_id: str
+    kind: PageKind = "FIRST"
     state: PageState
     entry_ids: tuple[str, ...]
     alert_ids: tuple[str, ...]
@@ -176,7 +312,13 @@ class Page(_Record):
     expired_ids: tuple[str, ...] = ()
     """Alerts of its entries that were too old; nobody is paged of them."""
     waited: int = 0
-    """How many of its alerts were held before."""
+    """How many of its alerts were held before for want of a token."""
+    unheard: int = 0
+    """How many of its alerts were held before because nobody was subscribed."""
+    silence_since: EventTime | None = None
+    """Of the first page after a time in which nobody was subscribed: when that began."""
+    silence_waited: int = 0
+    """How many alerts came in that time."""
     earlier_expired: int = 0
     """How many alerts expired since the page before."""
     lease_until: EventTime
@@ -204,6 +346,12 @@ class Page(_Record):
         return self._next(
             lease_until=lease_until, repeat=self.repeat or self.may_be_sent, may_be_sent=True
         )
+
+    def telling_of(self, silence: "Silence") -> Self:
+        """Let it say how many alerts waited for somebody to be subscribed."""
+        if silence.began is None:
+            return self
+        return self._next(silence_since=silence.began, silence_waited=silence.waited)
 
     @property
     def may_be_out(self) -> bool:
@@ -279,6 +427,25 @@ class Bucket(_Record):
 
     def item(self) -> LedgerItem:
         return self._item(BUCKET_KEY, "BUCKET", None)
+
+
+class Silence(_Record):
+    """The time in which nobody is subscribed to pages; there is none while `began` is None."""
+
+    began: EventTime | None = None
+    waited: int = 0
+    """How many alerts came since it began."""
+
+    def more(self, alerts: int, now: datetime) -> Self:
+        """Count alerts that wait for somebody to be subscribed."""
+        return self._next(began=self.began or now, waited=self.waited + alerts)
+
+    def told(self) -> Self:
+        """End it: a page says how many waited."""
+        return self._next(began=None, waited=0)
+
+    def item(self) -> LedgerItem:
+        return self._item(SILENCE_KEY, "SILENCE", None)
 
 
 def page_id(alert_ids: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from cardwatch.paging.slack import Delivered
 from cardwatch.paging.subscriptions import (
     Subscriptions,
     SubscriptionsUnavailableError,
+    reaches_anybody,
     unhealthy,
 )
 
@@ -32,19 +33,26 @@ class MeasuredNotifier:
         self._report("batch", outcome)
         return outcome.failed
 
-    def page_waiting(self) -> None:
-        """Send what waits and finish what a crash left behind."""
-        self._report("schedule", self.notifier.page_waiting())
+    def page_waiting(self, *, close_groups: bool = False) -> None:
+        """Send what waits, or may wait on but for `close_groups`; finish what a crash left."""
+        self._report("schedule", self.notifier.page_waiting(close_groups=close_groups))
 
     def check_subscriptions(self) -> None:
-        """Count the e-mail subscriptions that are missing or not confirmed."""
+        """Count the e-mail subscriptions that reach nobody, and say whether all do."""
         try:
-            found = unhealthy(self.subscriptions.all(), expected=self.emails)
+            listed = list(self.subscriptions.all())
+            anybody = reaches_anybody(self.subscriptions, listed)
         except SubscriptionsUnavailableError as error:
             # Not counted as healthy: a count that stays away is alarming too.
             self.logger.error("subscriptions are not checked", problem=str(error))  # noqa: TRY400  the text says it all
             return
+        found = unhealthy(listed, expected=self.emails)
         count(self.metrics, "SubscriptionsUnhealthy", found)
+        count(self.metrics, "NobodySubscribed", 0 if anybody else 1)
+        if not anybody:
+            self.logger.error(
+                "a page would reach nobody: alerts are held until somebody is subscribed"
+            )
         if found:
             self.logger.error(
                 "nobody reads these pages by e-mail: confirm the subscription, or make it anew",
@@ -55,6 +63,7 @@ class MeasuredNotifier:
         count(self.metrics, "AlertsReceived", outcome.received)
         count(self.metrics, "AlertsPaged", outcome.paged)
         count(self.metrics, "AlertsHeld", outcome.held)
+        count(self.metrics, "AlertsGathered", outcome.gathered)
         count(self.metrics, "AlertsExpired", outcome.expired)
         count(self.metrics, "PagesSent", outcome.pages_sent)
         count(self.metrics, "PagesRepeated", outcome.pages_repeated)
@@ -65,12 +74,15 @@ class MeasuredNotifier:
             observe_ms(self.metrics, "DetectionLag", lag)
         for latency in outcome.latencies_ms:
             observe_ms(self.metrics, "PageLatency", latency)
+        for latency in outcome.follow_up_latencies_ms:
+            observe_ms(self.metrics, "FollowUpLatency", latency)
         self.logger.info(
             "alerts handled",
             trigger=trigger,
             received=outcome.received,
             paged=outcome.paged,
             held=outcome.held,
+            gathered=outcome.gathered,
             expired=outcome.expired,
             unpaged=outcome.unpaged,
             pages=outcome.pages_sent,

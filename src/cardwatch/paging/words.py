@@ -25,6 +25,8 @@ class Words:
     """What is said of one alert, the entity first."""
     what_to_do: Callable[[Sequence[PagedAlert]], Sequence[str]]
     """Steps for people, in order."""
+    adds_up: Callable[[PagedAlert], bool] = lambda _: False
+    """Whether an alert's amount belongs into a total: money that was or may have been taken."""
     urgent: bool = False
     """Its pages go first and may take the bucket's last tokens: no other rule holds it back."""
 

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from tests.fakes import NOON, FakeClock, FakeDeadLetters, FakeEventStream, FakePageLedger, FakePager
+from tests.fakes import (
+    NOON,
+    FakeClock,
+    FakeDeadLetters,
+    FakeEventStream,
+    FakePageLedger,
+    FakePager,
+    FakeSubscriptions,
+)
 
 from cardwatch.contract.alert import PaymentAlert, alert_id
 from cardwatch.contract.page import PageEvent
@@ -16,6 +24,7 @@ from cardwatch.contract.streams import Envelope, read_event
 from cardwatch.paging.grouping import Policy
 from cardwatch.paging.notifier import AlertRecord, Notifier, Outcome
 from cardwatch.paging.records import BUCKET_KEY, Bucket, Page, PageState
+from cardwatch.paging.subscriptions import Audience
 from cardwatch.paging.throttle import TokenBucket
 
 TOKEN = "4f0c2a9be1d84c7796a05b3e8d21f6c4"  # noqa: S105  a card token
@@ -126,9 +135,13 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     ledger: FakePageLedger = field(default_factory=FakePageLedger)
     pager: FakePager = field(default_factory=FakePager)
+    subscriptions: FakeSubscriptions = field(default_factory=FakeSubscriptions)
+    keep_audience: timedelta = timedelta(0)
+    """How long it is taken as known whether somebody is subscribed."""
     stream: FakeEventStream = field(default_factory=FakeEventStream)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
-    policy: Policy = field(default_factory=Policy)
+    policy: Policy = field(default_factory=lambda: Policy(group_interval=timedelta(0)))
+    """Without groups: each alert pages at once, as far as tokens go. test_storms.py has them."""
 
     def notifier(self, interrupt: Callable[[str], None] | None = None) -> Notifier:
         def port(target: object) -> Any:  # noqa: ANN401  stands for the port it wraps
@@ -137,6 +150,7 @@ class World:
         return Notifier(
             ledger=port(self.ledger),
             pager=port(self.pager),
+            audience=Audience(port(self.subscriptions), self.clock, keep_for=self.keep_audience),
             stream=port(self.stream),
             dead_letters=port(self.dead_letters),
             clock=self.clock,

@@ -4,12 +4,13 @@ docs/paging.md has the table that these tests prove.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
-from tests.fakes import NOON
+from tests.fakes import NOON, FakePageLedger
 from tests.unit.paging.support import (
     CrashError,
     World,
@@ -20,9 +21,11 @@ from tests.unit.paging.support import (
 )
 
 from cardwatch.contract.streams import Envelope
+from cardwatch.paging.grouping import Policy
 from cardwatch.paging.notifier import AlertRecord, Notifier
 from cardwatch.paging.ports import PageMayBeSentError
-from cardwatch.paging.records import PageState
+from cardwatch.paging.records import MAX_ALERTS_PER_ENTRY, PageState
+from cardwatch.paging.subscriptions import Subscription
 
 LEASE_AND_A_BIT = 61
 
@@ -112,6 +115,81 @@ def the_schedule_with_held_alerts_of_several_rules() -> Scenario:
     return Scenario(scenario.world, (), scenario.expected)
 
 
+def alerts_that_nobody_is_subscribed_to() -> Scenario:
+    world = World()
+    world.page_batch(records(alert_event(0)))
+    world.subscriptions.listed = []
+    before = [alert_event(n) for n in range(1, 3)]
+    world.page_batch(records(*before))
+    # Somebody is from the second look on: the disturbed attempt's own, or that of another.
+    world.subscriptions.listed = [Subscription("email", "arn:1")]
+    world.subscriptions.listed_before = [[]]
+    events = [alert_event(n) for n in range(3, 5)]
+    return Scenario(world, records(*events), ids(alert_event(0), *before, *events))
+
+
+def the_first_alerts_after_a_silence() -> Scenario:
+    world = World()
+    somebody = world.subscriptions.listed
+    world.subscriptions.listed = []
+    held = [alert_event(n) for n in range(3)]
+    world.page_batch(records(*held))
+    world.subscriptions.listed = somebody
+    new = [alert_event(n) for n in range(3, 5)]
+    return Scenario(world, records(*new), ids(*held, *new))
+
+
+def storm() -> tuple[World, list[Envelope]]:
+    world = World(policy=Policy())
+    events = [alert_event(n) for n in range(3)]
+    world.page_batch(records(events[0]))
+    world.page_batch(records(events[1]))
+    return world, events
+
+
+def alerts_on_a_card_that_was_paged_and_on_another() -> Scenario:
+    world, events = storm()
+    batch = [events[2], events[2], alert_event(3, card_token="5" * 32)]
+    return Scenario(world, records(*batch), ids(*events, *batch))
+
+
+@functools.cache
+def nearly_full() -> tuple[World, set[str]]:
+    world, _ = storm()
+    waiting = [alert_event(n) for n in range(10, 10 + MAX_ALERTS_PER_ENTRY - 2)]
+    world.page_batch(records(*waiting))
+    return world, ids(alert_event(1), *waiting)
+
+
+def more_alerts_on_a_card_that_was_paged_than_its_entry_still_takes() -> Scenario:
+    before, waiting = nearly_full()
+    more = [alert_event(n) for n in range(200, 203)]
+    ledger = FakePageLedger(items=dict(before.ledger.items))
+    world = World(policy=before.policy, ledger=ledger)
+    return Scenario(world, records(*more), waiting | ids(*more))
+
+
+def the_schedule_with_a_follow_up_that_is_due() -> Scenario:
+    world, events = storm()
+    world.page_batch(records(rule_alert_event(1)))
+    world.page_batch(records(rule_alert_event(2)))
+    world.clock.advance(300)
+    expected = ids(*events[:2], rule_alert_event(1), rule_alert_event(2))
+    return Scenario(world, (), expected)
+
+
+def an_alert_on_a_card_whose_follow_up_is_due() -> Scenario:
+    world, events = storm()
+    world.clock.advance(300)
+    return Scenario(world, records(events[2]), ids(*events))
+
+
+def an_alert_gathered_while_nobody_is_subscribed() -> Scenario:
+    world, events = storm()
+    world.subscriptions.listed_before = [[]]
+    return Scenario(world, records(events[2]), ids(*events))
+
+
 def a_page_that_is_refused_in_full() -> Scenario:
     world = World()
     world.pager.refuses = lambda message: "What to do" in message.text
@@ -130,8 +208,17 @@ SCENARIOS: list[Callable[[], Scenario]] = [
     a_redelivery_after_the_channel_timed_out_once,
     alerts_of_several_rules,
     the_schedule_with_held_alerts_of_several_rules,
+    alerts_that_nobody_is_subscribed_to,
+    the_first_alerts_after_a_silence,
+    alerts_on_a_card_that_was_paged_and_on_another,
+    more_alerts_on_a_card_that_was_paged_than_its_entry_still_takes,
+    the_schedule_with_a_follow_up_that_is_due,
+    an_alert_on_a_card_whose_follow_up_is_due,
+    an_alert_gathered_while_nobody_is_subscribed,
     a_page_that_is_refused_in_full,
 ]
+ENTERED = 5
+"""The step after an attempt's first write of new alerts, behind two looks into the ledger."""
 every_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.__name__)
 
 
@@ -271,7 +358,7 @@ def test_an_attempt_that_wakes_up_after_its_lease_does_not_send() -> None:
 def test_the_schedule_pages_what_a_crash_left_although_the_stream_never_delivers_it_again() -> None:
     batch = records(alert_event(1), alert_event(2))
     last_write = steps_of(lambda: Scenario(World(), batch, set())).index("before send") - 1
-    for step in range(4, last_write + 1):
+    for step in range(ENTERED + 1, last_write + 1):
         world = World()
         with pytest.raises(CrashError):
             world.notifier(disturbed_at(step, crash)).page_batch(batch)
@@ -287,7 +374,7 @@ def test_a_crash_delays_an_alert_by_the_lease_and_no_longer() -> None:
     batch = records(event)
     world = World()
     with pytest.raises(CrashError):
-        world.notifier(disturbed_at(3, crash)).page_batch(batch)
+        world.notifier(disturbed_at(ENTERED, crash)).page_batch(batch)
     world.clock.advance(LEASE_AND_A_BIT - 2)
     assert world.page_batch(batch).failed == {batch[0].sequence_number}
     world.clock.advance(2)

@@ -128,7 +128,7 @@ def test_held_alerts_go_out_by_the_schedule_when_no_alert_comes(world: World) ->
 def test_a_storm_makes_no_more_pages_than_the_bucket_allows_and_loses_nothing(
     world: World,
 ) -> None:
-    world.policy = Policy(pages_per_minute=6)
+    world.policy = Policy(pages_per_minute=6, group_interval=timedelta(0))
     everything = set()
     for second in range(120):
         events = [alert_event(second * 100 + n, at=world.clock.now()) for n in range(20)]

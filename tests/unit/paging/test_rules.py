@@ -72,6 +72,9 @@ Why: 20150.75 EUR spent in 60 minutes, above the limit of 20000 EUR
 Payments: pay_00, pay_01, pay_02, pay_03, pay_04 and 32 more
 Alert: {event.event_id}
 
+In the last 60 min
+account acc_00042: 1 alert
+
 What to do
 1. Look at the account and the payments named above.
 2. Decide whether they have to be stopped.

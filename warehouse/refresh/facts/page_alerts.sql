@@ -13,7 +13,7 @@ WHERE
     AND page_event.batch <= :to_batch;
 
 INSERT INTO facts.page_alerts (
-    event_id, alert_id, page_id, state, channel, repeat, happened_at
+    event_id, alert_id, page_id, state, channel, repeat, happened_at, kind
 )
 WITH
 
@@ -53,7 +53,8 @@ SELECT
     page_event.state,
     page_event.channel,
     page_event.repeat,
-    page_event.event_date_origin AS happened_at
+    page_event.event_date_origin AS happened_at,
+    page_event.kind
 FROM typed.page_event
 INNER JOIN positions
     ON JSON_ARRAY_LENGTH(page_event.alert_ids) > positions.alert_position

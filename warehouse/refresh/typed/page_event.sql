@@ -15,7 +15,8 @@ INSERT INTO typed.page_event (
     alert_ids,
     channel,
     repeat,
-    reason
+    reason,
+    kind
 )
 SELECT
     copies.event_id,
@@ -27,7 +28,8 @@ SELECT
     NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'alert_ids'), '') AS alert_ids,
     NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'channel'), '') AS channel,
     NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'repeat'), '') = 'true' AS repeat,
-    NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'reason'), '') AS reason
+    NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'reason'), '') AS reason,
+    NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'kind'), '') AS kind
 FROM (
     SELECT
         event_id,

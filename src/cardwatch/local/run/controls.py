@@ -48,17 +48,24 @@ class StackControls:
                 Payload=json.dumps(event),
             )
 
-    def call_notifier(self, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def call_notifier(
+        self, *, patience_seconds: float = PATIENCE_SECONDS, close_groups: bool = False
+    ) -> None:
         """Have it do its schedule's work now, which starts a worker where none is free.
+
+        With `close_groups` follow-ups that are not due yet go out as well.
 
         It is called once: on a machine that is too busy to answer in time pages come later, and
         that is all, whereas to call again would start one more worker beside the first. Raises
         LocalStackError when the notifier fails.
         """
+        event = {"groups": "close"} if close_groups else {}
         client = self._clients.impatient_lambda(patience_seconds=patience_seconds)
         with _explained("the notifier could not be called"):
             try:
-                answer = client.invoke(FunctionName=self._outputs.notifier_function, Payload=b"{}")
+                answer = client.invoke(
+                    FunctionName=self._outputs.notifier_function, Payload=json.dumps(event)
+                )
             except FAILURES as error:
                 if passes(error):
                     return

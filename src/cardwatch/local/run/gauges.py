@@ -11,6 +11,7 @@ import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cardwatch.aws.card_registry import DynamoDBCardRegistry
+from cardwatch.aws.subscriptions import SnsSubscriptions
 from cardwatch.clock import SystemClock
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.firehose.delivery import UnreachableError
@@ -23,6 +24,7 @@ from cardwatch.local.services.deploy import StackOutputs
 from cardwatch.local.services.flink_rest import FlinkHealth
 from cardwatch.local.services.risk_desk import RiskDesk
 from cardwatch.local.warehouse import WarehouseServer
+from cardwatch.paging.subscriptions import SubscriptionsUnavailableError, reaches_anybody
 from cardwatch.settings import LocalSettings
 from cardwatch.staging.stolen import StolenCards
 from cardwatch.warehouse.ports import WarehouseUnavailableError
@@ -80,6 +82,7 @@ class Gauges(threading.Thread):
             (3.0, "warehouse", self.read_staged_rows),
             (3.0, "quarantine", self.read_quarantine),
             (1.0, "stand-ins", self.read_given_up),
+            (5.0, "pages", self.read_subscriptions),
             (5.0, "memory", self._read_memory),
         ]
         due = dict.fromkeys((name for _, name, _ in readers), 0.0)
@@ -99,6 +102,7 @@ class Gauges(threading.Thread):
                     ClientError,
                     LocalStackError,
                     OSError,
+                    SubscriptionsUnavailableError,
                     UnreachableError,
                     ValueError,
                     WarehouseUnavailableError,
@@ -170,6 +174,14 @@ class Gauges(threading.Thread):
         self._waiting = self._given_up.read()
         self.given_up = self._given_up.counts
         return self.given_up
+
+    def read_subscriptions(self) -> None:
+        """Raise LocalStackError while a page would reach nobody."""
+        topic = self._outputs().topic_arn
+        subscriptions = SnsSubscriptions(ministack.clients(self._settings).impatient_sns(), topic)
+        if not reaches_anybody(subscriptions, list(subscriptions.all())):
+            msg = "nobody is subscribed to them; alerts are held until somebody is"
+            raise LocalStackError(msg)
 
     def _read_memory(self) -> None:
         """Add up the proportional share of memory of every process of the run, this one too."""

@@ -39,7 +39,7 @@ class RunMetrics(Collector):
         )
         self.page_seconds: Final = Histogram(
             "cardwatch_page_latency_seconds",
-            "From the oldest of its payments to a page that is no repeat.",
+            "From the oldest of its payments to a page that is no repeat and no follow-up.",
             buckets=_PAGE_BUCKETS,
             registry=self._registry,
         )

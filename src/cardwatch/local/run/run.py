@@ -174,9 +174,10 @@ def _finish(stack: LocalStack) -> Verdict:
         if not owed and _windows_closed(stack) and _risk_desk_done(stack):
             break
         if owed:
-            # What waits for the schedule need not wait for its next minute.
+            # What waits for the schedule need not wait for its next minute, and once payments are
+            # all judged, nothing more joins a follow-up.
             with suppress(LocalStackError):
-                stack.controls.call_notifier()
+                stack.controls.call_notifier(close_groups=_windows_closed(stack))
         # A long run has many receipts; judging it must not take the machine from the job.
         _watch(stack, until=time.monotonic() + max(1.0, 3 * (time.monotonic() - began)))
     stack.doing = "staging everything"

@@ -122,7 +122,7 @@ class Tally:
         """Start at nothing; say of each alert and page how many seconds it took.
 
         An alert from its window's end to its arrival, unless it is late; a page from the oldest of
-        its payments, unless it is a repeat or comes before its alerts are seen.
+        its payments, unless it is a repeat or a follow-up, or comes before its alerts are seen.
         """
         self._alert_took = alert_took
         self._page_took = page_took
@@ -211,7 +211,7 @@ class Tally:
         self._paged |= new
         self._alerts_paged += sum(alert in self._origins for alert in new)
         took = self._seconds_of(page)
-        if took is not None and not page.repeat:
+        if took is not None and not page.repeat and page.kind != "FOLLOW_UP":
             self._page_took(took)
         self._repeated += page.repeat
         self._latest.append(page)

@@ -179,6 +179,10 @@ def final_table(verdict: Verdict, *, quarantined_on_stolen_cards: int = 0) -> Ta
         ("window's end to alert, p50 / p99", _percentiles(verdict.alert_latency_ms)),
         ("payment to page, p50 / p99", _percentiles(verdict.page_latency_ms)),
         (
+            "payment to follow-up, p50 / p99",
+            _percentiles(verdict.follow_up_latency_ms, "no follow-up"),
+        ),
+        (
             "payment to score, p50 / p99",
             _percentiles(
                 verdict.score_latency_ms,

@@ -136,6 +136,7 @@ def page_of(body: str, *, received: datetime) -> PageReceived:
             text=envelope["Message"],
             alert_ids=tuple(json.loads(attributes["alert_ids"])),
             repeat=attributes["repeat"] == "true",
+            kind=attributes["kind"],
         )
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         msg = f"a message in the pages queue is no page ({type(error).__name__})"

@@ -180,6 +180,7 @@ class PageReceived(Fact):
     alert_ids: tuple[str, ...]
     """Every alert it accounts for; the text lists 20 at most."""
     repeat: bool
+    kind: str = "FIRST"
 
 
 RECEIPTS_FILE_BYTES: Final = 16_000_000

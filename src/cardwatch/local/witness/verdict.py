@@ -4,7 +4,7 @@ Which payments had to alert is judgement.py's to say, apart from the Flink job.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -133,7 +133,9 @@ class Verdict:
     alert_latency_ms: Percentiles
     """Window's end to the alert's arrival on the stream."""
     page_latency_ms: Percentiles
-    """Payment's event_date_origin to its first page being received."""
+    """Payment's event_date_origin to its page being received, of alerts that were paged at once."""
+    follow_up_latency_ms: Percentiles
+    """The same of alerts that waited for a follow-up, as they have to."""
     score_latency_ms: Percentiles
     """Payment's event_date_origin to its score's arrival on the stream. Payments from before the
     first score are left out: the risk desk was starting."""
@@ -218,11 +220,8 @@ def reach_verdict(evidence: Evidence) -> Verdict:
         quarantined=dict(evidence.quarantined),
         given_up=dict(evidence.given_up),
         alert_latency_ms=Percentiles.of(a.arrived - a.window_end for a in on_time),
-        page_latency_ms=Percentiles.of(
-            paging.by_alert[a.alert_id][0].received - a.origin
-            for a in on_time
-            if a.alert_id in paging.by_alert
-        ),
+        page_latency_ms=Percentiles.of(_took(on_time, paging, followed_up=False)),
+        follow_up_latency_ms=Percentiles.of(_took(on_time, paging, followed_up=True)),
         score_latency_ms=Percentiles.of(
             score.arrived - score.origin
             for score in scored_on_time
@@ -236,12 +235,24 @@ def reach_verdict(evidence: Evidence) -> Verdict:
             *_scores_without_payment(judged, scores),
             *_alerts_without_page(first, paging),
             *_alerts_without_page(_to_be_paged(evidence), paging),
+            *_follow_ups_without_first(first, paging),
             *_complaint(doubled, "{} in two pages that are not marked as repeats", "alert"),
             *_not_staged(evidence),
             *(f"{count} {what}" for what, count in evidence.given_up.items() if count),
             *(f"not judged: {why}" for why in evidence.unread),
         ),
     )
+
+
+def _took(alerts: Iterable[AlertSeen], paging: Paging, *, followed_up: bool) -> Iterator[timedelta]:
+    """Give each paged alert's time to its first page, of those that waited for a follow-up or not.
+
+    What the page says it is counts: a page that only a crash made late is still an alert's first.
+    """
+    for alert in alerts:
+        pages = paging.by_alert.get(alert.alert_id)
+        if pages and (pages[0].kind == "FOLLOW_UP") is followed_up:
+            yield pages[0].received - alert.origin
 
 
 def _nothing_happened(evidence: Evidence) -> list[str]:
@@ -314,6 +325,18 @@ def _to_be_paged(evidence: Evidence) -> set[str]:
 def _alerts_without_page(alerts: Collection[str], paging: Paging) -> list[str]:
     missing = [a for a in alerts if a not in paging.by_alert and a not in paging.expired]
     return _complaint(missing, "{} not accounted for in a page that was received", "alert")
+
+
+def _follow_ups_without_first(alerts: Mapping[str, AlertSeen], paging: Paging) -> list[str]:
+    """Name alerts that waited for a follow-up though nobody was paged of their card at once."""
+    kinds = {name: of[0].kind for name, of in paging.by_alert.items()}
+    told = {alert.card_token for name, alert in alerts.items() if kinds.get(name) == "FIRST"}
+    missing = [
+        name
+        for name, alert in alerts.items()
+        if kinds.get(name) == "FOLLOW_UP" and alert.card_token not in told
+    ]
+    return _complaint(missing, "{} in a follow-up on a card that has no first page", "alert")
 
 
 def _not_staged(evidence: Evidence) -> list[str]:

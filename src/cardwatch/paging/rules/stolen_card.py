@@ -82,5 +82,6 @@ WORDS: Final = Words(
     totals=_totals,
     details=_details,
     what_to_do=_what_to_do,
+    adds_up=lambda alert: _word(alert) is None,
     urgent=True,
 )

@@ -96,7 +96,10 @@ def test_the_tally_says_how_long_each_alert_and_each_page_took_once() -> None:
     tally.take([x, x, late])
     page = PageReceived(before(2), "m1", "p1", "Stolen card", "text", ("x",), repeat=False)
     again = PageReceived(before(1), "m2", "p2", "Stolen card", "text", ("x",), repeat=True)
-    tally.take([page, page, again])
+    follow_up = PageReceived(
+        NOW, "m3", "p3", "Follow-up", "", ("x",), repeat=False, kind="FOLLOW_UP"
+    )
+    tally.take([page, page, again, follow_up])
     assert (alerts, pages) == ([2.0], [7.0])
     assert (tally.counts(NOW).alerts, tally.counts(NOW).alerts_paged) == (2, 1)
 

@@ -97,6 +97,7 @@ def envelope(**changes: object) -> str:
         "page_id": {"Type": "String", "Value": "page_1"},
         "alert_ids": {"Type": "String.Array", "Value": '["x","y"]'},
         "repeat": {"Type": "String", "Value": "true"},
+        "kind": {"Type": "String", "Value": "FOLLOW_UP"},
     }
     return json.dumps(
         {
@@ -112,7 +113,9 @@ def envelope(**changes: object) -> str:
 
 def test_a_page_is_read_with_all_its_alerts() -> None:
     page = page_of(envelope(), received=NOW)
-    assert page == PageReceived(NOW, "m", "page_1", "2 payments", "text", ("x", "y"), repeat=True)
+    assert page == PageReceived(
+        NOW, "m", "page_1", "2 payments", "text", ("x", "y"), repeat=True, kind="FOLLOW_UP"
+    )
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{}", envelope(MessageAttributes={})])

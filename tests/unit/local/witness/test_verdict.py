@@ -279,6 +279,47 @@ def test_a_message_that_is_delivered_twice_is_one_page() -> None:
     assert verdict.page_latency_ms == reach_verdict(KEPT).page_latency_ms
 
 
+FOLLOWED = replace(
+    KEPT,
+    payments=[*KEPT.payments, payment("pay_3", STOLEN_CARD, 3)],
+    alerts=[alert(), replace(alert("pay_3"), origin=at(3))],
+    pages=[
+        received("page_1"),
+        PageReceived(
+            at(27),
+            "m2",
+            "page_2",
+            "",
+            "",
+            (alert_id("pay_3", STOLEN_CARD),),
+            repeat=False,
+            kind="FOLLOW_UP",
+        ),
+    ],
+)
+
+
+def test_what_waited_for_a_follow_up_has_a_figure_of_its_own() -> None:
+    verdict = reach_verdict(FOLLOWED)
+    assert (verdict.failures, verdict.alerts_paged) == ((), 2)
+    assert verdict.page_latency_ms == Percentiles(6250, 6250)
+    assert verdict.follow_up_latency_ms == Percentiles(24_000, 24_000)
+    assert reach_verdict(KEPT).follow_up_latency_ms == Percentiles(None, None)
+
+
+def test_what_waits_for_a_follow_up_is_still_owed() -> None:
+    waiting = replace(FOLLOWED, pages=FOLLOWED.pages[:1])
+    [owed] = unfinished(waiting)
+    assert alert_id("pay_3", STOLEN_CARD) in owed
+    assert reach_verdict(waiting).failures == (owed,)
+
+
+def test_a_follow_up_on_a_card_that_nobody_was_paged_of_at_once_fails() -> None:
+    hidden = replace(KEPT, pages=[replace(received("page_1"), kind="FOLLOW_UP")])
+    [failure] = reach_verdict(hidden).failures
+    assert failure.startswith("1 alert in a follow-up on a card that has no first page: ")
+
+
 def test_what_was_given_up_breaks_a_promise_and_is_named() -> None:
     verdict = reach_verdict(replace(KEPT, given_up={"objects refused": 2, "records dropped": 0}))
     assert verdict.failures == ("2 objects refused",)

@@ -1,0 +1,123 @@
+"""How new alerts come into the ledger: at once on their way to a page, or gathered by their group.
+
+The first alert on a card (or another entity) pages at once. What comes on it until the group's
+interval is over waits for one follow-up. When that is due is known from the first that waits on, so
+who sends it need not look at the groups.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from cardwatch.paging.alerts import PagedAlert
+from cardwatch.paging.grouping import Policy
+from cardwatch.paging.ports import LedgerItem
+from cardwatch.paging.records import MAX_ALERTS_PER_ENTRY, Entry, EntryState, Group, Silence
+
+MAX_ALERTS_AND_GROUPS: Final = 98
+"""With its entry and the silence that is what one transaction takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one transaction enters."""
+
+    entry: Entry
+    alerts: tuple[PagedAlert, ...]
+    """Those of the entry that are new."""
+    groups: tuple[Group, ...]
+    silence: Silence | None = None
+
+    def items(self) -> list[LedgerItem]:
+        """Give everything that changes."""
+        items = [self.entry.item(), *(m.item() for m in self.entry.markers(self.alerts))]
+        items += [group.item() for group in self.groups]
+        return items if self.silence is None else [*items, self.silence.item()]
+
+
+def enter(
+    alerts: Sequence[PagedAlert],
+    *,
+    groups: Mapping[str, Group],
+    entries: Mapping[str, Entry],
+    silence: Silence | None,
+    now: datetime,
+    policy: Policy,
+) -> Iterator[Step]:
+    """Enter new alerts, an entry's of one rule; each step builds on those before it.
+
+    `groups` are those of the alerts that the ledger knows, `entries` those that wait in them.
+    `silence` is given while nobody is subscribed. What is too old to be paged opens no group and
+    waits for none.
+    """
+    known = dict(groups)
+    at_once: dict[str, list[PagedAlert]] = {}
+    waiting: dict[tuple[str, datetime], list[PagedAlert]] = {}
+    for alert in alerts:
+        group = known.get(Group.id_of(alert))
+        if group and policy.gathers(group, now) and not policy.too_old(alert, now):
+            waiting.setdefault((alert.rule, policy.due_for(group, now)), []).append(alert)
+        else:
+            at_once.setdefault(alert.rule, []).append(alert)
+    for same in at_once.values():
+        for part in _parts(same, MAX_ALERTS_PER_ENTRY):
+            touched = [g.opened(now) for g in _counted(part, known, now, policy)]
+            entry = Entry.received(part, now=now, lease_until=now + policy.lease)
+            yield Step(entry.knowing(touched), tuple(part), tuple(touched))
+            known |= {group.group_id: group.written() for group in touched}
+    for (_, due), same in waiting.items():
+        unheard = silence is not None
+        names = [known[Group.id_of(alert)].entry_id for alert in same]
+        found = (entries[name] for name in names if name and name in entries)
+        open_entry = next((e for e in found if _takes_more(e, due, unheard=unheard)), None)
+        room = MAX_ALERTS_PER_ENTRY - len(open_entry.alerts) if open_entry else 0
+        for part in _parts(same, room):
+            if open_entry:
+                entry, open_entry = open_entry.gathering(part), None
+            else:
+                entry = Entry.gathered(part, now=now, due=due, unheard=unheard)
+            counted = _counted(part, known, now, policy)
+            touched = [group.joined(entry.entry_id, due=due) for group in counted]
+            silence = silence.more(len(part), now) if silence else None
+            yield Step(entry.knowing(touched), tuple(part), tuple(touched), silence)
+            known |= {group.group_id: group.written() for group in touched}
+            silence = silence.written() if silence else None
+
+
+def _takes_more(entry: Entry, due: datetime, *, unheard: bool) -> bool:
+    waits = entry.state is EntryState.GATHERED and entry.since == due
+    return waits and entry.unheard is unheard and len(entry.alerts) < MAX_ALERTS_PER_ENTRY
+
+
+def _parts(alerts: Sequence[PagedAlert], room: int) -> Iterator[list[PagedAlert]]:
+    """Part alerts so that each part, with its groups, is one transaction and fits an entry.
+
+    The first one's entry has so much room, or none if it is to be a new one.
+    """
+    room = room or MAX_ALERTS_PER_ENTRY
+    part: list[PagedAlert] = []
+    groups: set[str] = set()
+    for alert in alerts:
+        with_it = groups | {Group.id_of(alert)}
+        if len(part) == room or len(part) + 1 + len(with_it) > MAX_ALERTS_AND_GROUPS:
+            yield part
+            part, with_it, room = [], {Group.id_of(alert)}, MAX_ALERTS_PER_ENTRY
+        part.append(alert)
+        groups = with_it
+    if part:
+        yield part
+
+
+def _counted(
+    alerts: Sequence[PagedAlert], known: Mapping[str, Group], now: datetime, policy: Policy
+) -> list[Group]:
+    """Count alerts in their groups; what is too old is in none."""
+    by_group: dict[str, list[PagedAlert]] = {}
+    for alert in alerts:
+        if not policy.too_old(alert, now):
+            by_group.setdefault(Group.id_of(alert), []).append(alert)
+    return [
+        (known.get(group_id) or Group.opened_by(same[0], now)).counted(same, now)
+        for group_id, same in by_group.items()
+    ]

@@ -1,0 +1,3 @@
+-- What kind of page accounts for an alert; null is a first page.
+
+ALTER TABLE facts.page_alerts ADD COLUMN kind VARCHAR(64);
