@@ -18,4 +18,4 @@ WHERE
     alert_latency.paged_at >= :since
     AND NOT alert_latency.late
     AND alert_latency.found_by = 'stream'
-    AND alert_latency.page_kind = 'FIRST';
+    AND alert_latency.page_kind IN ('FIRST', 'DIGEST');

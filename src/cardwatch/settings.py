@@ -135,6 +135,15 @@ class NotifierSettings(Settings):
             "joins one follow-up.",
         ),
     ] = 300
+    digest_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=3_600,
+            description="Seconds between two digests of stolen cards' alerts that had to wait "
+            "because PAGES_PER_MINUTE had gone out.",
+        ),
+    ] = 60
     lease_seconds: Annotated[
         int,
         Field(

@@ -304,6 +304,7 @@ def test_every_parameter_is_described_grouped_and_bounded(template: Template) ->
         ("PagesPerMinute", NotifierSettings, "pages_per_minute"),
         ("RulePageSeconds", NotifierSettings, "rule_page_seconds"),
         ("GroupSeconds", NotifierSettings, "group_seconds"),
+        ("DigestSeconds", NotifierSettings, "digest_seconds"),
         ("PageMaxAgeSeconds", NotifierSettings, "page_max_age_seconds"),
     ],
 )

@@ -2,8 +2,9 @@
 --
 -- One row per alert on a stolen card. origin_at: the payment happened. window_end: its 5 s window
 -- closed. detected_at: the job made the alert. paged_at: the first page that carries it was sent,
--- null while there is none. page_kind: FIRST, or FOLLOW_UP for what came on a card soon after a
--- page of it and waited by design. staged_at: the alert was loaded here. Durations are
+-- null while there is none. page_kind: FIRST, DIGEST for what waited because
+-- too many pages went out, or FOLLOW_UP for what came on a card soon after a page of it and waited
+-- by design. staged_at: the alert was loaded here. Durations are
 -- milliseconds; detection_ms counts from the window's end, the rest from the payment.
 
 CREATE OR REPLACE VIEW marts.alert_latency AS

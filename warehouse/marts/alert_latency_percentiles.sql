@@ -35,7 +35,7 @@ durations AS (
         'origin to paged' AS step,
         origin_to_paged_ms AS duration_ms
     FROM alerts
-    WHERE page_kind = 'FIRST'
+    WHERE page_kind IN ('FIRST', 'DIGEST')
     UNION ALL
     SELECT
         'origin to follow-up' AS step,

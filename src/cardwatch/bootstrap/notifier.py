@@ -58,6 +58,7 @@ def build_notifier(
             pages_per_minute=settings.pages_per_minute,
             rule_interval=timedelta(seconds=settings.rule_page_seconds),
             group_interval=timedelta(seconds=settings.group_seconds),
+            digest_interval=timedelta(seconds=settings.digest_seconds),
         ),
     )
     return MeasuredNotifier(notifier, subscriptions, settings.email_subscriptions, logger, metrics)

@@ -42,7 +42,8 @@ class PageEvent(Contract):
         PageKind | None,
         Field(
             description="FIRST: alerts on cards, accounts, users or merchants that nobody was "
-            "paged of lately; absent means FIRST. FOLLOW_UP: what came on them since. The others "
-            "are not sent yet."
+            "paged of lately; absent means FIRST. FOLLOW_UP: what came on them since. DIGEST: on "
+            "several of them, after waiting because too many pages went out. The others are not "
+            "sent yet."
         ),
     ] = None

@@ -45,6 +45,8 @@ class Policy:
     group_interval: timedelta = timedelta(seconds=300)
     """After a page of a card or another entity: what comes on it meanwhile waits for one
     follow-up."""
+    digest_interval: timedelta = timedelta(seconds=60)
+    """Between two pages of what an urgent rule had to hold for want of a token."""
 
     def too_old(self, alert: PagedAlert, now: datetime) -> bool:
         """Say whether paging this alert helps nobody any more."""
@@ -79,6 +81,16 @@ class Policy:
     def may_page(self, rule: str, bucket: Bucket, now: datetime) -> bool:
         """Say whether a rule may page again; an urgent one always may, as far as tokens go."""
         return words_of(rule).urgent or bucket.may_page(rule, now, self.rule_interval)
+
+    def may_digest(self, rule: str, bucket: Bucket, now: datetime) -> bool:
+        """Say whether what a rule holds may go out: an urgent rule's digest has its interval."""
+        urgent = words_of(rule).urgent
+        return bucket.may_page(rule, now, self.digest_interval if urgent else self.rule_interval)
+
+    @property
+    def remembered(self) -> timedelta:
+        """Give how long a rule's last page or digest matters."""
+        return max(self.rule_interval, self.digest_interval)
 
     def reserved_from(self, rule: str) -> int:
         """Give how many tokens of the bucket this rule must leave to the urgent ones."""
@@ -133,6 +145,7 @@ def plan(
     held: Sequence[Entry],
     *,
     kind: PageKind = "FIRST",
+    more_held: bool = False,
     expired: Sequence[Page],
     bucket: Bucket,
     silence: Silence,
@@ -142,7 +155,9 @@ def plan(
 ) -> Plan:
     """Decide what becomes of one's own entries, and of held ones that a page can carry along.
 
-    All are of one rule, and there is at least one.
+    All are of one rule, and there is at least one. Where what was held for a token is on several
+    cards or other entities, a first page is a digest; `more_held` says that more wait, which may
+    then follow at once.
     With a token, a rule that may page, and somebody whom a page would reach, or when all alerts are
     too old and nobody is paged, they make one page. Else they wait. `expired` are records of
     expired alerts that no page has told of yet.
@@ -153,6 +168,9 @@ def plan(
     fresh = sorted(alert.alert_id for alert in alerts if not policy.too_old(alert, now))
     identifier = page_id([*stale, *fresh])
     paged = tuple(entry.paged(identifier) for entry in entries)
+    waited = _waited(entries, now, policy, unheard=False)
+    if kind == "FIRST" and waited and len({Group.id_of(alert) for alert in alerts}) > 1:
+        kind = "DIGEST"
     page = Page(
         page_id=identifier,
         kind=kind,
@@ -160,7 +178,7 @@ def plan(
         entry_ids=tuple(entry.entry_id for entry in entries),
         alert_ids=tuple(fresh),
         expired_ids=tuple(stale),
-        waited=_waited(entries, now, policy, unheard=False),
+        waited=waited,
         unheard=_waited(entries, now, policy, unheard=True),
         earlier_expired=sum(len(page.expired_ids) + page.earlier_expired for page in expired),
         since=now,
@@ -176,10 +194,11 @@ def plan(
         return Plan(None, tuple(entry.held(unheard=True) for entry in own), silence=counted)
     kept = policy.reserved_from(entries[0].rule)
     rest = bucket.bucket.take(policy.pages_per_minute, now, reserved=kept)
-    waits = None if page.urgent else entries[0].rule
     if rest is None or not policy.may_page(entries[0].rule, bucket, now):
         return Plan(None, tuple(entry.held() for entry in own))
-    spent = bucket.spent(rest, rule=waits, now=now, interval=policy.rule_interval)
+    counts = not page.urgent or (kind == "DIGEST" and not more_held)
+    rule = entries[0].rule if counts else None
+    spent = bucket.spent(rest, rule=rule, now=now, interval=policy.remembered)
     heard = silence.told() if silence.began else None
     return Plan(page.telling_of(silence), paged, tuple(expired), spent, heard)
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from cardwatch.contract.page import PageKind
 from cardwatch.paging import phrases
 from cardwatch.paging.alerts import PagedAlert
 from cardwatch.paging.grouping import Policy
@@ -20,7 +21,9 @@ _TOTALS_IN_SUBJECT: Final = 2
 
 MAX_NAMED: Final = 5
 """Merchants and places that a follow-up names of one entity."""
-_FOLLOW_UP: Final = "Follow-up: "
+MAX_LARGEST: Final = 3
+"""Largest alerts that a digest names per currency, and of how many currencies."""
+_PREFIXES: Final[Mapping[PageKind, str]] = {"FOLLOW_UP": "Follow-up: ", "DIGEST": "Digest: "}
 
 WHAT_TO_DO: Final = "What to do"
 
@@ -40,14 +43,17 @@ def compose(
 ) -> PageMessage:
     """Write a page about alerts of one rule, the newest first, at most 20 of them in full.
 
-    A follow-up adds them up by entity instead. `recent` is what came lately, by group.
+    A follow-up adds them up by entity instead, and a digest names the largest ones before that.
+    `recent` is what came lately, by group.
     """
     ordered = sorted(alerts, key=lambda alert: (alert.happened_at, alert.alert_id), reverse=True)
     words = words_of(ordered[0].rule)
     paragraphs = [_headline(page, ordered)]
     if page.repeat:
         paragraphs.append(_REPEAT)
-    told = _summed_up if page.kind == "FOLLOW_UP" else _listed
+    if page.kind == "DIGEST":
+        paragraphs += _largest(ordered)
+    told = _summed_up if page.kind in _PREFIXES else _listed
     paragraphs += told(ordered, recent or {})
     steps = [f"{n}. {step}" for n, step in enumerate(words.what_to_do(ordered), start=1)]
     paragraphs.append("\n".join([WHAT_TO_DO, *steps]))
@@ -83,8 +89,7 @@ def _footer(page: Page, alerts: Sequence[PagedAlert]) -> str:
 
 
 def _headline(page: Page, alerts: Sequence[PagedAlert]) -> str:
-    headline = words_of(alerts[0].rule).headline(alerts)
-    return f"{_FOLLOW_UP}{headline}" if page.kind == "FOLLOW_UP" else headline
+    return _PREFIXES.get(page.kind, "") + words_of(alerts[0].rule).headline(alerts)
 
 
 def _listed(alerts: Sequence[PagedAlert], recent: Mapping[str, Recent]) -> Iterable[str]:
@@ -132,6 +137,31 @@ def _summed_up(alerts: Sequence[PagedAlert], recent: Mapping[str, Recent]) -> It
         yield f"And {phrases.counted(more, 'alert')} on {entities}, not listed here."
 
 
+def _largest(alerts: Sequence[PagedAlert]) -> Iterable[str]:
+    """Add up all that adds up, and name the largest per currency, the commonest one first."""
+    words = words_of(alerts[0].rule)
+    yield f"In all: {words.totals(alerts, None)}"
+    adding = [a for a in alerts if a.amount is not None and words.adds_up(a)]
+    currencies = Counter(alert.currency for alert in adding).most_common(MAX_LARGEST)
+    for currency, _ in currencies:
+        same = [alert for alert in adding if alert.currency == currency]
+        same.sort(key=lambda alert: (-(alert.amount or 0), alert.alert_id))
+        lines = [
+            ", ".join(
+                part
+                for part in (
+                    f"{phrases.amount(alert)}: {alert.entity_kind} {alert.entity}",
+                    alert.merchant,
+                    phrases.place(alert),
+                    phrases.instant(alert.happened_at),
+                )
+                if part
+            )
+            for alert in same[:MAX_LARGEST]
+        ]
+        yield "\n".join([f"Largest in {currency or phrases.NO_CURRENCY}", *lines])
+
+
 def _most(names: Iterable[str | None]) -> str:
     """Name the commonest with their counts, and say how many more there are."""
     counted = Counter(name for name in names if name is not None)
@@ -151,7 +181,7 @@ def _lately(recent: Recent) -> str:
 
 def _subject(page: Page, alerts: Sequence[PagedAlert]) -> str:
     words = words_of(alerts[0].rule)
-    if len(alerts) == 1 and page.kind != "FOLLOW_UP":
+    if len(alerts) == 1 and page.kind not in _PREFIXES:
         text = words.subject(alerts[0])
     else:
         text = f"{_headline(page, alerts)}: {words.totals(alerts, _TOTALS_IN_SUBJECT)}"

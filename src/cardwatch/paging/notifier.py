@@ -150,7 +150,7 @@ class Notifier:
     def page_waiting(self, *, close_groups: bool = False) -> Outcome:
         """Do what no batch comes to do: send what waits, finish what a crash left behind.
 
-        With `close_groups` follow-ups that are not due yet go out as well.
+        With `close_groups` follow-ups and digests that are not due yet go out as well.
         """
         run = Outcome()
         now = self._clock.now()
@@ -163,7 +163,7 @@ class Notifier:
         orphans = self._ledger.waiting_entries(Work.RECEIVED, limit=_LOOK_AHEAD)
         taken = [mine for entry in orphans if (mine := self._take_over(entry))]
         self._page_all(taken, run)
-        while not run.channel_down and self._page((), run):
+        while not run.channel_down and self._page((), run, closing=close_groups):
             pass
         while not run.channel_down and self._follow_up(run, closing=close_groups):
             pass
@@ -284,10 +284,11 @@ class Notifier:
                     unsettled.update(alert.alert_id for entry in group for alert in entry.alerts)
         return unsettled
 
-    def _page(self, own: Sequence[Entry], run: Outcome) -> bool:
+    def _page(self, own: Sequence[Entry], run: Outcome, *, closing: bool = False) -> bool:
         """Make one page of one's own entries and what waits; say whether it came to an end.
 
-        One's own are of one rule, and what waits of the same.
+        One's own are of one rule, and what waits of the same; it waits for the rule's next digest,
+        unless `closing`.
         Without entries of one's own, it also says no when there is nothing to do or no token.
         """
         for attempt in _TRIES.attempts(self._clock):
@@ -295,13 +296,14 @@ class Notifier:
             # Another attempt may be carrying the same ones: then one's own go alone.
             carry = attempt == 1 or not own
             bucket, silence = self._shared(now)
-            held = self._waiting_beside(own, bucket, now) if carry else []
+            held, more = self._waiting_beside(own, bucket, now, closing) if carry else ([], False)
             if not own and not held:
                 return False
             expired = self._ledger.waiting_pages(Work.MENTION, limit=MAX_MENTIONS) if carry else []
             decided = plan(
                 own,
                 held,
+                more_held=more,
                 expired=expired,
                 bucket=bucket,
                 silence=silence,
@@ -366,18 +368,29 @@ class Notifier:
             return self._end(page, run)
         return self._publish(page, decided.entries, run)
 
-    def _waiting_beside(self, own: Sequence[Entry], bucket: Bucket, now: datetime) -> list[Entry]:
+    def _waiting_beside(
+        self,
+        own: Sequence[Entry],
+        bucket: Bucket,
+        now: datetime,
+        closing: bool,  # noqa: FBT001  one of four that it is called with
+    ) -> tuple[list[Entry], bool]:
         """Find held entries of one's own rule, or without any of one rule that may page.
 
-        An urgent one comes first.
+        An urgent one comes first. Says too whether more of it wait than fit.
         """
         for work in (Work.HELD, Work.HELD_OTHER):
             held = self._ledger.waiting_entries(work, limit=_LOOK_AHEAD)
-            free = (e.rule for e in held if self._policy.may_page(e.rule, bucket, now))
-            rule = own[0].rule if own else next(free, None)
-            if same := [entry for entry in held if entry.rule == rule]:
-                return fitting(same, beside=own)
-        return []
+            free = [e for e in held if self._may_carry(e, bucket, now, closing=closing)]
+            rule = own[0].rule if own else next((e.rule for e in free), None)
+            if same := [entry for entry in free if entry.rule == rule]:
+                carried = fitting(same, beside=own)
+                return carried, len(carried) < len(same) or len(held) == _LOOK_AHEAD
+        return [], False
+
+    def _may_carry(self, entry: Entry, bucket: Bucket, now: datetime, *, closing: bool) -> bool:
+        may = self._policy.may_page if closing or entry.unheard else self._policy.may_digest
+        return may(entry.rule, bucket, now)
 
     def _shared(self, now: datetime) -> tuple[Bucket, Silence]:
         return self._ledger.shared(pages_per_minute=self._policy.pages_per_minute, now=now)
@@ -421,7 +434,7 @@ class Notifier:
             if rest is None or not self._reached(run):
                 return True
             retried = page.retried(now + self._policy.lease)
-            spent = bucket.spent(rest, now=now, interval=self._policy.rule_interval)
+            spent = bucket.spent(rest, now=now, interval=self._policy.remembered)
             changed = [spent.item()]
             # What may be out already says the same again and nothing else.
             if silence.began and not page.may_be_out:

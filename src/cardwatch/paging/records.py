@@ -403,7 +403,10 @@ class Page(_Record):
 
 
 class Bucket(_Record):
-    """The token bucket's item, and when each rule that is not urgent was paged last."""
+    """The token bucket's item, and when each rule that is not urgent was paged last.
+
+    Of an urgent rule, when its last digest went out.
+    """
 
     bucket: TokenBucket
     paged_at: dict[str, EventTime] = Field(default_factory=dict)
@@ -420,7 +423,7 @@ class Bucket(_Record):
     def spent(
         self, rest: TokenBucket, *, now: datetime, interval: timedelta, rule: str | None = None
     ) -> Self:
-        """Give it with `rest` left, and a page of `rule` gone out, if that is one that waits."""
+        """Give it with `rest` left, and a page of `rule` gone out, if that counts."""
         recent = {name: at for name, at in self.paged_at.items() if now - at < interval}
         paged_at = recent | ({rule: now} if rule is not None else {})
         return self.model_copy(update={"bucket": rest, "paged_at": paged_at})

@@ -22,8 +22,22 @@ def reserved(pages_per_minute: int) -> int:
 
 
 def burst(pages_per_minute: int) -> int:
-    """Give how many pages may go out at once, so that no second sees more than the maximum."""
-    return max(1, MAX_PAGES_PER_SECOND - -(-pages_per_minute // 60))
+    """Give how many pages may go out at once.
+
+    So few that no second sees more than the maximum, and at most half of a minute's.
+    """
+    in_a_second = MAX_PAGES_PER_SECOND - -(-pages_per_minute // 60)
+    return max(1, min(in_a_second, pages_per_minute // 2))
+
+
+def gained(pages_per_minute: int, passed: timedelta) -> float:
+    """Give the tokens that come in some time.
+
+    They are fewer than the pages of a minute by what may go out at once, so that no minute, the
+    one after a quiet hour included, sees more pages than a minute may.
+    """
+    a_minute = pages_per_minute + 1 - burst(pages_per_minute)
+    return passed / timedelta(minutes=1) * a_minute
 
 
 class TokenBucket(BaseModel):
@@ -54,6 +68,6 @@ class TokenBucket(BaseModel):
                 pages_per_minute, now, reserved=reserved
             )
         at = max(now, self.at)
-        gained = (at - self.at).total_seconds() * pages_per_minute / 60
-        tokens = min(float(burst(pages_per_minute)), self.tokens + gained)
+        tokens = self.tokens + gained(pages_per_minute, at - self.at)
+        tokens = min(float(burst(pages_per_minute)), tokens)
         return TokenBucket(tokens=tokens - 1, at=at) if tokens >= 1 + reserved else None

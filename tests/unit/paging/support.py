@@ -23,6 +23,7 @@ from cardwatch.contract.rule_alert import RuleAlert, rule_alert_id
 from cardwatch.contract.streams import Envelope, read_event
 from cardwatch.paging.grouping import Policy
 from cardwatch.paging.notifier import AlertRecord, Notifier, Outcome
+from cardwatch.paging.ports import PageMessage
 from cardwatch.paging.records import BUCKET_KEY, Bucket, Page, PageState
 from cardwatch.paging.subscriptions import Audience
 from cardwatch.paging.throttle import TokenBucket
@@ -194,7 +195,10 @@ class World:
 
     def spend_all_tokens(self) -> None:
         now = self.clock.now()
-        self.put_bucket(Bucket(bucket=TokenBucket(tokens=0, at=now), since=now))
+        there = self.ledger.items.get(BUCKET_KEY)
+        paged_at = Bucket.of(there).paged_at if there else {}
+        empty = TokenBucket(tokens=0, at=now)
+        self.put_bucket(Bucket(bucket=empty, paged_at=paged_at, since=now))
 
     def put_bucket(self, bucket: Bucket) -> None:
         there = self.ledger.items.get(BUCKET_KEY)
@@ -214,6 +218,29 @@ class World:
         assert announced == set(told)
         buried = {i for e in self.page_events() if e.state == "EXPIRED" for i in e.alert_ids}
         assert buried == self.expired_ids()
+
+
+def kinds(world: World) -> list[tuple[str, int]]:
+    return [(message.kind, len(message.alert_ids)) for message in world.pager.sent]
+
+
+def play(
+    world: World, batches: Sequence[tuple[float, list[Envelope]]], *, seconds: int, ticks_at: int
+) -> list[tuple[datetime, PageMessage]]:
+    """Deliver batches, each so many seconds after noon; give when each page went out.
+
+    The schedule comes every minute, `ticks_at` seconds after the full one.
+    """
+    pages: list[tuple[datetime, PageMessage]] = []
+    ticks: list[tuple[float, list[Envelope]]] = [(s, []) for s in range(ticks_at, seconds, 60)]
+    for at, events in sorted([*batches, *ticks], key=lambda step: step[0]):
+        world.clock.time = max(world.clock.time, NOON + timedelta(seconds=at))
+        if events:
+            assert world.page_batch(records(*events)).failed == set()
+        else:
+            world.page_waiting()
+        pages += [(world.clock.now(), m) for m in world.pager.sent[len(pages) :]]
+    return pages
 
 
 @dataclass

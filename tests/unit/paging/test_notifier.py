@@ -106,7 +106,7 @@ def test_without_a_token_alerts_are_held_done_and_go_with_the_next_page(world: W
     held = [alert_event(n) for n in range(3)]
     outcome = world.page_batch(records(*held))
     assert (outcome.failed, outcome.held, world.pager.sent) == (set(), 3, [])
-    world.clock.advance(2)
+    world.clock.advance(3)
     new = alert_event(3)
     world.page_batch(records(new))
     [message] = world.pager.sent

@@ -2,18 +2,25 @@
 
 import random
 from collections import Counter
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes import NOON
-from tests.unit.paging.support import World, alert_event, ids, records, rule_alert_event
+from tests.unit.paging.support import (
+    World,
+    alert_event,
+    ids,
+    kinds,
+    play,
+    records,
+    rule_alert_event,
+)
 
 from cardwatch.contract.streams import Envelope
 from cardwatch.paging.grouping import MAX_ALERTS_PER_PAGE, Policy
-from cardwatch.paging.ports import PageMessage, PageNotSentError
+from cardwatch.paging.ports import PageNotSentError
 from cardwatch.paging.records import PageState
 
 INTERVAL = 300
@@ -23,10 +30,6 @@ OTHER_CARD = "5" * 32
 @pytest.fixture
 def world() -> World:
     return World(policy=Policy())
-
-
-def kinds(world: World) -> list[tuple[str, int]]:
-    return [(message.kind, len(message.alert_ids)) for message in world.pager.sent]
 
 
 def test_the_first_alert_on_a_card_pages_at_once_and_what_follows_makes_one_page(
@@ -171,7 +174,7 @@ def test_without_a_token_follow_ups_wait_and_lose_nothing(world: World) -> None:
     world.clock.advance(INTERVAL)
     world.spend_all_tokens()
     assert world.page_waiting().pages_sent == 0
-    world.clock.advance(2)
+    world.clock.advance(3)
     assert world.page_waiting().pages_sent == 1
     world.check_promise(ids(alert_event(0), alert_event(1)))
 
@@ -253,25 +256,6 @@ def test_page_latency_is_of_first_pages_and_follow_ups_have_a_figure_of_their_ow
     world.clock.advance(INTERVAL)
     outcome = world.page_waiting()
     assert (outcome.latencies_ms, outcome.follow_up_latencies_ms) == ([], [305_000])
-
-
-def play(
-    world: World, batches: Sequence[tuple[float, list[Envelope]]], *, seconds: int, ticks_at: int
-) -> list[tuple[datetime, PageMessage]]:
-    """Deliver batches, each so many seconds after noon; give when each page went out.
-
-    The schedule comes every minute, `ticks_at` seconds after the full one.
-    """
-    pages: list[tuple[datetime, PageMessage]] = []
-    ticks: list[tuple[float, list[Envelope]]] = [(s, []) for s in range(ticks_at, seconds, 60)]
-    for at, events in sorted([*batches, *ticks], key=lambda step: step[0]):
-        world.clock.time = max(world.clock.time, NOON + timedelta(seconds=at))
-        if events:
-            assert world.page_batch(records(*events)).failed == set()
-        else:
-            world.page_waiting()
-        pages += [(world.clock.now(), m) for m in world.pager.sent[len(pages) :]]
-    return pages
 
 
 @pytest.mark.parametrize(("seed", "ticks_at"), [(1, 0), (2, 37)])

@@ -330,7 +330,11 @@ def _alerts_without_page(alerts: Collection[str], paging: Paging) -> list[str]:
 def _follow_ups_without_first(alerts: Mapping[str, AlertSeen], paging: Paging) -> list[str]:
     """Name alerts that waited for a follow-up though nobody was paged of their card at once."""
     kinds = {name: of[0].kind for name, of in paging.by_alert.items()}
-    told = {alert.card_token for name, alert in alerts.items() if kinds.get(name) == "FIRST"}
+    told = {
+        alert.card_token
+        for name, alert in alerts.items()
+        if kinds.get(name, "FOLLOW_UP") != "FOLLOW_UP"
+    }
     missing = [
         name
         for name, alert in alerts.items()
