@@ -33,8 +33,9 @@ from cardwatch.settings import LocalSettings
 T = TypeVar("T")
 
 TICK_SECONDS: Final = 0.5
-FINISH_SECONDS: Final = 120.0
-"""How long a measured run waits, once payments have stopped, while it owes as much as before."""
+FINISH_SECONDS: Final = 180.0
+"""How long a measured run waits, once payments have stopped, while it owes as much as before: a
+notifier that was killed has a lease of a minute, and whoever takes over may be killed too."""
 RISK_DESK_SECONDS: Final = 300.0
 """How long a risk desk that is still starting is waited for: on a busy machine planning its job
 takes minutes, and every payment is owed a score."""

@@ -73,7 +73,7 @@ class Unreadable:
         msg = "PostgreSQL and the emulator are away"
         raise ConnectionResetError(msg)
 
-    def call_notifier(self) -> None:
+    def call_notifier(self, *, close_groups: bool = False) -> None:
         """Nothing waits for it."""
 
     def flush_delivery(self) -> None:
