@@ -37,10 +37,13 @@ def compose(
     alerts: Sequence[PagedAlert],
     policy: Policy,
     recent: Mapping[str, Recent] | None = None,
+    *,
+    link: str | None = None,
 ) -> PageMessage:
     """Write a page about alerts of one rule, the newest first, at most 20 of them in full.
 
-    A follow-up adds them up by entity instead. `recent` is what came lately, by group.
+    A follow-up adds them up by entity instead. `recent` is what came lately, by group;
+    `link` is where people act on the page.
     """
     ordered = sorted(alerts, key=lambda alert: (alert.happened_at, alert.alert_id), reverse=True)
     words = words_of(ordered[0].rule)
@@ -51,11 +54,14 @@ def compose(
     paragraphs += told(ordered, recent or {})
     steps = [f"{n}. {step}" for n, step in enumerate(words.what_to_do(ordered), start=1)]
     paragraphs.append("\n".join([WHAT_TO_DO, *steps]))
+    paragraphs += _acting(link)
     paragraphs += _notes(page, policy)
     return _message(page, _subject(page, ordered), [*paragraphs, _footer(page, ordered)])
 
 
-def compose_short(page: Page, alerts: Sequence[PagedAlert]) -> PageMessage:
+def compose_short(
+    page: Page, alerts: Sequence[PagedAlert], *, link: str | None = None
+) -> PageMessage:
     """Write what a channel takes that refused the page in full: nothing in it comes from outside.
 
     It accounts for the same alerts.
@@ -63,7 +69,8 @@ def compose_short(page: Page, alerts: Sequence[PagedAlert]) -> PageMessage:
     subject = f"{phrases.counted(len(alerts), 'alert')}: page {page.page_id} in short"
     if page.repeat:
         subject = f"May be a repeat: {subject}"
-    paragraphs = [subject, *([_REPEAT] if page.repeat else []), _SHORT, _footer(page, alerts)]
+    repeat = [_REPEAT] if page.repeat else []
+    paragraphs = [subject, *repeat, _SHORT, *_acting(link), _footer(page, alerts)]
     return _message(page, subject, paragraphs)
 
 
@@ -76,6 +83,11 @@ def _message(page: Page, subject: str, paragraphs: Sequence[str]) -> PageMessage
         kind=page.kind,
         repeat=page.repeat,
     )
+
+
+def _acting(link: str | None) -> Iterable[str]:
+    if link is not None:
+        yield f"Acknowledge it, or say whether it is fraud (this link holds for 72 h)\n{link}"
 
 
 def _footer(page: Page, alerts: Sequence[PagedAlert]) -> str:
