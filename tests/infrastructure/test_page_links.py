@@ -13,6 +13,7 @@ from tests.infrastructure.conftest import Stack
 from tests.unit.acts.support import hidden_fields
 from tests.unit.paging.support import alert_event
 
+from cardwatch.cli import main
 from cardwatch.local.services import ministack
 
 pytestmark = pytest.mark.stack
@@ -24,9 +25,11 @@ def client(stack: Stack, service: Any) -> Any:  # noqa: ANN401  boto3's overload
     )
 
 
-def paged(stack: Stack) -> str:
+def paged(stack: Stack, number: int) -> str:
     """Have the notifier page an alert, and give the link in its page."""
-    event = alert_event(4711, at=datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=7))
+    at = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=7)
+    # A card of its own, or it would join the follow-up of the one before.
+    event = alert_event(number, at=at, card_token=f"{number:032x}")
     record = {
         "eventSource": "aws:kinesis",
         "eventVersion": "1.0",
@@ -72,7 +75,8 @@ def browse(link: str, form: dict[str, str] | None = None) -> tuple[int, str]:
         return answer.status, answer.read().decode()
 
 
-def acts_on_stream(stack: Stack) -> list[dict[str, Any]]:
+def acts_on_stream(stack: Stack, link: str) -> list[dict[str, Any]]:
+    """Give the acts about a link's page."""
     kinesis, name = client(stack, "kinesis"), stack.outputs.stream_name
     found = []
     for shard in kinesis.list_shards(StreamName=name)["Shards"]:
@@ -89,18 +93,30 @@ def acts_on_stream(stack: Stack) -> list[dict[str, Any]]:
                 ShardIteratorType="AFTER_SEQUENCE_NUMBER",
                 StartingSequenceNumber=batch[-1]["SequenceNumber"],
             )["ShardIterator"]
-    return found
+    return [event for event in found if event["event_json_data"]["page_id"] in link]
 
 
 def test_the_link_of_a_page_shows_it_and_takes_an_act_once(stack: Stack) -> None:
-    link = paged(stack)
+    link = paged(stack, number=4711)
     status, text = browse(link)
     assert status == 200
     assert "A payment on a stolen card" in text
-    assert acts_on_stream(stack) == []
+    assert acts_on_stream(stack, link) == []
     form = {**hidden_fields(text), "by": "Ana Vella", "act": "CONFIRMED"}
     assert "Ana Vella (as typed) confirmed fraud" in browse(link, form)[1]
     assert "counts once" in browse(link, form)[1]
-    (told,) = acts_on_stream(stack)
-    assert told["event_json_data"]["page_id"] in link
+    (told,) = acts_on_stream(stack, link)
+    assert told["event_id"] == told["event_json_data"]["act_id"]
     assert "Ana Vella (as typed) confirmed fraud" in browse(link)[1]
+
+
+def test_a_page_is_acknowledged_from_a_terminal(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = paged(stack, number=4712)
+    monkeypatch.setenv("CARDWATCH_VAR", str(stack.settings.var))
+    monkeypatch.setenv("CARDWATCH_AWS_PORT", str(stack.settings.aws_port))
+    page = urlsplit(link).path.removeprefix("/pages/").partition(".")[0]
+    assert main(["ack", page, "--by", "Ben Borg"]) == 0
+    assert "ACKNOWLEDGED by Ben Borg" in capsys.readouterr().out
+    assert "Ben Borg (as typed) acknowledged it" in browse(link)[1]

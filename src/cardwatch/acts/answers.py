@@ -5,13 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs
 
-from cardwatch.acts.desk import (
-    ActDesk,
-    ForeignFormError,
-    NoSuchPageError,
-    NotRecordedError,
-    NotTakenError,
-)
+from cardwatch.acts.book import NoSuchPageError, NotRecordedError, NotTakenError
+from cardwatch.acts.desk import ActDesk, ForeignFormError
 from cardwatch.acts.html import notice_html, page_html
 from cardwatch.acts.links import BadLinkError, ExpiredLinkError
 from cardwatch.acts.ports import LinkKeysUnavailableError
@@ -103,10 +98,10 @@ def _answer(serve: Callable[[], Answer]) -> Answer:
         return _told(*_REFUSALS[type(error)])
     except NotTakenError as error:
         text = f"Nothing was done: the act could not be written down. Try again soon. {_PHONE}"
-        return _failed("Not done", text, f"a PAGE_ACT was not put: {error}")
+        return _failed("Not done", text, str(error))
     except NotRecordedError as error:
         text = "It is not sure that this was done. Send it again, it counts once."
-        return _failed("Not sure", text, f"a PAGE_ACT is on the stream and not noted: {error}")
+        return _failed("Not sure", text, str(error))
     except (LinkKeysUnavailableError, LedgerUnavailableError) as error:
         text = f"The page cannot be shown now. Try again soon. {_PHONE}"
         return _failed("Not now", text, str(error))

@@ -37,6 +37,13 @@ class PageActs(Record):
         """Say whether an act is recorded."""
         return any(done.act.act_id == act_id for done in self.acts)
 
+    def ends_with(self, act: PageAct) -> bool:
+        """Say whether the act that was recorded last is the same thing by the same person."""
+        if not self.acts:
+            return False
+        last = self.acts[-1].act
+        return (last.act, last.by, last.reason) == (act.act, act.by, act.reason)
+
     @property
     def newest(self) -> str:
         """Name the act that was recorded last; empty when there is none."""

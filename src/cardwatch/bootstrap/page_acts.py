@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from aws_lambda_powertools import Logger, Metrics
 
+from cardwatch.acts.book import ActBook
 from cardwatch.acts.desk import ActDesk
 from cardwatch.acts.keyring import Keyring
 from cardwatch.acts.links import LinkMaker
@@ -29,24 +30,33 @@ def build_page_acts(
     """Give the desk on DynamoDB, Kinesis and Secrets Manager."""
     clock = clock or SystemClock()
     clients = clients or AwsClients()
+    keep_for = timedelta(days=settings.ledger_ttl_days)
     desk = ActDesk(
-        keyring=_keyring(clients, settings.link_key_secret, clock),
-        ledger=DynamoDBPageLedger(
-            clients.dynamodb(),
-            settings.ledger_table,
-            clock,
-            keep_for=timedelta(days=settings.ledger_ttl_days),
-        ),
-        # A person waits for it, and may send the form again.
-        stream=KinesisEventStream(
+        _keyring(clients, settings.link_key_secret, clock),
+        build_act_book(settings.ledger_table, settings.stream_name, clients, clock, keep_for),
+    )
+    return MeasuredDesk(desk, logger, metrics)
+
+
+def build_act_book(
+    ledger_table: str,
+    stream_name: str,
+    clients: AwsClients,
+    clock: Clock,
+    keep_for: timedelta = timedelta(days=14),
+) -> ActBook:
+    """Give the book of acts on DynamoDB and Kinesis; acts are remembered for so long."""
+    return ActBook(
+        DynamoDBPageLedger(clients.dynamodb(), ledger_table, clock, keep_for=keep_for),
+        # A person waits for it, and may try again.
+        KinesisEventStream(
             clients.kinesis(),
-            settings.stream_name,
+            stream_name,
             clock,
             backoff=Backoff(tries=3, patience_seconds=3.0),
         ),
-        clock=clock,
+        clock,
     )
-    return MeasuredDesk(desk, logger, metrics)
 
 
 def build_links(address: str, secret: str, clients: AwsClients, clock: Clock) -> LinkMaker | None:

@@ -10,6 +10,7 @@ from tests.fakes import FakeClock, FakeEventStream, FakeLinkKeys, FakePageLedger
 from tests.unit.paging.support import World, alert_event, records
 
 from cardwatch.acts.answers import FORM_TYPE, Answer, answer_get, answer_post
+from cardwatch.acts.book import ActBook
 from cardwatch.acts.desk import ActDesk
 from cardwatch.acts.keyring import Keyring
 from cardwatch.acts.links import LinkMaker
@@ -33,7 +34,11 @@ class Office:
 
     @property
     def desk(self) -> ActDesk:
-        return ActDesk(self.keyring, self.ledger, self.stream, self.clock)
+        return ActDesk(self.keyring, self.book)
+
+    @property
+    def book(self) -> ActBook:
+        return ActBook(self.ledger, self.stream, self.clock)
 
     def paged(self, *events: Envelope) -> Page:
         """Have the notifier page alerts (one, if none are given), and give their page."""
