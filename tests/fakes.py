@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from cardwatch.acts.ports import LinkKey, LinkKeys, LinkKeysUnavailableError
 from cardwatch.paging.ports import LedgerItem, PageMessage, PageRefusedError
 from cardwatch.paging.subscriptions import (
     FilterPolicy,
@@ -197,6 +198,27 @@ class FakeSubscriptions:
             msg = "the subscriptions cannot be listed: AuthorizationError"
             raise SubscriptionsUnavailableError(msg)
         return self.filters.get(arn)
+
+
+@dataclass
+class FakeLinkKeys:
+    """Keys in memory; a `broken` store does not answer."""
+
+    keys: LinkKeys = field(default_factory=lambda: LinkKeys(LinkKey("key-1", b"1" * 32)))
+    broken: bool = False
+    reads: int = 0
+
+    def read(self) -> LinkKeys:
+        self.reads += 1
+        if self.broken:
+            msg = "the key of page links cannot be read (Gone)"
+            raise LinkKeysUnavailableError(msg)
+        return self.keys
+
+    def rotate(self) -> None:
+        number = int(self.keys.current.key_id.removeprefix("key-")) + 1
+        new = LinkKey(f"key-{number}", str(number).encode() * 32)
+        self.keys = LinkKeys(new, self.keys.current)
 
 
 @dataclass

@@ -22,6 +22,7 @@ import yaml
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]  # has no stubs
 
 from cardwatch.observability import (
+    ActsMetric,
     BankingMetric,
     MetricName,
     WarehouseLoadMetric,
@@ -133,7 +134,8 @@ class Deployed:
             resource["Properties"]
             for resource in watch["Resources"].values()
             if resource["Type"] == "AWS::CloudWatch::Alarm"
-            and resource.get("Condition") != "WithBanking"  # off by default, as its metrics are
+            # Off by default, as their metrics are.
+            and resource.get("Condition") not in {"WithBanking", "WithPageLinks"}
         ]
         return cls(
             payments_per_second=float(default["PaymentsPerSecond"]),
@@ -228,7 +230,7 @@ def bill(scenario: Scenario, deployed: Deployed, hours: float) -> Iterator[Line]
     yield Line("paging", "pages published", "sns_million_publishes", pages * month / MILLION)
 
     # No bank's database by default.
-    own = set(get_args(MetricName)) - set(get_args(BankingMetric))
+    own = set(get_args(MetricName)) - {*get_args(BankingMetric), *get_args(ActsMetric)}
     if deployed.warehouse == "none":
         own -= {*get_args(WarehouseLoadMetric), *get_args(WarehouseRefreshMetric)}
     yield Line("watching", "own metrics", "cloudwatch_metric", len(own))

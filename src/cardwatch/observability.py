@@ -34,6 +34,7 @@ NotifierMetric = Literal[
     "NobodySubscribed",
 ]
 SlackMetric = Literal["PagesPosted", "PagesNotPosted"]
+ActsMetric = Literal["ActsDone", "ActsRefused", "ActProblems"]
 StagerMetric = Literal[
     "EventsStaged",
     "EventsQuarantined",
@@ -49,6 +50,7 @@ MetricName = Literal[
     SimulatorMetric,
     NotifierMetric,
     SlackMetric,
+    ActsMetric,
     StagerMetric,
     BankingMetric,
     WarehouseLoadMetric,

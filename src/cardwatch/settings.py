@@ -174,6 +174,31 @@ class NotifierSettings(Settings):
             description="For how long it is taken as known whether a page would reach anybody.",
         ),
     ] = 30
+    page_links_address: Annotated[
+        str,
+        Field(description="Where the links in pages begin; empty: pages carry none."),
+    ] = ""
+    link_key_secret: Annotated[
+        str, Field(description="Secrets Manager id of the key that signs links; empty without.")
+    ] = ""
+
+
+class PageActsSettings(Settings):
+    """Settings of the function behind the links of pages (infra/acts.yaml, PageActsFunction)."""
+
+    stream_name: Annotated[
+        str, Field(min_length=1, description="The Kinesis stream PAGE_ACTs go to.")
+    ]
+    ledger_table: Annotated[
+        str, Field(min_length=1, description="DynamoDB table of the page ledger.")
+    ]
+    link_key_secret: Annotated[
+        str, Field(min_length=1, description="Secrets Manager id of the key that signs links.")
+    ]
+    ledger_ttl_days: Annotated[
+        int,
+        Field(ge=4, le=400, description="How long acts are remembered; longer than links hold."),
+    ] = 14
 
 
 class SlackSettings(Settings):

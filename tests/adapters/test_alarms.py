@@ -112,6 +112,7 @@ WITH_EVERYTHING = {
     "WarehouseName": "cardwatch",
     "SlackDeadLetterQueueName": "slack-dead",
     "BankingFunction": "banking",
+    "PageActsFunction": "page-acts",
 }
 
 

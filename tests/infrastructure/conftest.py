@@ -19,7 +19,7 @@ from cardwatch.local.warehouse import Warehouse, WarehouseServer
 from cardwatch.settings import LocalSettings, program_environment
 
 ROOT = Path(__file__).parents[2]
-PARAMETERS = {"Slack": "on"}
+PARAMETERS = {"Slack": "on", "PageLinks": "on"}
 """What is deployed to the emulator over samconfig.toml's: all that it can hold."""
 
 

@@ -35,6 +35,7 @@ ON_AWS: Mapping[str, str] = {
     "BankSubnets": "subnet-1a,subnet-1b",
     "BankSecurityGroups": "sg-1",
     "Slack": "on",
+    "PageLinks": "on",
     "ReservedConcurrency": "on",
 }
 """Everything that a parameter can switch on."""

@@ -13,6 +13,7 @@ from tests.infrastructure.conftest import ROOT
 from cardwatch.contract.streams import RejectionReason
 from cardwatch.observability import (
     NAMESPACE,
+    ActsMetric,
     BankingMetric,
     NotifierMetric,
     SimulatorMetric,
@@ -82,6 +83,7 @@ OWN_METRICS: Final = {
     "simulator": set(get_args(SimulatorMetric)),
     "notifier": set(get_args(NotifierMetric)),
     "slack": set(get_args(SlackMetric)),
+    "page_acts": set(get_args(ActsMetric)),
     "stager": set(get_args(StagerMetric)),
     "banking": set(get_args(BankingMetric)),
     "warehouse_load": set(get_args(WarehouseLoadMetric)),
@@ -199,6 +201,7 @@ def dashboard(*true: str) -> dict[str, Any]:
 
 EVERYTHING: Final = (
     "WithBanking",
+    "WithPageLinks",
     "WithPayments",
     "WithRiskDesk",
     "WithScores",

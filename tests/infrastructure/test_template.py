@@ -32,6 +32,7 @@ from cardwatch.paging.slack import pause
 from cardwatch.settings import (
     BankingSettings,
     NotifierSettings,
+    PageActsSettings,
     Settings,
     SimulatorSettings,
     SlackSettings,
@@ -55,6 +56,7 @@ SETTINGS: dict[str, type[Settings]] = {
     "BankingStack/BankingFunction": BankingSettings,
     "PagingStack/NotifierFunction": NotifierSettings,
     "PagingStack/SlackFunction": SlackSettings,
+    "ActsStack/PageActsFunction": PageActsSettings,
     "DeliveryStack/StagerFunction": StagerSettings,
     "WarehouseStack/WarehouseLoadFunction": WarehouseLoadSettings,
     "WarehouseStack/WarehouseRefreshFunction": WarehouseRefreshSettings,
@@ -151,6 +153,7 @@ def test_what_one_machine_has_is_what_aws_has_but_for_the_queue_that_stands_for_
     assert {path for path in local - aws if "/PagesQueueStack" not in path} == set()
     only_on_aws = {path.split("/")[0] for path in aws - local}
     assert only_on_aws == {
+        "ActsStack",  # off by default
         "BankingStack",  # a bank's own database, which the embedded one stands for
         "DeliveryStack",  # Firehose, which a program of ours stands for
         "DetectionStack",
@@ -456,7 +459,12 @@ def test_each_function_has_the_variables_that_its_settings_read_and_no_others(
 ) -> None:
     deployed = PLATFORMS[platform]()
     found = functions(deployed)
-    only_on_aws = {"PagingStack/SlackFunction", "BankingStack/BankingFunction", *ONE_AT_A_TIME}
+    only_on_aws = {
+        "ActsStack/PageActsFunction",
+        "PagingStack/SlackFunction",
+        "BankingStack/BankingFunction",
+        *ONE_AT_A_TIME,
+    }
     assert found == set(SETTINGS) - (only_on_aws if platform == "local" else set())
     for function in found:
         ours = {n for n in variables(deployed, function) if not n.startswith("POWERTOOLS_")}
@@ -794,6 +802,8 @@ def test_the_outputs_are_what_the_programs_of_one_machine_read(template: Templat
         "Dashboard",
         "FlinkApplication",
         "KeptByDelete",
+        "LinkKeySecret",
+        "PageLinksAddress",
         "RiskDeskApplication",
         "SlackNextStep",
         "TokenKeySecret",

@@ -50,6 +50,7 @@ LOGGING_SWITCHES = {
 }
 
 GOES_WITH_THE_STACK = {
+    "ActsStack/LinkKeySecret": "a key; without the stack nothing answers its links",
     "ControlTable": "a lease and a switch, both made again within a minute",
     "DeliveryStack/CardRegistryTable": "published again by the simulator every registry period",
     "DetectionStack/CodeBucket": "archives that `sam build` makes again",
@@ -298,8 +299,10 @@ def secrets_in_the_environment(deployed: Deployment) -> Iterator[str]:
         for name, value in properties.get("Environment", {}).get("Variables", {}).items():
             if "{{resolve:" in str(value):
                 yield f"{function}: {name} is resolved into the environment"
-            elif SECRET_NAME.search(name) and not (
-                deployed.referred(value) & secrets or str(value).startswith("arn:")
+            elif (
+                value
+                and SECRET_NAME.search(name)
+                and not (deployed.referred(value) & secrets or str(value).startswith("arn:"))
             ):
                 yield f"{function}: {name} names no secret's ARN"
 

@@ -3,7 +3,7 @@
 -- Writes: staging.events, staging.staged_minutes
 -- Writes: typed.payment_event, typed.payment_attributed, typed.account, typed.heartbeat
 -- Writes: typed.payment_alert, typed.payment_alert_summary, typed.rule_alert, typed.page_event
--- Writes: typed.merchant_minute, typed.user_minute, typed.quarantined_event
+-- Writes: typed.merchant_minute, typed.user_minute, typed.quarantined_event, typed.page_act
 -- Writes: facts.page_alerts, facts.stolen_payments, facts.spend_minutes, facts.event_minutes
 -- Writes: facts.country_minutes, facts.score_minutes
 -- Writes: refresh.loads
@@ -78,6 +78,9 @@ DELETE FROM typed.page_event
 WHERE event_date_origin < :before;
 
 DELETE FROM typed.quarantined_event
+WHERE event_date_origin < :before;
+
+DELETE FROM typed.page_act
 WHERE event_date_origin < :before;
 
 DELETE FROM staging.events

@@ -6,8 +6,9 @@ from cardwatch.aws.failures import FAILURES, code
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_secretsmanager.type_defs import GetSecretValueResponseTypeDef
 
-_MIN_KEY_BYTES: Final = 32
+MIN_KEY_BYTES: Final = 32
 
 
 class TokenKeyError(Exception):
@@ -28,10 +29,15 @@ class SecretsManagerTokenKeys:
             secret = self._client.get_secret_value(SecretId=self._secret_id)
         except FAILURES as error:
             raise TokenKeyError(self._text(f"cannot be read ({code(error)})")) from None
-        key = secret.get("SecretBinary") or secret.get("SecretString", "").encode()
-        if len(key) < _MIN_KEY_BYTES:
-            raise TokenKeyError(self._text(f"has fewer than {_MIN_KEY_BYTES} bytes"))
+        key = key_of(secret)
+        if len(key) < MIN_KEY_BYTES:
+            raise TokenKeyError(self._text(f"has fewer than {MIN_KEY_BYTES} bytes"))
         return key
 
     def _text(self, what: str) -> str:
         return f"the tokenizer's key, secret {self._secret_id}, {what}; check TOKEN_KEY_SECRET"
+
+
+def key_of(secret: "GetSecretValueResponseTypeDef") -> bytes:
+    """Give a secret's value as a key: its bytes, or those of its text."""
+    return secret.get("SecretBinary") or secret.get("SecretString", "").encode()

@@ -11,6 +11,7 @@ from cardwatch.aws.ledger import DynamoDBPageLedger
 from cardwatch.aws.pager import SnsPager
 from cardwatch.aws.subscriptions import SnsSubscriptions
 from cardwatch.backoff import Backoff
+from cardwatch.bootstrap.page_acts import build_links
 from cardwatch.clock import SystemClock
 from cardwatch.paging.grouping import Policy
 from cardwatch.paging.notifier import Notifier
@@ -60,5 +61,6 @@ def build_notifier(
             group_interval=timedelta(seconds=settings.group_seconds),
             digest_interval=timedelta(seconds=settings.digest_seconds),
         ),
+        links=build_links(settings.page_links_address, settings.link_key_secret, clients, clock),
     )
     return MeasuredNotifier(notifier, subscriptions, settings.email_subscriptions, logger, metrics)

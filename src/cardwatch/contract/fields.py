@@ -106,7 +106,8 @@ def _identifier(value: str) -> str:
     return _without_card_number(value)
 
 
-def _readable(value: str) -> str:
+def readable(value: str) -> str:
+    """Give a text that holds no control character and no card number; raises ValueError."""
     if not value.isprintable():
         unreadable = next(each for each in value if not each.isprintable())
         name = unicodedata.name(unreadable, "a control character")
@@ -134,7 +135,7 @@ Identifier = Annotated[
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:|-]*$", max_length=128),
     AfterValidator(_identifier),
 ]
-LegibleId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_readable)]
+LegibleId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(readable)]
 """An id as somebody wrote it: it may break Identifier's pattern, and holds no card number."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
 CardToken = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", max_length=32)]
@@ -152,8 +153,8 @@ Longitude = Annotated[
     Field(pattern=r"^-?(180(\.0{1,6})?|(1[0-7][0-9]|[1-9]?[0-9])(\.[0-9]{1,6})?)$", max_length=11),
 ]
 """Degrees as decimal texts, like amounts; six decimals are a tenth of a metre."""
-City = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_readable)]
-Reason = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_readable)]
+City = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(readable)]
+Reason = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(readable)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
 
 

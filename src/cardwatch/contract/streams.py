@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from cardwatch.contract.account import Account
+from cardwatch.contract.act import PageAct
 from cardwatch.contract.alert import PaymentAlert
 from cardwatch.contract.attributed import AttributedPayment
 from cardwatch.contract.card_numbers import holds_card_number, mask_card_numbers
@@ -45,6 +46,7 @@ EventType = Literal[
     "MERCHANT_MINUTE",
     "USER_MINUTE",
     "PAGE_EVENT",
+    "PAGE_ACT",
     "QUARANTINED_EVENT",
 ]
 EventData = (
@@ -60,6 +62,7 @@ EventData = (
     | MerchantMinute
     | UserMinute
     | PageEvent
+    | PageAct
     | QuarantinedEvent
 )
 
@@ -108,6 +111,7 @@ EVENT_TYPES: Final[dict[EventType, EventStreamType]] = {
         EventStreamType("MERCHANT_MINUTE", MerchantMinute, "merchant_id", "none", stream="scores"),
         EventStreamType("USER_MINUTE", UserMinute, "user_id", "none", stream="scores"),
         EventStreamType("PAGE_EVENT", PageEvent, "page_id", "none"),
+        EventStreamType("PAGE_ACT", PageAct, "page_id or scope", "none"),
         EventStreamType("QUARANTINED_EVENT", QuarantinedEvent, "card_token", "none"),
     )
 }

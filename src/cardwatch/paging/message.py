@@ -40,15 +40,17 @@ def compose(
     alerts: Sequence[PagedAlert],
     policy: Policy,
     recent: Mapping[str, Recent] | None = None,
+    *,
+    link: str | None = None,
 ) -> PageMessage:
     """Write a page about alerts of one rule, the newest first, at most 20 of them in full.
 
     A follow-up adds them up by entity instead, and a digest names the largest ones before that.
-    `recent` is what came lately, by group.
+    `recent` is what came lately, by group; `link` is where people act on the page.
     """
     ordered = sorted(alerts, key=lambda alert: (alert.happened_at, alert.alert_id), reverse=True)
     words = words_of(ordered[0].rule)
-    paragraphs = [_headline(page, ordered)]
+    paragraphs = [headline(page, ordered)]
     if page.repeat:
         paragraphs.append(_REPEAT)
     if page.kind == "DIGEST":
@@ -57,11 +59,14 @@ def compose(
     paragraphs += told(ordered, recent or {})
     steps = [f"{n}. {step}" for n, step in enumerate(words.what_to_do(ordered), start=1)]
     paragraphs.append("\n".join([WHAT_TO_DO, *steps]))
+    paragraphs += _acting(link)
     paragraphs += _notes(page, policy)
     return _message(page, _subject(page, ordered), [*paragraphs, _footer(page, ordered)])
 
 
-def compose_short(page: Page, alerts: Sequence[PagedAlert]) -> PageMessage:
+def compose_short(
+    page: Page, alerts: Sequence[PagedAlert], *, link: str | None = None
+) -> PageMessage:
     """Write what a channel takes that refused the page in full: nothing in it comes from outside.
 
     It accounts for the same alerts.
@@ -69,7 +74,8 @@ def compose_short(page: Page, alerts: Sequence[PagedAlert]) -> PageMessage:
     subject = f"{phrases.counted(len(alerts), 'alert')}: page {page.page_id} in short"
     if page.repeat:
         subject = f"May be a repeat: {subject}"
-    paragraphs = [subject, *([_REPEAT] if page.repeat else []), _SHORT, _footer(page, alerts)]
+    repeat = [_REPEAT] if page.repeat else []
+    paragraphs = [subject, *repeat, _SHORT, *_acting(link), _footer(page, alerts)]
     return _message(page, subject, paragraphs)
 
 
@@ -84,11 +90,17 @@ def _message(page: Page, subject: str, paragraphs: Sequence[str]) -> PageMessage
     )
 
 
+def _acting(link: str | None) -> Iterable[str]:
+    if link is not None:
+        yield f"Acknowledge it, or say whether it is fraud (this link holds for 72 h)\n{link}"
+
+
 def _footer(page: Page, alerts: Sequence[PagedAlert]) -> str:
     return f"Page: {page.page_id}\nAlerts in this page: {len(alerts)}"
 
 
-def _headline(page: Page, alerts: Sequence[PagedAlert]) -> str:
+def headline(page: Page, alerts: Sequence[PagedAlert]) -> str:
+    """Say in one line what a page is about; it has at least one alert."""
     return _PREFIXES.get(page.kind, "") + words_of(alerts[0].rule).headline(alerts)
 
 
@@ -184,7 +196,7 @@ def _subject(page: Page, alerts: Sequence[PagedAlert]) -> str:
     if len(alerts) == 1 and page.kind not in _PREFIXES:
         text = words.subject(alerts[0])
     else:
-        text = f"{_headline(page, alerts)}: {words.totals(alerts, _TOTALS_IN_SUBJECT)}"
+        text = f"{headline(page, alerts)}: {words.totals(alerts, _TOTALS_IN_SUBJECT)}"
     text = f"May be a repeat: {text}" if page.repeat else text
     plain = in_ascii(text)
     return plain if len(plain) <= MAX_SUBJECT else plain[: MAX_SUBJECT - 3].rstrip() + "..."

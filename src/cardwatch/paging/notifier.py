@@ -28,7 +28,9 @@ from cardwatch.paging.grouping import (
 from cardwatch.paging.ledger import Known, Ledger
 from cardwatch.paging.message import compose, compose_short
 from cardwatch.paging.ports import (
+    LinkUnavailableError,
     PageLedger,
+    PageLinks,
     PageMayBeSentError,
     PageNotSentError,
     Pager,
@@ -115,6 +117,7 @@ class Notifier:
         dead_letters: DeadLetters,
         clock: Clock,
         policy: Policy,
+        links: PageLinks | None = None,
     ) -> None:
         self._ledger = Ledger(ledger)
         self._pager = pager
@@ -123,6 +126,7 @@ class Notifier:
         self._dead_letters = dead_letters
         self._clock = clock
         self._policy = policy
+        self._links = links
 
     def page_batch(self, records: Sequence[AlertRecord]) -> Outcome:
         """Page a batch of alerts: new ones as one page, with what waits as far as it fits.
@@ -473,12 +477,23 @@ class Notifier:
         recent: Mapping[str, Recent],
         run: Outcome,
     ) -> None:
+        link = self._link(page, run)
         try:
-            self._pager.send(compose(page, alerts, self._policy, recent))
+            self._pager.send(compose(page, alerts, self._policy, recent, link=link))
         except PageRefusedError as error:
             run.pages_refused += 1
             run.problems.append(f"{error}; the short one goes instead of page {page.page_id}")
-            self._pager.send(compose_short(page, alerts))
+            self._pager.send(compose_short(page, alerts, link=link))
+
+    def _link(self, page: Page, run: Outcome) -> str | None:
+        """Give where the page can be acted on; it goes out without one rather than late."""
+        if self._links is None:
+            return None
+        try:
+            return self._links.link(page.page_id, page.since)
+        except LinkUnavailableError as error:
+            run.problems.append(f"{error}; page {page.page_id} goes out without its link")
+            return None
 
     def _retry_refused(self, run: Outcome) -> None:
         """Try what the channel refused: one page, and as long as it takes them the next ones."""

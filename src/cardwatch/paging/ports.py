@@ -91,3 +91,19 @@ class Pager(Protocol):
     def send(self, message: PageMessage) -> None:
         """Send one page, once; raises PageNotSentError, PageRefusedError or PageMayBeSentError."""
         ...
+
+
+class LinkUnavailableError(Exception):
+    """No link can be made now; the text says what is missing, never the key."""
+
+
+class PageLinks(Protocol):
+    """Where people act on pages."""
+
+    def link(self, page_id: str, since: datetime) -> str:
+        """Give a page's address, the same on every try while the key is the same.
+
+        It holds for a while after `since`, when the page was first written. Raises
+        LinkUnavailableError.
+        """
+        ...

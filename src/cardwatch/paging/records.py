@@ -83,7 +83,9 @@ class Work(StrEnum):
     """Expired alerts that no page has told of yet."""
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """What every item is: versioned, and dated by when it was first written."""
+
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     version: Annotated[int, Field(exclude=True)] = 0
@@ -113,7 +115,7 @@ class _Record(BaseModel):
         return self.model_copy(update=changes)
 
 
-class Marker(_Record):
+class Marker(Record):
     """Says that an alert is known."""
 
     alert_id: str
@@ -159,7 +161,7 @@ class Minute(BaseModel):
     came: Recent
 
 
-class Group(_Record):
+class Group(Record):
     """What one rule found on one entity."""
 
     group_id: str
@@ -211,7 +213,7 @@ class Group(_Record):
         return self._item(self.key(self.group_id), "GROUP", None)
 
 
-class Entry(_Record):
+class Entry(Record):
     """Alerts that came in together and go into one page together.
 
     Of a GATHERED one `since` is when its follow-up is due.
@@ -300,7 +302,7 @@ class Entry(_Record):
         return self._item(self.key(self.entry_id), self.state, work.get(self.state))
 
 
-class Page(_Record):
+class Page(Record):
     """One page: which alerts it accounts for and what became of it."""
 
     page_id: str
@@ -402,7 +404,7 @@ class Page(_Record):
         return None
 
 
-class Bucket(_Record):
+class Bucket(Record):
     """The token bucket's item, and when each rule that is not urgent was paged last.
 
     Of an urgent rule, when its last digest went out.
@@ -432,7 +434,7 @@ class Bucket(_Record):
         return self._item(BUCKET_KEY, "BUCKET", None)
 
 
-class Silence(_Record):
+class Silence(Record):
     """The time in which nobody is subscribed to pages; there is none while `began` is None."""
 
     began: EventTime | None = None

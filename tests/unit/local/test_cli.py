@@ -134,30 +134,39 @@ def test_debug_shows_where_an_error_came_from(
     assert "Traceback" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["redrive", "backfill"])
+OVER_A_STACK = [["redrive"], ["backfill"], ["ack", "page_1", "--by", "Ana"]]
+
+
+@pytest.mark.parametrize("command", OVER_A_STACK, ids=lambda command: command[0])
 def test_without_a_running_stack_a_command_says_how_to_start_it(
-    var: Path, capsys: pytest.CaptureFixture[str], command: str
+    var: Path, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
     del var
-    assert main([command]) == 1
+    assert main(command) == 1
     line = one_line(capsys.readouterr().err)
     assert "18449" in line
     assert "cardwatch up" in line
 
 
-@pytest.mark.parametrize("command", ["redrive", "backfill"])
+@pytest.mark.parametrize("command", OVER_A_STACK, ids=lambda command: command[0])
 def test_a_stack_on_aws_that_cannot_be_read_is_one_line(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    assert main([command, "--stack", "nosuch"]) == 1
+    assert main([*command, "--stack", "nosuch"]) == 1
     line = one_line(capsys.readouterr().err)
     assert "stack nosuch cannot be read in region eu-west-1" in line
     assert "credentials" in line
+
+
+def test_a_page_is_not_called_fraud_and_none_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["ack", "page_1", "--by", "Ana", "--fraud", "--false-positive", "OTHER"]
+    assert main(command) == 1
+    assert "opposite things" in one_line(capsys.readouterr().err)
 
 
 def test_replay_of_a_missing_file_is_one_line(

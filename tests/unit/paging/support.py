@@ -23,7 +23,7 @@ from cardwatch.contract.rule_alert import RuleAlert, rule_alert_id
 from cardwatch.contract.streams import Envelope, read_event
 from cardwatch.paging.grouping import Policy
 from cardwatch.paging.notifier import AlertRecord, Notifier, Outcome
-from cardwatch.paging.ports import PageMessage
+from cardwatch.paging.ports import PageLinks, PageMessage
 from cardwatch.paging.records import BUCKET_KEY, Bucket, Page, PageState
 from cardwatch.paging.subscriptions import Audience
 from cardwatch.paging.throttle import TokenBucket
@@ -143,6 +143,7 @@ class World:
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     policy: Policy = field(default_factory=lambda: Policy(group_interval=timedelta(0)))
     """Without groups: each alert pages at once, as far as tokens go. test_storms.py has them."""
+    links: PageLinks | None = None
 
     def notifier(self, interrupt: Callable[[str], None] | None = None) -> Notifier:
         def port(target: object) -> Any:  # noqa: ANN401  stands for the port it wraps
@@ -156,6 +157,7 @@ class World:
             dead_letters=port(self.dead_letters),
             clock=self.clock,
             policy=self.policy,
+            links=self.links,
         )
 
     def page_batch(self, batch: Sequence[AlertRecord]) -> Outcome:

@@ -1,0 +1,122 @@
+"""A page's link on the deployed stack: the emulator's HTTP API, function, ledger and stream."""
+
+import base64
+import json
+import time
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+from tests.infrastructure.conftest import Stack
+from tests.unit.acts.support import hidden_fields
+from tests.unit.paging.support import alert_event
+
+from cardwatch.cli import main
+from cardwatch.local.services import ministack
+
+pytestmark = pytest.mark.stack
+
+
+def client(stack: Stack, service: Any) -> Any:  # noqa: ANN401  boto3's overloads want a literal
+    return ministack.session(stack.settings).client(
+        service, endpoint_url=ministack.endpoint(stack.settings)
+    )
+
+
+def paged(stack: Stack, number: int) -> str:
+    """Have the notifier page an alert, and give the link in its page."""
+    at = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=7)
+    # A card of its own, or it would join the follow-up of the one before.
+    event = alert_event(number, at=at, card_token=f"{number:032x}")
+    record = {
+        "eventSource": "aws:kinesis",
+        "eventVersion": "1.0",
+        "eventID": "shardId-000000000000:1",
+        "eventName": "aws:kinesis:record",
+        "invokeIdentityArn": "arn:aws:iam::000000000000:role/notifier",
+        "awsRegion": "us-east-1",
+        "eventSourceARN": stack.outputs.stream_arn,
+        "kinesis": {
+            "kinesisSchemaVersion": "1.0",
+            "partitionKey": "k",
+            "sequenceNumber": "1",
+            "data": base64.b64encode(event.to_bytes()).decode(),
+            "approximateArrivalTimestamp": time.time(),
+        },
+    }
+    answer = client(stack, "lambda").invoke(
+        FunctionName=stack.outputs.notifier_function, Payload=json.dumps({"Records": [record]})
+    )
+    assert json.loads(answer["Payload"].read()) == {"batchItemFailures": []}
+    sqs, deadline = client(stack, "sqs"), time.monotonic() + 20
+    while time.monotonic() < deadline:
+        found = sqs.receive_message(
+            QueueUrl=stack.outputs.pages_queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1
+        )
+        for message in found.get("Messages", []):
+            text = json.loads(message["Body"])["Message"]
+            if event.event_id in text:
+                return next(str(line) for line in text.splitlines() if line.startswith("http"))
+    msg = "the page did not arrive"
+    raise AssertionError(msg)
+
+
+def browse(link: str, form: dict[str, str] | None = None) -> tuple[int, str]:
+    """Ask the API for a link as a browser does, which finds *.localhost on its own machine."""
+    parts = urlsplit(link)
+    request = urllib.request.Request(  # noqa: S310  on this machine
+        f"{parts.scheme}://127.0.0.1:{parts.port}{parts.path}",
+        data=urlencode(form).encode() if form is not None else None,
+        headers={"Host": parts.netloc},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  the same
+        return answer.status, answer.read().decode()
+
+
+def acts_on_stream(stack: Stack, link: str) -> list[dict[str, Any]]:
+    """Give the acts about a link's page."""
+    kinesis, name = client(stack, "kinesis"), stack.outputs.stream_name
+    found = []
+    for shard in kinesis.list_shards(StreamName=name)["Shards"]:
+        iterator = kinesis.get_shard_iterator(
+            StreamName=name, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        while batch := kinesis.get_records(ShardIterator=iterator, Limit=10_000)["Records"]:
+            found += [
+                json.loads(record["Data"]) for record in batch if b"PAGE_ACT" in record["Data"]
+            ]
+            iterator = kinesis.get_shard_iterator(
+                StreamName=name,
+                ShardId=shard["ShardId"],
+                ShardIteratorType="AFTER_SEQUENCE_NUMBER",
+                StartingSequenceNumber=batch[-1]["SequenceNumber"],
+            )["ShardIterator"]
+    return [event for event in found if event["event_json_data"]["page_id"] in link]
+
+
+def test_the_link_of_a_page_shows_it_and_takes_an_act_once(stack: Stack) -> None:
+    link = paged(stack, number=4711)
+    status, text = browse(link)
+    assert status == 200
+    assert "A payment on a stolen card" in text
+    assert acts_on_stream(stack, link) == []
+    form = {**hidden_fields(text), "by": "Ana Vella", "act": "CONFIRMED"}
+    assert "Ana Vella (as typed) confirmed fraud" in browse(link, form)[1]
+    assert "counts once" in browse(link, form)[1]
+    (told,) = acts_on_stream(stack, link)
+    assert told["event_id"] == told["event_json_data"]["act_id"]
+    assert "Ana Vella (as typed) confirmed fraud" in browse(link)[1]
+
+
+def test_a_page_is_acknowledged_from_a_terminal(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = paged(stack, number=4712)
+    monkeypatch.setenv("CARDWATCH_VAR", str(stack.settings.var))
+    monkeypatch.setenv("CARDWATCH_AWS_PORT", str(stack.settings.aws_port))
+    page = urlsplit(link).path.removeprefix("/pages/").partition(".")[0]
+    assert main(["ack", page, "--by", "Ben Borg"]) == 0
+    assert "ACKNOWLEDGED by Ben Borg" in capsys.readouterr().out
+    assert "Ben Borg (as typed) acknowledged it" in browse(link)[1]
