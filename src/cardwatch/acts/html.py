@@ -7,7 +7,9 @@ import base64
 import hashlib
 from collections.abc import Iterable
 from typing import Final
-from xml.etree.ElementTree import Element, SubElement, tostring  # nosec B405 - builds alone
+
+# It builds and writes; nothing is parsed.
+from xml.etree.ElementTree import Element, SubElement, tostring  # nosec B405
 
 from cardwatch.acts.desk import Shown
 from cardwatch.acts.records import DoneAct
