@@ -148,6 +148,23 @@ def test_without_a_running_stack_a_command_says_how_to_start_it(
     assert "cardwatch up" in line
 
 
+def test_an_audit_without_a_warehouse_says_how_to_start_one(
+    var: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["audit"]) == 1
+    line = one_line(capsys.readouterr().err)
+    assert str(var) in line
+    assert "cardwatch up" in line
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2026-11-21T07:00:00", "15", "-5m", "99999d"])
+def test_an_audit_since_no_point_in_time_is_told_what_one_looks_like(
+    capsys: pytest.CaptureFixture[str], since: str
+) -> None:
+    assert main(["audit", f"--since={since}"]) == 2
+    assert "2026-11-21T07:00:00Z" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", OVER_A_STACK, ids=lambda command: command[0])
 def test_a_stack_on_aws_that_cannot_be_read_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: list[str]
