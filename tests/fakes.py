@@ -1,10 +1,12 @@
 """Fakes with state: they keep what they are told, so a test looks at outcomes, not at calls."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from cardwatch.acts.ports import LinkKey, LinkKeys, LinkKeysUnavailableError
+from cardwatch.clock import MovedClock
+from cardwatch.paging.memory import PageLedgerInMemory, oldest
 from cardwatch.paging.ports import LedgerItem, PageMessage, PageRefusedError
 from cardwatch.paging.subscriptions import (
     FilterPolicy,
@@ -20,24 +22,15 @@ NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
 @dataclass
-class FakeClock:
-    """Time that passes only when somebody sleeps or a test moves it."""
+class FakeClock(MovedClock):
+    """A clock moved by hand that remembers who slept how long."""
 
     time: datetime = NOON
     slept: list[float] = field(default_factory=list)
 
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time.timestamp()
-
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self.advance(seconds)
-
-    def advance(self, seconds: float) -> None:
-        self.time += timedelta(seconds=seconds)
+        super().sleep(seconds)
 
 
 @dataclass
@@ -112,35 +105,22 @@ class FakeRuleHistory:
 
 
 @dataclass
-class FakePageLedger:
-    """A ledger in memory with the real one's limits; its index may be `behind` by some writes."""
+class FakePageLedger(PageLedgerInMemory):
+    """A ledger in memory whose index may be `behind` by some writes."""
 
-    items: dict[str, LedgerItem] = field(default_factory=dict)
     behind: int = 0
     _indexes: list[dict[str, LedgerItem]] = field(default_factory=list)
 
-    def read(self, keys: Collection[str]) -> Mapping[str, LedgerItem]:
-        return {key: self.items[key] for key in keys if key in self.items}
-
     def commit(self, items: Sequence[LedgerItem]) -> bool:
-        if not 1 <= len(items) <= 100 or len({item.key for item in items}) != len(items):
-            msg = f"a transaction takes 1 to 100 different items, not {len(items)}"
-            raise ValueError(msg)
-        if any(self._version(item.key) != item.version for item in items):
-            return False
-        if self.behind:
-            self._indexes = [*self._indexes, dict(self.items)][-self.behind :]
-        for item in items:
-            self.items[item.key] = replace(item, version=item.version + 1)
-        return True
+        before = dict(self.items) if self.behind else {}
+        written = super().commit(items)
+        if written and self.behind:
+            self._indexes = [*self._indexes, before][-self.behind :]
+        return written
 
     def waiting(self, kind: str, *, limit: int) -> Sequence[str]:
         index = self._indexes[-self.behind] if 0 < self.behind <= len(self._indexes) else self.items
-        found = [item for item in index.values() if item.unfinished == kind]
-        return [item.key for item in sorted(found, key=lambda item: item.since)[:limit]]
-
-    def _version(self, key: str) -> int:
-        return self.items[key].version if key in self.items else 0
+        return oldest(index, kind, limit=limit)
 
 
 @dataclass

@@ -13,7 +13,18 @@ import typer
 # In the order in which `--help` lists their commands.
 # isort: off
 from cardwatch.cli.application import app
-from cardwatch.cli import run, monitor, audit, recover, acts, functions, cards, events, rules  # noqa: F401  each adds its commands
+from cardwatch.cli import (
+    run,
+    monitor,
+    audit,
+    recover,
+    acts,
+    functions,
+    cards,
+    events,
+    rules,
+    scenarios,
+)  # noqa: F401  each adds its commands
 # isort: on
 
 INTERRUPTED: Final = 130

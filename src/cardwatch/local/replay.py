@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,7 +38,9 @@ WRITTEN: Final[Mapping[str, EventType]] = {
     "minutes": "MERCHANT_MINUTE",
 }
 """Which type of event goes into which file, and is counted under its name."""
-RUN_DEPENDENT: Final = ("detected_at", "late")
+WALL_CLOCK: Final = ("detected_at",)
+"""What differs from one replay of a file to the next."""
+RUN_DEPENDENT: Final = (*WALL_CLOCK, "late")
 """Fields of an alert that say how the job met the payment, not what it found."""
 
 
@@ -77,10 +79,11 @@ def replay(
     progress: Callable[[str], None],
     root: Path = ROOT,
     application: str = "",
+    without: Collection[str] = RUN_DEPENDENT,
 ) -> ReplayReport:
     """Run the detections over a file or folder of envelopes, plain or gzip, whatever its names.
 
-    All of them, or those of one application.
+    All of them, or those of one application. `without` are fields of alerts that are left out.
 
     One per line or end to end. Writes to `out_dir`, each file whole or not at all: alerts.jsonl,
     rule_alerts.jsonl, summaries.jsonl, scores.jsonl and minutes.jsonl, of merchants (envelopes, one
@@ -115,7 +118,7 @@ def replay(
                 detection.wait(PROGRESS_SECONDS)
             detection_seconds = detection.finish()
         progress("sorting the detections")
-        with closing(_sorted_store(work)) as store:
+        with closing(_sorted_store(work, without)) as store:
             counts = {
                 name: _write(store, event_type, work / f"{name}.jsonl")
                 for name, event_type in WRITTEN.items()
@@ -252,7 +255,7 @@ class _Detection:
             raise ReplayError(msg)
 
 
-def _sorted_store(work: Path) -> sqlite3.Connection:
+def _sorted_store(work: Path, without: Collection[str]) -> sqlite3.Connection:
     """Put the detections into a database on disk, one per event_id, so that memory stays small."""
     store = sqlite3.connect(work / "detections.sqlite")
     store.execute("PRAGMA journal_mode = OFF")
@@ -263,18 +266,21 @@ def _sorted_store(work: Path) -> sqlite3.Connection:
     )
     with store:
         store.executemany(
-            "INSERT OR IGNORE INTO detections VALUES (?, ?, ?, ?)", _detections(work / "outputs")
+            "INSERT OR IGNORE INTO detections VALUES (?, ?, ?, ?)",
+            _detections(work / "outputs", without),
         )
     return store
 
 
-def _detections(outputs: Path) -> Iterator[tuple[str, str, str | None, str]]:
+def _detections(
+    outputs: Path, without: Collection[str]
+) -> Iterator[tuple[str, str, str | None, str]]:
     for path in sorted(outputs.glob("**/part-*")):
         with path.open(encoding="utf-8") as lines:
             for line in lines:
                 record = json.loads(line)
                 data = record["event_json_data"]
-                for field in RUN_DEPENDENT:
+                for field in without:
                     data.pop(field, None)
                 text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
                 yield record["event_id"], record["type"], data.get("window_end"), text

@@ -1,7 +1,6 @@
 """The rules file: what people write, as YAML (docs/rules.md).
 
-Every scalar is read as the text it is, so that no amount passes through a float and `on` stays a
-word. What is wrong is told with its line.
+What is wrong is told with its line.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,7 +8,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -27,6 +25,14 @@ from cardwatch.contract.fields import Amount
 from cardwatch.contract.rule import MAX_VERSION, CurrencyAmount, FactorPoints, RuleSettings
 from cardwatch.contract.rule_alert import Severity
 from cardwatch.rules.errors import RulesFileError
+from cardwatch.yaml_lines import (
+    Place,
+    UnreadableYamlError,
+    parse_yaml,
+    places,
+    read_text,
+    told,
+)
 
 MAX_BYTES: Final = 65_536
 MAX_PROBLEMS: Final = 20
@@ -66,9 +72,6 @@ LEAST_CARDS, MOST_CARDS = 2, 50
 """Of card_testing; the job looks at no count below (sql/views/card_test_counts.sql)."""
 CARD_WINDOWS: Final = (60, 120, 300)
 """The seconds within which it may count them (sql/views/card_tests.sql)."""
-
-Place = tuple[str | int, ...]
-"""Where something stands: the keys that lead to it."""
 
 
 def _digits(value: object) -> object:
@@ -269,105 +272,35 @@ class RulesFile(_Part):
 def read_rules_file(path: Path) -> RulesFile:
     """Read and check a rules file; raises RulesFileError with each problem and its line."""
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise RulesFileError(str(path), [(None, error.strerror or "cannot be read")]) from None
-    if len(raw) > MAX_BYTES:
-        raise RulesFileError(str(path), [(None, f"is longer than {MAX_BYTES} bytes")])
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise RulesFileError(str(path), [(line, "is not UTF-8")]) from None
+        text = read_text(path, max_bytes=MAX_BYTES)
+    except UnreadableYamlError as error:
+        raise RulesFileError(str(path), [(error.line, error.problem)]) from None
     return parse_rules(text, str(path))
 
 
 def parse_rules(text: str, name: str) -> RulesFile:
     """Read a rules file's text; raises RulesFileError with each problem and its line."""
-    lines: dict[Place, int] = {}
     try:
-        node = yaml.compose(text, Loader=_Loader)
-        if node is None:
-            raise RulesFileError(name, [(None, "is empty")])
-        read = _value(node, (), lines)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problem = error.problem or "is no YAML"
-        raise RulesFileError(name, [(mark.line + 1 if mark else None, problem)]) from None
-    except yaml.YAMLError:
-        raise RulesFileError(name, [(None, "is no YAML text")]) from None
-    except RecursionError:
-        raise RulesFileError(name, [(None, "is nested too deeply")]) from None
-    try:
+        read, lines = parse_yaml(text)
         return RulesFile.model_validate(read)
+    except UnreadableYamlError as error:
+        raise RulesFileError(name, [(error.line, error.problem)]) from None
     except ValidationError as error:
         raise RulesFileError(name, list(_problems(error, lines))[:MAX_PROBLEMS]) from None
 
 
-class _Loader(yaml.SafeLoader):
-    """Takes no aliases: a few of them can make a document without end."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="must not have an alias (*)", problem_mark=mark)
-        return super().compose_node(parent, index)
-
-
-def _value(node: yaml.Node, place: Place, lines: dict[Place, int]) -> object:
-    """Give what a node says, scalars as their texts, and note the line of each place.
-
-    Raises MarkedYAMLError for a key that is said twice.
-    """
-    lines.setdefault(place, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        read: dict[str, object] = {}
-        for key, value in node.value:
-            word = key.value if isinstance(key, yaml.ScalarNode) else "a key that is no word"
-            if word in read:
-                raise yaml.MarkedYAMLError(
-                    problem=f"{word} is said twice", problem_mark=key.start_mark
-                )
-            lines[(*place, word)] = key.start_mark.line + 1
-            read[word] = _value(value, (*place, word), lines)
-        return read
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(each, (*place, at), lines) for at, each in enumerate(node.value)]
-    return node.value
-
-
 def _problems(error: ValidationError, lines: Mapping[Place, int]) -> Iterator[tuple[int, str]]:
-    for item in error.errors(include_url=False, include_input=False):
-        context = item.get("ctx", {})
-        place = tuple(part for part in item["loc"] if part != "[key]")
-        place = (*place, context["at"]) if "at" in context else place
-        where = place
-        while where not in lines:  # what is missing has no line: that of what it is missing in
-            where = where[:-1]
-        yield lines[where], f"{'.'.join(map(str, place)) or 'the file'} {_told(item, place)}"
+    for line, place, item in places(error, lines):
+        yield line, f"{'.'.join(map(str, place)) or 'the file'} {_told(item, place)}"
 
 
 def _told(item: ErrorDetails, place: Place) -> str:
     """Say what is wrong in the words of the file."""
-    kind = item["type"]
-    if kind == "extra_forbidden" and len(place) == len(("rules", "name")) and place[0] == "rules":
+    if (
+        item["type"] == "extra_forbidden"
+        and len(place) == len(("rules", "name"))
+        and place[0] == "rules"
+    ):
         known = ", ".join(Rules.model_fields)
         return f"is no rule whose settings are data; those are {known}"
-    if kind == "literal_error":
-        return f"must be {item['ctx']['expected']}"
-    if kind == "greater_than_equal":
-        return f"must be at least {item['ctx']['ge']}"
-    if kind == "less_than_equal":
-        return f"must be at most {item['ctx']['le']}"
-    return _TOLD.get(kind) or item["msg"].removeprefix("Value error, ")
-
-
-_NAMES: Final = "must be names with values, each on a line of its own"
-_TOLD: Final = {
-    "missing": "is missing",
-    "extra_forbidden": "is not known",
-    "model_type": _NAMES,
-    "model_attributes_type": _NAMES,
-    "dict_type": _NAMES,
-    "too_short": "must not be empty",
-}
+    return told(item)

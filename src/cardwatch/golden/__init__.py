@@ -1,0 +1,1 @@
+"""Golden scenarios: what happens to some cards, and the exact alerts, summaries and pages of it."""
