@@ -13,7 +13,7 @@ import typer
 # In the order in which `--help` lists their commands.
 # isort: off
 from cardwatch.cli.application import app
-from cardwatch.cli import (
+from cardwatch.cli import (  # noqa: F401  each adds its commands
     run,
     monitor,
     audit,
@@ -24,7 +24,7 @@ from cardwatch.cli import (
     events,
     rules,
     scenarios,
-)  # noqa: F401  each adds its commands
+)
 # isort: on
 
 INTERRUPTED: Final = 130
