@@ -267,8 +267,14 @@ def names_of(stack: Stack, name: str) -> set[tuple[str, str]]:
         above, within = waiting.pop()
         for resource in cloudformation.describe_stack_resources(StackName=within)["StackResources"]:
             path = f"{above}{resource['LogicalResourceId']}"
-            if resource["ResourceType"] in {"AWS::Lambda::LayerVersion", "AWS::IAM::Policy"}:
-                continue  # versions of one layer stand side by side; a policy is within its role
+            if resource["ResourceType"] in {
+                "AWS::Lambda::LayerVersion",
+                "AWS::IAM::Policy",
+                "AWS::ApiGatewayV2::Stage",
+            }:
+                # Versions of one layer stand side by side; a policy is within its role, a stage
+                # within its API.
+                continue
             if resource["ResourceType"] == "AWS::CloudFormation::Stack":
                 waiting.append((f"{path}/", resource["PhysicalResourceId"]))
             else:
