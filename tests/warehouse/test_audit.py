@@ -1,6 +1,7 @@
 """The audit over the real warehouse: it reads there what it is told of in its unit tests."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -58,9 +59,9 @@ def typed(warehouse: Warehouse) -> TypedEvents:
     return TypedEvents(warehouse, translate=to_postgres)
 
 
-def in_order(staged: Staged) -> tuple[object, ...]:
+def in_any_order(staged: Staged) -> tuple[object, ...]:
     parts = staged.statuses, staged.payments, staged.alerts, staged.pages, staged.quarantined
-    return tuple(sorted(map(str, part)) for part in parts)
+    return tuple(map(Counter, parts))
 
 
 def test_an_empty_warehouse_has_nothing_to_audit(warehouse: Warehouse) -> None:
@@ -75,7 +76,8 @@ def test_it_finds_in_the_warehouse_each_omission_that_is_seeded_and_nothing_else
     # Payments on cards that nobody reported stay where they are, and pages of other rules.
     reported = [p for p in expected.payments if p.payment_id != "pay_honest"]
     of_stolen_cards = [p for p in expected.pages if p.page_id != "page_other"]
-    assert in_order(read) == in_order(replace(expected, payments=reported, pages=of_stolen_cards))
+    expected = replace(expected, payments=reported, pages=of_stolen_cards)
+    assert in_any_order(read) == in_any_order(expected)
     assert read.as_of == at(3_600)
     assert found(audit(read, kept=KEPT)) == set.union(*(each for _, each in SEEDED.values()))
 
