@@ -63,7 +63,8 @@ class Script:
     @property
     def over(self) -> datetime:
         """Give the full hour at which another may begin: no window has any of both."""
-        return self.begins + timedelta(milliseconds=_full_hour(self.scenario.end + _HOUR_MS))
+        hours = -(-(self.scenario.end + _HOUR_MS + 2 * BEFORE_MS) // _HOUR_MS)
+        return self.begins + timedelta(milliseconds=hours * _HOUR_MS)
 
     def offset(self, time: datetime) -> int:
         """Give a time in ms from the beginning."""
@@ -209,8 +210,3 @@ class _Writer:
 
 def _last4(token: str) -> str:
     return f"{int(token, 16) % 10_000:04d}"
-
-
-def _full_hour(milliseconds: int) -> int:
-    """Give the full hour that is later than this by more than what is before a beginning."""
-    return (milliseconds // _HOUR_MS + 2) * _HOUR_MS
