@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SCENARIOS: Final = Path("scenarios")
 
 scenarios_app = typer.Typer(
-    help="Play what happens to cards, and compare the alerts and pages with what is expected.",
+    help="Play scenarios, and hold alerts and pages against what they expect.",
     no_args_is_help=True,
     rich_markup_mode=None,
     epilog=examples("cardwatch scenarios run", "cardwatch scenarios run window_edges"),
