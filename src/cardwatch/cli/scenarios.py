@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SCENARIOS: Final = Path("scenarios")
 
 scenarios_app = typer.Typer(
-    help="Play scenarios, and hold alerts and pages against what they expect.",
+    help="Play scenarios; say which are kept.",
     no_args_is_help=True,
     rich_markup_mode=None,
     epilog=examples("cardwatch scenarios run", "cardwatch scenarios run window_edges"),
