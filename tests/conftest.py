@@ -23,6 +23,7 @@ LONG = (
     "infrastructure/test_detection_stack.py",
     "infrastructure/test_deploy.py",
     "flink/test_invariants.py",
+    "flink/test_golden_scenarios.py",
     "adapters/test_flink_cluster.py",
     "adapters/test_connector_edge.py",
     "flink/test_rules_in_force.py",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SCENARIOS: Final = Path("scenarios")
 
 scenarios_app = typer.Typer(
-    help="Play what happens to cards, compare what is paged.",
+    help="Play scenarios; say which are kept.",
     no_args_is_help=True,
     rich_markup_mode=None,
     epilog=examples("cardwatch scenarios run", "cardwatch scenarios run window_edges"),

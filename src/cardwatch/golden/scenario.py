@@ -357,8 +357,8 @@ class Scenario(_Part):
                     _refuse(f"{name} is no payment of the events", "expect", *place)
         last = max(max(each.at, each.arrival) for each in happenings)
         if max(last, self.ends or 0) > LONGEST_HOURS * _UNITS["h"]:
-            longest = "ends" if self.ends and self.ends > last else "events"
-            _refuse(f"must be over within {LONGEST_HOURS} h", longest)
+            too_long = "ends" if self.ends and self.ends > last else "events"
+            _refuse(f"must be over within {LONGEST_HOURS} h", too_long)
         if self.ends is not None and self.ends < last:
             _refuse("must not be before the last event", "ends")
         return self
