@@ -43,7 +43,8 @@ class PageEvent(Contract):
         Field(
             description="FIRST: alerts on cards, accounts, users or merchants that nobody was "
             "paged of lately; absent means FIRST. FOLLOW_UP: what came on them since. DIGEST: on "
-            "several of them, after waiting because too many pages went out. The others are not "
-            "sent yet."
+            "several of them, after waiting because too many pages went out. LOOK_BACK: what the "
+            "audit found on one of them of the time before its report. The others are not sent "
+            "yet."
         ),
     ] = None

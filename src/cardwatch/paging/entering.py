@@ -13,7 +13,14 @@ from typing import Final
 from cardwatch.paging.alerts import PagedAlert
 from cardwatch.paging.grouping import Policy
 from cardwatch.paging.ports import LedgerItem
-from cardwatch.paging.records import MAX_ALERTS_PER_ENTRY, Entry, EntryState, Group, Silence
+from cardwatch.paging.records import (
+    MAX_ALERTS_PER_ENTRY,
+    Entry,
+    EntryState,
+    Group,
+    Silence,
+    looks_back_on,
+)
 
 MAX_ALERTS_AND_GROUPS: Final = 98
 """With its entry and the silence that is what one transaction takes."""
@@ -47,19 +54,21 @@ def enter(
 ) -> Iterator[Step]:
     """Enter new alerts, an entry's of one rule; each step builds on those before it.
 
+    What a look-back found on a card is in entries of its own.
+
     `groups` are those of the alerts that the ledger knows, `entries` those that wait in them.
     `silence` is given while nobody is subscribed. What is too old to be paged opens no group and
     waits for none.
     """
     known = dict(groups)
-    at_once: dict[str, list[PagedAlert]] = {}
+    at_once: dict[tuple[str, str | None], list[PagedAlert]] = {}
     waiting: dict[tuple[str, datetime], list[PagedAlert]] = {}
     for alert in alerts:
         group = known.get(Group.id_of(alert))
         if group and policy.gathers(group, now) and not policy.too_old(alert, now):
             waiting.setdefault((alert.rule, policy.due_for(group, now)), []).append(alert)
         else:
-            at_once.setdefault(alert.rule, []).append(alert)
+            at_once.setdefault((alert.rule, looks_back_on([alert])), []).append(alert)
     for same in at_once.values():
         for part in _parts(same, MAX_ALERTS_PER_ENTRY):
             touched = [g.opened(now) for g in _counted(part, known, now, policy)]

@@ -16,6 +16,7 @@ from cardwatch.paging.records import (
     Page,
     PageState,
     Silence,
+    looks_back_on,
     page_id,
 )
 from cardwatch.paging.rules import words_of
@@ -120,12 +121,17 @@ class Plan:
         return items
 
 
-def by_rule(entries: Iterable[Entry]) -> list[list[Entry]]:
-    """Part entries by their rules, urgent rules first."""
-    parts: dict[str, list[Entry]] = {}
+def by_page(entries: Iterable[Entry]) -> list[list[Entry]]:
+    """Part entries by rule, urgent ones first; behind them each look-back is a page of its own."""
+    parts: dict[tuple[str, str | None], list[Entry]] = {}
     for entry in entries:
-        parts.setdefault(entry.rule, []).append(entry)
-    return sorted(parts.values(), key=lambda part: not words_of(part[0].rule).urgent)
+        parts.setdefault((entry.rule, entry.looks_back_on), []).append(entry)
+
+    def place(part: tuple[tuple[str, str | None], list[Entry]]) -> tuple[bool, bool]:
+        (rule, looks_back), _ = part
+        return not words_of(rule).urgent, looks_back is not None
+
+    return [part for _, part in sorted(parts.items(), key=place)]
 
 
 def fitting(entries: Iterable[Entry], *, beside: Sequence[Entry] = ()) -> list[Entry]:
@@ -155,9 +161,9 @@ def plan(
 ) -> Plan:
     """Decide what becomes of one's own entries, and of held ones that a page can carry along.
 
-    All are of one rule, and there is at least one. Where what was held for a token is on several
-    cards or other entities, a first page is a digest; `more_held` says that more wait, which may
-    then follow at once.
+    All are of one rule, and there is at least one. A first page of alerts that a look-back found
+    on one card or other entity is a look-back; where what was held for a token is on several, it is
+    a digest. `more_held` says that more wait, which may then follow at once.
     With a token, a rule that may page, and somebody whom a page would reach, or when all alerts are
     too old and nobody is paged, they make one page. Else they wait. `expired` are records of
     expired alerts that no page has told of yet.
@@ -169,7 +175,9 @@ def plan(
     identifier = page_id([*stale, *fresh])
     paged = tuple(entry.paged(identifier) for entry in entries)
     waited = _waited(entries, now, policy, unheard=False)
-    if kind == "FIRST" and waited and len({Group.id_of(alert) for alert in alerts}) > 1:
+    if kind == "FIRST" and looks_back_on(alerts) is not None:
+        kind = "LOOK_BACK"
+    elif kind == "FIRST" and waited and len({Group.id_of(alert) for alert in alerts}) > 1:
         kind = "DIGEST"
     page = Page(
         page_id=identifier,

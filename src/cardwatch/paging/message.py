@@ -23,7 +23,13 @@ MAX_NAMED: Final = 5
 """Merchants and places that a follow-up names of one entity."""
 MAX_LARGEST: Final = 3
 """Largest alerts that a digest names per currency, and of how many currencies."""
-_PREFIXES: Final[Mapping[PageKind, str]] = {"FOLLOW_UP": "Follow-up: ", "DIGEST": "Digest: "}
+MAX_IN_SHORT: Final = 50
+"""Alerts that a look-back lists, a line each."""
+_PREFIXES: Final[Mapping[PageKind, str]] = {
+    "FOLLOW_UP": "Follow-up: ",
+    "DIGEST": "Digest: ",
+    "LOOK_BACK": "Look-back: ",
+}
 
 WHAT_TO_DO: Final = "What to do"
 
@@ -45,7 +51,8 @@ def compose(
 ) -> PageMessage:
     """Write a page about alerts of one rule, the newest first, at most 20 of them in full.
 
-    A follow-up adds them up by entity instead, and a digest names the largest ones before that.
+    A follow-up adds them up by entity instead, and a digest names the largest ones before that. A
+    look-back adds up one entity's and lists them by a line each.
     `recent` is what came lately, by group; `link` is where people act on the page.
     """
     ordered = sorted(alerts, key=lambda alert: (alert.happened_at, alert.alert_id), reverse=True)
@@ -55,8 +62,12 @@ def compose(
         paragraphs.append(_REPEAT)
     if page.kind == "DIGEST":
         paragraphs += _largest(ordered)
-    told = _summed_up if page.kind in _PREFIXES else _listed
-    paragraphs += told(ordered, recent or {})
+    if page.kind == "LOOK_BACK":
+        # What came lately is of the look-back itself.
+        paragraphs += [*_summed_up(ordered, {}), *_in_short(ordered)]
+    else:
+        told = _summed_up if page.kind in _PREFIXES else _listed
+        paragraphs += told(ordered, recent or {})
     steps = [f"{n}. {step}" for n, step in enumerate(words.what_to_do(ordered), start=1)]
     paragraphs.append("\n".join([WHAT_TO_DO, *steps]))
     paragraphs += _acting(link)
@@ -159,19 +170,37 @@ def _largest(alerts: Sequence[PagedAlert]) -> Iterable[str]:
         same = [alert for alert in adding if alert.currency == currency]
         same.sort(key=lambda alert: (-(alert.amount or 0), alert.alert_id))
         lines = [
-            ", ".join(
-                part
-                for part in (
-                    f"{phrases.amount(alert)}: {alert.entity_kind} {alert.entity}",
-                    alert.merchant,
-                    phrases.place(alert),
-                    phrases.instant(alert.happened_at),
-                )
-                if part
+            _in_a_line(
+                f"{phrases.amount(alert)}: {alert.entity_kind} {alert.entity}",
+                alert.merchant,
+                phrases.place(alert),
+                phrases.instant(alert.happened_at),
             )
             for alert in same[:MAX_LARGEST]
         ]
         yield "\n".join([f"Largest in {currency or phrases.NO_CURRENCY}", *lines])
+
+
+def _in_short(alerts: Sequence[PagedAlert]) -> Iterable[str]:
+    """Say why these were found only now, and list them by a line each, the newest first."""
+    yield f"Why: {alerts[0].reason or 'no reason given'}. It was found by looking back."
+    lines = [
+        _in_a_line(
+            f"{phrases.instant(alert.happened_at)}: {phrases.amount(alert) or 'amount unknown'}",
+            alert.status.lower() if alert.status else None,
+            alert.merchant,
+            phrases.place(alert),
+            phrases.payments(alert),
+        )
+        for alert in alerts[:MAX_IN_SHORT]
+    ]
+    if more := len(alerts) - len(lines):
+        lines.append(f"and {more} more, not listed here")
+    yield "\n".join(["Payments", *lines])
+
+
+def _in_a_line(*parts: str | None) -> str:
+    return ", ".join(part for part in parts if part)
 
 
 def _most(names: Iterable[str | None]) -> str:

@@ -21,7 +21,7 @@ from cardwatch.paging.grouping import (
     MAX_MENTIONS,
     Plan,
     Policy,
-    by_rule,
+    by_page,
     fitting,
     plan,
 )
@@ -279,7 +279,7 @@ class Notifier:
     def _page_all(self, entries: Sequence[Entry], run: Outcome) -> set[str]:
         """Page one's own entries; give the ids of the alerts that are not settled by it."""
         unsettled: set[str] = set()
-        for left in by_rule(entries):
+        for left in by_page(entries):
             while left:
                 group = fitting(left)
                 left = left[len(group) :]  # noqa: PLW2901  what is left of this rule's
@@ -297,8 +297,10 @@ class Notifier:
         """
         for attempt in _TRIES.attempts(self._clock):
             now = self._clock.now()
-            # Another attempt may be carrying the same ones: then one's own go alone.
-            carry = attempt == 1 or not own
+            # A look-back goes alone. Another attempt may be carrying the same ones: then one's own
+            # go alone, too.
+            alone = bool(own) and own[0].looks_back_on is not None
+            carry = not own or (attempt == 1 and not alone)
             bucket, silence = self._shared(now)
             held, more = self._waiting_beside(own, bucket, now, closing) if carry else ([], False)
             if not own and not held:

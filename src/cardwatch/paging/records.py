@@ -274,6 +274,11 @@ class Entry(Record):
         """Name the rule of its alerts; all of an entry's are of one."""
         return self.alerts[0].rule
 
+    @property
+    def looks_back_on(self) -> str | None:
+        """Give the group on which a look-back found all of its alerts, if there is one."""
+        return looks_back_on(self.alerts)
+
     def markers(self, alerts: Sequence[PagedAlert]) -> list[Marker]:
         """Give the markers of those of its alerts that are new."""
         return [
@@ -451,6 +456,12 @@ class Silence(Record):
 
     def item(self) -> LedgerItem:
         return self._item(SILENCE_KEY, "SILENCE", None)
+
+
+def looks_back_on(alerts: Iterable[PagedAlert]) -> str | None:
+    """Give the one group on which a look-back found all these alerts; None where there is none."""
+    groups = {Group.id_of(a) if a.found_by == "look_back" else None for a in alerts}
+    return groups.pop() if len(groups) == 1 else None
 
 
 def page_id(alert_ids: Sequence[str]) -> str:

@@ -156,7 +156,7 @@ def test_programs_do_not_inherit_what_points_at_a_real_account(
     run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
-    command = (sys.executable, "-c", "import os; print('here', dict(os.environ), flush=True)")
+    command = (sys.executable, "-c", "import os; print(dict(os.environ), 'here', flush=True)")
     with Supervisor(run) as supervisor:
         supervisor.start(Program("env", command, environment={"GIVEN": "yes"}))
         assert until(says_here(run, "env"))
@@ -171,14 +171,14 @@ def test_a_proxy_is_for_the_outside_and_programs_ask_this_machine_directly(
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", "intranet.example")
     asked = (
-        "from urllib.request import getproxies, proxy_bypass as direct; print('here', "
-        "getproxies()['http'], *map(direct, ('127.0.0.1', 'intranet.example', 'aws.example')))"
+        "from urllib.request import getproxies, proxy_bypass as direct; print(getproxies()['http'],"
+        " *map(direct, ('127.0.0.1', 'intranet.example', 'aws.example')), 'here')"
     )
     with Supervisor(run) as supervisor:
         supervisor.start(Program("env", (sys.executable, "-c", asked)))
         assert until(says_here(run, "env"))
     log = (run.var / "log" / "env.log").read_text()
-    assert "here http://proxy.example:3128 True True False" in log
+    assert "http://proxy.example:3128 True True False here" in log
 
 
 def test_a_program_whose_log_grew_too_long_goes_on_in_a_short_one(run: RunFolder) -> None:
