@@ -54,30 +54,34 @@ def enter(
 ) -> Iterator[Step]:
     """Enter new alerts, an entry's of one rule; each step builds on those before it.
 
-    What a look-back found on a card is in entries of its own.
+    What a look-back found on a card waits for a moment, in entries of its own.
 
     `groups` are those of the alerts that the ledger knows, `entries` those that wait in them.
     `silence` is given while nobody is subscribed. What is too old to be paged opens no group and
     waits for none.
     """
     known = dict(groups)
-    at_once: dict[tuple[str, str | None], list[PagedAlert]] = {}
-    waiting: dict[tuple[str, datetime], list[PagedAlert]] = {}
+    at_once: dict[str, list[PagedAlert]] = {}
+    waiting: dict[tuple[str, datetime, str | None], list[PagedAlert]] = {}
     for alert in alerts:
         group = known.get(Group.id_of(alert))
-        if group and policy.gathers(group, now) and not policy.too_old(alert, now):
-            waiting.setdefault((alert.rule, policy.due_for(group, now)), []).append(alert)
+        looks_back = looks_back_on([alert])
+        waits = looks_back is not None or policy.gathers(group, now)
+        if waits and not policy.too_old(alert, now):
+            page = (alert.rule, policy.due_for(group, now), looks_back)
+            waiting.setdefault(page, []).append(alert)
         else:
-            at_once.setdefault((alert.rule, looks_back_on([alert])), []).append(alert)
+            at_once.setdefault(alert.rule, []).append(alert)
     for same in at_once.values():
         for part in _parts(same, MAX_ALERTS_PER_ENTRY):
             touched = [g.opened(now) for g in _counted(part, known, now, policy)]
             entry = Entry.received(part, now=now, lease_until=now + policy.lease)
             yield Step(entry.knowing(touched), tuple(part), tuple(touched))
             known |= {group.group_id: group.written() for group in touched}
-    for (_, due), same in waiting.items():
+    for (_, due, _), same in waiting.items():
         unheard = silence is not None
-        names = [known[Group.id_of(alert)].entry_id for alert in same]
+        groups_there = [known.get(Group.id_of(alert)) for alert in same]
+        names = [group.entry_id for group in groups_there if group]
         found = (entries[name] for name in names if name and name in entries)
         open_entry = next((e for e in found if _takes_more(e, due, unheard=unheard)), None)
         room = MAX_ALERTS_PER_ENTRY - len(open_entry.alerts) if open_entry else 0

@@ -27,6 +27,11 @@ MAX_ALERTS_PER_PAGE: Final = 900
 MAX_ENTRIES_PER_PAGE: Final = 76
 MAX_MENTIONS: Final = 20
 """With these a page, its entries, what it mentions, bucket and silence are one transaction."""
+LOOK_BACK_WAITS: Final = timedelta(seconds=10)
+"""So long the first alert of a look-back waits for the others of its card, which the stream may
+deliver in several batches."""
+MAX_LOOK_BACKS: Final = 8
+"""So many look-backs that are due are a page each; more of them are one digest."""
 DUE_TOGETHER: Final = timedelta(seconds=10)
 """Follow-ups are due on this grid, so that cards of a storm share entries and pages."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -67,8 +72,13 @@ class Policy:
         since = now - group.paged_at
         return -self.group_interval - MAX_CLOCK_DIFFERENCE <= since < self.group_interval
 
-    def due_for(self, group: Group, now: datetime) -> datetime:
-        """Say when the follow-up of what comes now is due: the one that waits, or the next one."""
+    def due_for(self, group: Group | None, now: datetime) -> datetime:
+        """Say when what comes now on a group is due: the page that waits, or the next one.
+
+        Without a group it is a look-back, which waits for a moment.
+        """
+        if group is None or not self.gathers(group, now):
+            return now + LOOK_BACK_WAITS
         if group.paged_at > now:
             return group.paged_at
         due = group.paged_at + self.group_interval
@@ -121,17 +131,12 @@ class Plan:
         return items
 
 
-def by_page(entries: Iterable[Entry]) -> list[list[Entry]]:
-    """Part entries by rule, urgent ones first; behind them each look-back is a page of its own."""
-    parts: dict[tuple[str, str | None], list[Entry]] = {}
+def by_rule(entries: Iterable[Entry]) -> list[list[Entry]]:
+    """Part entries by their rules, urgent rules first."""
+    parts: dict[str, list[Entry]] = {}
     for entry in entries:
-        parts.setdefault((entry.rule, entry.looks_back_on), []).append(entry)
-
-    def place(part: tuple[tuple[str, str | None], list[Entry]]) -> tuple[bool, bool]:
-        (rule, looks_back), _ = part
-        return not words_of(rule).urgent, looks_back is not None
-
-    return [part for _, part in sorted(parts.items(), key=place)]
+        parts.setdefault(entry.rule, []).append(entry)
+    return sorted(parts.values(), key=lambda part: not words_of(part[0].rule).urgent)
 
 
 def fitting(entries: Iterable[Entry], *, beside: Sequence[Entry] = ()) -> list[Entry]:
@@ -161,8 +166,8 @@ def plan(
 ) -> Plan:
     """Decide what becomes of one's own entries, and of held ones that a page can carry along.
 
-    All are of one rule, and there is at least one. A first page of alerts that a look-back found
-    on one card or other entity is a look-back; where what was held for a token is on several, it is
+    All are of one rule, and there is at least one. Of alerts that a look-back found on one card or
+    other entity it is a look-back; where what was held for a token is on several, a first page is
     a digest. `more_held` says that more wait, which may then follow at once.
     With a token, a rule that may page, and somebody whom a page would reach, or when all alerts are
     too old and nobody is paged, they make one page. Else they wait. `expired` are records of
@@ -175,9 +180,10 @@ def plan(
     identifier = page_id([*stale, *fresh])
     paged = tuple(entry.paged(identifier) for entry in entries)
     waited = _waited(entries, now, policy, unheard=False)
-    if kind == "FIRST" and looks_back_on(alerts) is not None:
+    several = len({Group.id_of(alert) for alert in alerts}) > 1
+    if looks_back_on(alerts) is not None:
         kind = "LOOK_BACK"
-    elif kind == "FIRST" and waited and len({Group.id_of(alert) for alert in alerts}) > 1:
+    elif several and (entries[0].looks_back_on is not None or (kind == "FIRST" and waited)):
         kind = "DIGEST"
     page = Page(
         page_id=identifier,

@@ -18,10 +18,11 @@ from cardwatch.contract.streams import Envelope, RejectedRecord, read_event
 from cardwatch.paging.alerts import PagedAlert
 from cardwatch.paging.entering import enter
 from cardwatch.paging.grouping import (
+    MAX_LOOK_BACKS,
     MAX_MENTIONS,
     Plan,
     Policy,
-    by_page,
+    by_rule,
     fitting,
     plan,
 )
@@ -146,6 +147,9 @@ class Notifier:
                 sequences.setdefault(alert.alert_id, []).append(record.sequence_number)
         for alert_id in self._settle(alerts, run) if alerts else ():
             run.failed.update(sequences.get(alert_id, ()))
+        # Follow-ups are the schedule's. A look-back waited for the batches that it came in.
+        while alerts and not run.channel_down and self._follow_up(run, look_backs=True):
+            pass
         # Poison comes after the pages, so that it delays none.
         self._keep(poison, run)
         self._announce(run)
@@ -223,7 +227,8 @@ class Notifier:
         groups = self._ledger.groups({Group.id_of(alert) for alert in new.values()})
         gathering = [group for group in groups.values() if self._policy.gathers(group, now)]
         waiting = {group.entry_id for group in gathering if group.entry_id}
-        silent = bool(gathering) and not self._reached(run)
+        waits = bool(gathering) or any(alert.found_by == "look_back" for alert in new.values())
+        silent = waits and not self._reached(run)
         for step in enter(
             list(new.values()),
             groups=groups,
@@ -279,7 +284,7 @@ class Notifier:
     def _page_all(self, entries: Sequence[Entry], run: Outcome) -> set[str]:
         """Page one's own entries; give the ids of the alerts that are not settled by it."""
         unsettled: set[str] = set()
-        for left in by_page(entries):
+        for left in by_rule(entries):
             while left:
                 group = fitting(left)
                 left = left[len(group) :]  # noqa: PLW2901  what is left of this rule's
@@ -297,10 +302,8 @@ class Notifier:
         """
         for attempt in _TRIES.attempts(self._clock):
             now = self._clock.now()
-            # A look-back goes alone. Another attempt may be carrying the same ones: then one's own
-            # go alone, too.
-            alone = bool(own) and own[0].looks_back_on is not None
-            carry = not own or (attempt == 1 and not alone)
+            # Another attempt may be carrying the same ones: then one's own go alone.
+            carry = attempt == 1 or not own
             bucket, silence = self._shared(now)
             held, more = self._waiting_beside(own, bucket, now, closing) if carry else ([], False)
             if not own and not held:
@@ -321,15 +324,16 @@ class Notifier:
                 return end
         return self._hold(own, run) if own else False
 
-    def _follow_up(self, run: Outcome, *, closing: bool) -> bool:
-        """Make one page of follow-ups of one rule; say whether it came to an end.
+    def _follow_up(self, run: Outcome, *, closing: bool = False, look_backs: bool = False) -> bool:
+        """Make one page of follow-ups of one rule, or a look-back; say whether it came to an end.
 
-        It also says no when there is nothing to do, no token, or nobody to be reached.
+        With `look_backs` no other. It also says no when there is nothing to do, no token, or nobody
+        to be reached.
         """
         for _ in _TRIES.attempts(self._clock):
             now = self._clock.now()
             bucket, silence = self._shared(now)
-            entries = self._due(bucket, now, closing=closing)
+            entries = self._due(bucket, now, closing=closing, look_backs=look_backs)
             if not entries:
                 return False
             decided = plan(
@@ -347,17 +351,29 @@ class Notifier:
                 return end
         return False
 
-    def _due(self, bucket: Bucket, now: datetime, *, closing: bool) -> list[Entry]:
-        """Find what one page of follow-ups takes, of one rule; an urgent one comes first."""
+    def _due(
+        self, bucket: Bucket, now: datetime, *, closing: bool, look_backs: bool
+    ) -> list[Entry]:
+        """Find what one page of follow-ups takes, of one rule; an urgent one comes first.
+
+        A look-back is a page of its own, as long as there are few.
+        """
         for work in (Work.GATHERED, Work.GATHERED_OTHER):
             due = [
                 entry
                 for entry in self._ledger.waiting_entries(work, limit=_LOOK_AHEAD)
                 if (closing or self._policy.is_due(entry, now))
+                and (entry.looks_back_on is not None or not look_backs)
                 and self._policy.may_page(entry.rule, bucket, now)
             ]
             if due:
-                return fitting(entry for entry in due if entry.rule == due[0].rule)
+                rule, looks_back = due[0].rule, due[0].looks_back_on
+                of_rule = [e for e in due if e.rule == rule]
+                if looks_back is None:
+                    return fitting(e for e in of_rule if e.looks_back_on is None)
+                found = [e for e in of_rule if e.looks_back_on is not None]
+                few = len({e.looks_back_on for e in found}) <= MAX_LOOK_BACKS
+                return fitting(e for e in found if e.looks_back_on == looks_back or not few)
         return []
 
     def _carry_out(self, decided: Plan, run: Outcome) -> bool | None:

@@ -173,8 +173,10 @@ class Group(Record):
 
     @staticmethod
     def id_of(alert: PagedAlert) -> str:
-        """Give the id of an alert's group."""
+        """Give the id of an alert's group; what a look-back finds is a group of its own."""
         text = f"{alert.rule}|{alert.entity_kind}|{alert.entity_id}"
+        if alert.found_by == "look_back":
+            text += "|look_back"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     @staticmethod

@@ -84,6 +84,8 @@ def test_what_is_put_twice_pages_once_and_not_again_when_the_stream_had_said_it(
     world.page_batch(records(alert_of("lost", "card", 9.999)))
     world.page_batch(records(*on_stream(stream)))
     world.page_batch(records(*on_stream(stream)))
+    world.clock.advance(10)
+    world.page_waiting()
     paged = [alert for page in world.pager.sent for alert in page.alert_ids]
     assert sorted(paged) == sorted({alert.event_id for alert in on_stream(stream)})
 
