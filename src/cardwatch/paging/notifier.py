@@ -148,8 +148,9 @@ class Notifier:
         for alert_id in self._settle(alerts, run) if alerts else ():
             run.failed.update(sequences.get(alert_id, ()))
         # Follow-ups are the schedule's. A look-back waited for the batches that it came in.
-        while alerts and not run.channel_down and self._follow_up(run, look_backs=True):
-            pass
+        if alerts and self._ledger.waiting_entries(Work.LOOK_BACK, limit=1):
+            while not run.channel_down and self._follow_up(run, look_backs=True):
+                pass
         # Poison comes after the pages, so that it delays none.
         self._keep(poison, run)
         self._announce(run)
@@ -358,22 +359,19 @@ class Notifier:
 
         A look-back is a page of its own, as long as there are few.
         """
-        for work in (Work.GATHERED, Work.GATHERED_OTHER):
+        follow_ups = () if look_backs else (Work.GATHERED, Work.GATHERED_OTHER)
+        for work in (*follow_ups, Work.LOOK_BACK):
             due = [
                 entry
                 for entry in self._ledger.waiting_entries(work, limit=_LOOK_AHEAD)
                 if (closing or self._policy.is_due(entry, now))
-                and (entry.looks_back_on is not None or not look_backs)
                 and self._policy.may_page(entry.rule, bucket, now)
             ]
-            if due:
-                rule, looks_back = due[0].rule, due[0].looks_back_on
-                of_rule = [e for e in due if e.rule == rule]
-                if looks_back is None:
-                    return fitting(e for e in of_rule if e.looks_back_on is None)
-                found = [e for e in of_rule if e.looks_back_on is not None]
-                few = len({e.looks_back_on for e in found}) <= MAX_LOOK_BACKS
-                return fitting(e for e in found if e.looks_back_on == looks_back or not few)
+            same = [entry for entry in due if entry.rule == due[0].rule]
+            if work is Work.LOOK_BACK and len({e.looks_back_on for e in same}) <= MAX_LOOK_BACKS:
+                same = [entry for entry in same if entry.looks_back_on == due[0].looks_back_on]
+            if same:
+                return fitting(same)
         return []
 
     def _carry_out(self, decided: Plan, run: Outcome) -> bool | None:

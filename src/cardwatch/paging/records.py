@@ -71,6 +71,8 @@ class Work(StrEnum):
     """An entry that waits for its follow-up, of an urgent rule; the one due first is first."""
     GATHERED_OTHER = "gathered_other"
     """The same of another rule."""
+    LOOK_BACK = "look_back"
+    """An entry of what a look-back found on one card, which waits for its page."""
     PAGE = "page"
     """A page that is not sent yet, of an urgent rule."""
     PAGE_OTHER = "page_other"
@@ -306,6 +308,8 @@ class Entry(Record):
             EntryState.HELD: Work.HELD if urgent else Work.HELD_OTHER,
             EntryState.GATHERED: Work.GATHERED if urgent else Work.GATHERED_OTHER,
         }
+        if self.looks_back_on is not None:
+            work[EntryState.GATHERED] = Work.LOOK_BACK
         return self._item(self.key(self.entry_id), self.state, work.get(self.state))
 
 
