@@ -35,7 +35,7 @@ def for_people(
     scope = "all that is loaded" if since is None else f"what was loaded since {_time(since)}"
     yield f"audited {scope}, up to {_time(report.as_of)}"
     missing = report.owed - report.alerted
-    yield f"{report.owed} payments should have alerted, {report.alerted} did, {missing} did not"
+    yield f"{report.owed} payments should have alerted, {report.alerted} did, {missing} not so far"
     if report.waiting:
         yield f"{report.waiting} may still be on their way: loaded in the last minutes"
     for (kind, cause), count in report.counts.items():

@@ -197,6 +197,36 @@ def a_page_that_is_refused_in_full() -> Scenario:
     return Scenario(world, records(*events), ids(*events))
 
 
+def looking_back() -> tuple[World, list[Envelope]]:
+    """Give a card that was looked back on; its page is due."""
+    world = World(policy=Policy())
+    found = [alert_event(n, found_by="look_back", late=True) for n in range(3)]
+    world.page_batch(records(*found))
+    world.clock.advance(10)
+    return world, found
+
+
+def alerts_beside_a_look_back_that_is_due() -> Scenario:
+    world, found = looking_back()
+    more = [alert_event(5, card_token="5" * 32), alert_event(6, found_by="look_back", late=True)]
+    return Scenario(world, records(*more), ids(*found, *more))
+
+
+def the_schedule_with_a_look_back_that_is_due() -> Scenario:
+    world, found = looking_back()
+    return Scenario(world, (), ids(*found))
+
+
+def the_schedule_with_a_digest_that_is_due() -> Scenario:
+    world = World(policy=Policy())
+    world.spend_all_tokens()
+    held = [alert_event(n, card_token=f"{n:032x}") for n in range(3)]
+    for event in held:
+        world.page_batch(records(event))
+    world.clock.advance(60)
+    return Scenario(world, (), ids(*held))
+
+
 SCENARIOS: list[Callable[[], Scenario]] = [
     new_alerts,
     new_alerts_that_carry_held_ones,
@@ -216,6 +246,9 @@ SCENARIOS: list[Callable[[], Scenario]] = [
     an_alert_on_a_card_whose_follow_up_is_due,
     an_alert_gathered_while_nobody_is_subscribed,
     a_page_that_is_refused_in_full,
+    alerts_beside_a_look_back_that_is_due,
+    the_schedule_with_a_look_back_that_is_due,
+    the_schedule_with_a_digest_that_is_due,
 ]
 ENTERED = 5
 """The step after an attempt's first write of new alerts, behind two looks into the ledger."""
