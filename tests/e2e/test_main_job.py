@@ -36,6 +36,9 @@ CARDWATCH = Path(sys.executable).with_name("cardwatch")
 START_SECONDS = 240
 FINISH_SECONDS = 240
 OUTPUT = "output.txt"
+WITHOUT_RISK_DESK = {"CARDWATCH_RISK_DESK": "off"}
+"""For runs that are about something else: what it does in a run is tried once, with all faults, and
+what its death does is tried in tests/adapters/test_risk_desk.py."""
 WIDE = {"TERM": "xterm-256color", "COLUMNS": "200"}
 """A terminal in which no page's subject is folded."""
 
@@ -260,7 +263,7 @@ def test_without_the_network_and_with_programs_killed_a_terminal_shows_each_page
         tmp_path / "var",
         ["make", f"PYTHON={sys.executable}", "run", "SECONDS=45"],
         shown_in=a_terminal,
-        environment=without_the_network() | WIDE,
+        environment=without_the_network() | WIDE | WITHOUT_RISK_DESK,
         disturb=kill,
     )
 
@@ -275,7 +278,7 @@ def test_without_the_network_and_with_programs_killed_a_terminal_shows_each_page
 
 def test_a_stack_in_the_background_pages_until_it_is_stopped(tmp_path: Path) -> None:
     var = tmp_path / "var"
-    environment = of_its_own(var)
+    environment = of_its_own(var) | WITHOUT_RISK_DESK
 
     cardwatch = partial(ended_command, environment)
     try:
