@@ -3,12 +3,12 @@
 So no amount passes through a float, `on` stays a word, and what is wrong is told with its line.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 Place = tuple[str | int, ...]
@@ -19,33 +19,111 @@ Problem = tuple[int | None, str]
 """What is wrong, and the number of its line as far as there is one."""
 
 
-class UnreadableYamlError(Exception):
+Model = TypeVar("Model", bound=BaseModel)
+
+MAX_BYTES: Final = 65_536
+MAX_PROBLEMS: Final = 20
+
+
+NAMES: Final = "must be names with values, each on a line of its own"
+TOLD: Final = {
+    "missing": "is missing",
+    "extra_forbidden": "is not known",
+    "model_type": NAMES,
+    "model_attributes_type": NAMES,
+    "dict_type": NAMES,
+    "too_short": "must not be empty",
+}
+
+
+class YamlFileError(Exception):
+    """A file that is not taken; the text has a line for each of its problems."""
+
+    def __init__(self, name: str, problems: Sequence[Problem]) -> None:
+        """Keep what is wrong, and on which line as far as there is one."""
+        self.problems = tuple(problems)
+        at = [name if line is None else f"{name}:{line}" for line, _ in problems]
+        texts = zip(at, (text for _, text in problems), strict=True)
+        super().__init__("\n".join(f"{place}: {text}" for place, text in texts))
+
+
+class _UnreadableError(Exception):
     """A text that is no YAML as it is taken here."""
 
     def __init__(self, line: int | None, problem: str) -> None:
-        """Keep what is wrong, and on which line as far as that is known."""
         super().__init__(problem)
-        self.line = line
-        self.problem = problem
+        self.at = (line, problem)
 
 
-def read_text(path: Path, *, max_bytes: int) -> str:
-    """Read a file of UTF-8; raises UnreadableYamlError."""
+def told(item: ErrorDetails, _: Place) -> str:
+    """Say what is wrong in words of the file, not of Python."""
+    kind = item["type"]
+    if kind == "literal_error":
+        return f"must be {item['ctx']['expected']}"
+    if kind == "greater_than_equal":
+        return f"must be at least {item['ctx']['ge']}"
+    if kind == "less_than_equal":
+        return f"must be at most {item['ctx']['le']}"
+    return TOLD.get(kind) or item["msg"].removeprefix("Value error, ")
+
+
+def read_model(
+    path: Path,
+    model: type[Model],
+    *,
+    tags: Collection[str] = (),
+    told: Callable[[ErrorDetails, Place], str] = told,
+) -> Model:
+    """Read and check a file of UTF-8; raises YamlFileError with each problem and its line."""
+    try:
+        text = _text_of(path)
+    except _UnreadableError as error:
+        raise YamlFileError(str(path), [error.at]) from None
+    return parse_model(text, str(path), model, tags=tags, told=told)
+
+
+def parse_model(
+    text: str,
+    name: str,
+    model: type[Model],
+    *,
+    tags: Collection[str] = (),
+    told: Callable[[ErrorDetails, Place], str] = told,
+) -> Model:
+    """Read and check a file's text; raises YamlFileError with each problem and its line.
+
+    `tags` tell the members of a list's union apart: they stand in no file. `told` says what is
+    wrong at a place.
+    """
+    try:
+        read, lines = _parsed(text)
+        return model.model_validate(read)
+    except _UnreadableError as error:
+        raise YamlFileError(name, [error.at]) from None
+    except ValidationError as error:
+        problems = [
+            (line, f"{'.'.join(map(str, place)) or 'the file'} {told(item, place)}")
+            for line, place, item in _places(error, lines, tags)
+        ]
+        raise YamlFileError(name, problems[:MAX_PROBLEMS]) from None
+
+
+def _text_of(path: Path) -> str:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise UnreadableYamlError(None, error.strerror or "cannot be read") from None
-    if len(raw) > max_bytes:
-        raise UnreadableYamlError(None, f"is longer than {max_bytes} bytes")
+        raise _UnreadableError(None, error.strerror or "cannot be read") from None
+    if len(raw) > MAX_BYTES:
+        raise _UnreadableError(None, f"is longer than {MAX_BYTES} bytes")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise UnreadableYamlError(line, "is not UTF-8") from None
+        raise _UnreadableError(line, "is not UTF-8") from None
 
 
-def parse_yaml(text: str) -> tuple[object, Lines]:
-    """Give what a text says, scalars as their texts; raises UnreadableYamlError.
+def _parsed(text: str) -> tuple[object, Lines]:
+    """Give what a text says, scalars as their texts.
 
     It takes no alias and no key that is said twice.
     """
@@ -53,26 +131,25 @@ def parse_yaml(text: str) -> tuple[object, Lines]:
     try:
         node = yaml.compose(text, Loader=_Loader)
         if node is None:
-            raise UnreadableYamlError(None, "is empty")
+            raise _UnreadableError(None, "is empty")
         return _value(node, (), lines), lines
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = error.problem or "is no YAML"
-        raise UnreadableYamlError(mark.line + 1 if mark else None, problem) from None
+        raise _UnreadableError(mark.line + 1 if mark else None, problem) from None
     except yaml.YAMLError:
-        raise UnreadableYamlError(None, "is no YAML text") from None
+        raise _UnreadableError(None, "is no YAML text") from None
     except RecursionError:
-        raise UnreadableYamlError(None, "is nested too deeply") from None
+        raise _UnreadableError(None, "is nested too deeply") from None
 
 
-def places(
-    error: ValidationError, lines: Mapping[Place, int], *, tags: Collection[str] = ()
+def _places(
+    error: ValidationError, lines: Mapping[Place, int], tags: Collection[str]
 ) -> Iterator[tuple[int, Place, ErrorDetails]]:
     """Give each problem that pydantic found, with its line and place.
 
     What is missing has no line: it gets that of what it is missing in. An error of one's own names
-    a key of its place in its context, as `at`, or several. `tags` tell the members of a list's
-    union apart: they stand in no file.
+    a key of its place in its context, as `at`, or several.
     """
     for item in error.errors(include_url=False, include_input=False):
         loc = item["loc"]
@@ -88,29 +165,6 @@ def places(
         while where not in lines:
             where = where[:-1]
         yield lines[where], place, item
-
-
-NAMES: Final = "must be names with values, each on a line of its own"
-TOLD: Final = {
-    "missing": "is missing",
-    "extra_forbidden": "is not known",
-    "model_type": NAMES,
-    "model_attributes_type": NAMES,
-    "dict_type": NAMES,
-    "too_short": "must not be empty",
-}
-
-
-def told(item: ErrorDetails) -> str:
-    """Say what is wrong in words of the file, not of Python."""
-    kind = item["type"]
-    if kind == "literal_error":
-        return f"must be {item['ctx']['expected']}"
-    if kind == "greater_than_equal":
-        return f"must be at least {item['ctx']['ge']}"
-    if kind == "less_than_equal":
-        return f"must be at most {item['ctx']['le']}"
-    return TOLD.get(kind) or item["msg"].removeprefix("Value error, ")
 
 
 class _Loader(yaml.SafeLoader):

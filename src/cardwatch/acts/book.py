@@ -12,7 +12,7 @@ from cardwatch.acts.records import MAX_ACTS, PageActs
 from cardwatch.backoff import Backoff
 from cardwatch.contract.act import FALSE_POSITIVE_REASONS, OF_THE_PAGE, Act, PageAct
 from cardwatch.contract.streams import Envelope
-from cardwatch.paging.alerts import PagedAlert
+from cardwatch.paging.alerts import PagedAlert, newest_first
 from cardwatch.paging.ledger import Ledger
 from cardwatch.paging.ports import LedgerUnavailableError, PageLedger
 from cardwatch.paging.records import Page
@@ -65,10 +65,7 @@ class ActBook:
         if page is None:
             msg = f"page {page_id} is not known, or not any more"
             raise NoSuchPageError(msg)
-        told = set(page.alert_ids)
-        entries = ledger.entries(page.entry_ids).values()
-        alerts = [a for entry in entries for a in entry.alerts if a.alert_id in told]
-        alerts.sort(key=lambda alert: (alert.happened_at, alert.alert_id), reverse=True)
+        alerts = newest_first(page.alerts_of(ledger.entries(page.entry_ids).values()))
         return OpenPage(page, tuple(alerts), self._acts(page_id, page.since))
 
     def write(self, act: PageAct, opened: OpenPage) -> bool:

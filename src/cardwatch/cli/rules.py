@@ -245,12 +245,12 @@ def _show_trial(trial: "Trial") -> None:
 
 def _read(file: Path) -> "RulesFile":
     """Read a rules file, or show its problems and end with 1."""
-    from cardwatch.rules.errors import RulesFileError
     from cardwatch.rules.file import read_rules_file
+    from cardwatch.yaml_lines import YamlFileError
 
     try:
         return read_rules_file(file)
-    except RulesFileError as error:
+    except YamlFileError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
 

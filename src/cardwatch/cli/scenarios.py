@@ -54,16 +54,17 @@ def scenarios_run(
     it. All are played in one replay, through the detections of stolen cards, and behind it by the
     notifier's own code in the scenario's time. The exit status is 1 when one is broken.
     """
-    from cardwatch.golden.scenario import ScenarioError, read_scenarios
+    from cardwatch.golden.scenario import read_scenarios
     from cardwatch.local.golden import play
     from cardwatch.local.processes.stopping import stop_on_signals
+    from cardwatch.yaml_lines import YamlFileError
 
     def progress(text: str) -> None:
         typer.echo(text, err=True)
 
     try:
         scenarios = read_scenarios(folder, names or ())
-    except ScenarioError as error:
+    except YamlFileError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
     with stop_on_signals():

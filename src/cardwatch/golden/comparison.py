@@ -14,6 +14,7 @@ from cardwatch.golden.scenario import (
     Money,
     written_out,
 )
+from cardwatch.paging import phrases
 
 SHOWN: Final = 6
 """Names of a list that are shown; the rest is counted."""
@@ -119,10 +120,10 @@ def _says(wanted: ExpectedSummary, seen: FoundSummary) -> bool:
 def _summary(said: ExpectedSummary | FoundSummary | None) -> str:
     if said is None:
         return "nothing else"
-    parts = [f"{said.payments} payment{'' if said.payments == 1 else 's'}"]
+    parts = [phrases.counted(said.payments, "payment")]
     parts += [f"{said.declined} declined"] if said.declined else []
     parts += [f"{said.refunded} refunded"] if said.refunded else []
-    parts += [f"{said.cards} card{'' if said.cards == 1 else 's'}"] if said.cards else []
+    parts += [phrases.counted(said.cards, "card")] if said.cards else []
     parts += [_money(said.totals)] if said.totals else []
     return f"{', '.join(parts)} from {duration(said.since)}"
 

@@ -16,25 +16,14 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
-    ValidationError,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from cardwatch.contract.payment import PaymentStatus
 from cardwatch.contract.streams import MAX_CLOCK_SKEW, RejectionReason
-from cardwatch.yaml_lines import (
-    Place,
-    Problem,
-    UnreadableYamlError,
-    parse_yaml,
-    places,
-    read_text,
-    told,
-)
+from cardwatch.yaml_lines import Place, YamlFileError, parse_model, read_model
 
-MAX_BYTES: Final = 65_536
-MAX_PROBLEMS: Final = 20
 MAX_TIMES: Final = 1_000
 """Of one payment that is made again and again."""
 LONGEST_HOURS: Final = 3
@@ -49,17 +38,6 @@ _DURATION: Final = re.compile(rf"(-?)({_PART}(?: {_PART})*)", re.ASCII)
 _RANGE: Final = re.compile(r"([a-z0-9-]+)-(\d{1,4}) to (\d{1,4})", re.ASCII)
 _MONEY: Final = re.compile(r"(-?\d{1,15}(?:\.\d{1,4})?) ([A-Z]{3})", re.ASCII)
 FILE_NAME: Final = re.compile(r"[a-z0-9_]{1,60}", re.ASCII)
-
-
-class ScenarioError(Exception):
-    """Scenario files that are not taken; the text has a line for each of their problems."""
-
-    def __init__(self, name: str, problems: Sequence[Problem]) -> None:
-        """Keep what is wrong, and on which line as far as there is one."""
-        self.problems = tuple(problems)
-        at = [name if line is None else f"{name}:{line}" for line, _ in problems]
-        lines = zip(at, (text for _, text in problems), strict=True)
-        super().__init__("\n".join(f"{place}: {text}" for place, text in lines))
 
 
 class Money(NamedTuple):
@@ -377,40 +355,26 @@ def _refuse(problem: str, *at: str | int) -> NoReturn:
 
 
 def parse_scenario(text: str, name: str) -> Scenario:
-    """Read a scenario's text; raises ScenarioError with each problem and its line."""
-    try:
-        read, lines = parse_yaml(text)
-        return Scenario.model_validate(read)
-    except UnreadableYamlError as error:
-        raise ScenarioError(name, [(error.line, error.problem)]) from None
-    except ValidationError as error:
-        raise ScenarioError(name, list(_problems(error, lines))[:MAX_PROBLEMS]) from None
+    """Read a scenario's text; raises YamlFileError with each problem and its line."""
+    return parse_model(text, name, Scenario, tags=_KINDS)
 
 
 def read_scenarios(folder: Path, names: Collection[str] = ()) -> Mapping[str, Scenario]:
-    """Read the scenarios of a folder, or those that are named; raises ScenarioError.
+    """Read the scenarios of a folder, or those that are named; raises YamlFileError.
 
     A name is that of a file without `.yaml`.
     """
     known = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     if not known:
-        raise ScenarioError(str(folder), [(None, "has no scenario: give a folder of .yaml files")])
+        raise YamlFileError(str(folder), [(None, "has no scenario: give a folder of .yaml files")])
     for name in names:
         if name not in known:
             problem = f"has no scenario {name}; it has {', '.join(known)}"
-            raise ScenarioError(str(folder), [(None, problem)])
+            raise YamlFileError(str(folder), [(None, problem)])
     return {name: _read(path) for name, path in known.items() if not names or name in names}
 
 
 def _read(path: Path) -> Scenario:
     if not FILE_NAME.fullmatch(path.stem):
-        raise ScenarioError(str(path), [(None, "must be named in a-z, 0-9 and _, 60 at most")])
-    try:
-        return parse_scenario(read_text(path, max_bytes=MAX_BYTES), str(path))
-    except UnreadableYamlError as error:
-        raise ScenarioError(str(path), [(error.line, error.problem)]) from None
-
-
-def _problems(error: ValidationError, lines: Mapping[Place, int]) -> Iterator[Problem]:
-    for line, place, item in places(error, lines, tags=_KINDS):
-        yield line, f"{'.'.join(map(str, place)) or 'the file'} {told(item)}"
+        raise YamlFileError(str(path), [(None, "must be named in a-z, 0-9 and _, 60 at most")])
+    return read_model(path, Scenario, tags=_KINDS)

@@ -129,6 +129,11 @@ class PagedAlert(BaseModel):
         raise TypeError(msg)
 
 
+def newest_first(alerts: Iterable[PagedAlert]) -> list[PagedAlert]:
+    """Give alerts in the order in which people see them."""
+    return sorted(alerts, key=lambda alert: (alert.happened_at, alert.alert_id), reverse=True)
+
+
 def _masked(token: str, card_bin: str | None, card_last4: str | None) -> str:
     """Mask the card; a field that is not what it should be might hold a whole number."""
     bank = _BIN.fullmatch(card_bin) if card_bin else None

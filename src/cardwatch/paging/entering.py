@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from cardwatch.paging.alerts import PagedAlert
-from cardwatch.paging.grouping import Policy
+from cardwatch.paging.grouping import LOOK_BACK_WAITS, Policy
 from cardwatch.paging.ports import LedgerItem
 from cardwatch.paging.records import (
     MAX_ALERTS_PER_ENTRY,
@@ -66,10 +66,13 @@ def enter(
     for alert in alerts:
         group = known.get(Group.id_of(alert))
         looks_back = looks_back_on([alert])
-        waits = looks_back is not None or policy.gathers(group, now)
-        if waits and not policy.too_old(alert, now):
-            page = (alert.rule, policy.due_for(group, now), looks_back)
-            waiting.setdefault(page, []).append(alert)
+        due = None
+        if group and policy.gathers(group, now):
+            due = policy.due_for(group, now)
+        elif looks_back is not None:
+            due = now + LOOK_BACK_WAITS
+        if due and not policy.too_old(alert, now):
+            waiting.setdefault((alert.rule, due, looks_back), []).append(alert)
         else:
             at_once.setdefault(alert.rule, []).append(alert)
     for same in at_once.values():

@@ -72,13 +72,8 @@ class Policy:
         since = now - group.paged_at
         return -self.group_interval - MAX_CLOCK_DIFFERENCE <= since < self.group_interval
 
-    def due_for(self, group: Group | None, now: datetime) -> datetime:
-        """Say when what comes now on a group is due: the page that waits, or the next one.
-
-        Without a group it is a look-back, which waits for a moment.
-        """
-        if group is None or not self.gathers(group, now):
-            return now + LOOK_BACK_WAITS
+    def due_for(self, group: Group, now: datetime) -> datetime:
+        """Say when the follow-up of what comes now is due: the one that waits, or the next one."""
         if group.paged_at > now:
             return group.paged_at
         due = group.paged_at + self.group_interval

@@ -6,7 +6,7 @@ from typing import Final
 
 from cardwatch.contract.page import PageKind
 from cardwatch.paging import phrases
-from cardwatch.paging.alerts import PagedAlert
+from cardwatch.paging.alerts import PagedAlert, newest_first
 from cardwatch.paging.grouping import Policy
 from cardwatch.paging.ports import PageMessage
 from cardwatch.paging.records import RECENTLY, Group, Page, Recent
@@ -55,7 +55,7 @@ def compose(
     look-back adds up one entity's and lists them by a line each.
     `recent` is what came lately, by group; `link` is where people act on the page.
     """
-    ordered = sorted(alerts, key=lambda alert: (alert.happened_at, alert.alert_id), reverse=True)
+    ordered = newest_first(alerts)
     words = words_of(ordered[0].rule)
     paragraphs = [headline(page, ordered)]
     if page.repeat:

@@ -438,8 +438,7 @@ class Notifier:
         if run.channel_down:
             return False
         entries = list(self._ledger.entries(page.entry_ids).values())
-        told = set(page.alert_ids)
-        alerts = [a for entry in entries for a in entry.alerts if a.alert_id in told]
+        alerts = page.alerts_of(entries)
         for _ in _TRIES.attempts(self._clock):
             now = self._clock.now()
             # What may have reached people is not to be recorded as never paged: it is sent again,
@@ -470,8 +469,7 @@ class Notifier:
         if self._clock.now() >= page.lease_until:
             # Too slow: another attempt may have taken over, and it would send it as a repeat.
             return False
-        told = set(page.alert_ids)
-        alerts = [a for entry in entries for a in entry.alerts if a.alert_id in told]
+        alerts = page.alerts_of(entries)
         try:
             self._send(page, alerts, _recent(entries), run)
         except PageRefusedError as error:

@@ -366,6 +366,11 @@ class Page(Record):
             return self
         return self._next(silence_since=silence.began, silence_waited=silence.waited)
 
+    def alerts_of(self, entries: Iterable[Entry]) -> list[PagedAlert]:
+        """Give those alerts of its entries that it tells of."""
+        told = set(self.alert_ids)
+        return [a for entry in entries for a in entry.alerts if a.alert_id in told]
+
     @property
     def may_be_out(self) -> bool:
         """Say whether some attempt may have handed it to the channel; then it never expires."""

@@ -3,7 +3,7 @@
 What is wrong is told with its line.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -14,7 +14,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -24,18 +23,8 @@ from cardwatch.contract.currencies import MINOR_UNITS
 from cardwatch.contract.fields import Amount
 from cardwatch.contract.rule import MAX_VERSION, CurrencyAmount, FactorPoints, RuleSettings
 from cardwatch.contract.rule_alert import Severity
-from cardwatch.rules.errors import RulesFileError
-from cardwatch.yaml_lines import (
-    Place,
-    UnreadableYamlError,
-    parse_yaml,
-    places,
-    read_text,
-    told,
-)
+from cardwatch.yaml_lines import Place, parse_model, read_model, told
 
-MAX_BYTES: Final = 65_536
-MAX_PROBLEMS: Final = 20
 LEAST_LIMITS: Final = {
     **dict.fromkeys(("CHF", "EUR", "GBP", "USD"), 500),
     "AUD": 1_000,
@@ -270,28 +259,13 @@ class RulesFile(_Part):
 
 
 def read_rules_file(path: Path) -> RulesFile:
-    """Read and check a rules file; raises RulesFileError with each problem and its line."""
-    try:
-        text = read_text(path, max_bytes=MAX_BYTES)
-    except UnreadableYamlError as error:
-        raise RulesFileError(str(path), [(error.line, error.problem)]) from None
-    return parse_rules(text, str(path))
+    """Read and check a rules file; raises YamlFileError with each problem and its line."""
+    return read_model(path, RulesFile, told=_told)
 
 
 def parse_rules(text: str, name: str) -> RulesFile:
-    """Read a rules file's text; raises RulesFileError with each problem and its line."""
-    try:
-        read, lines = parse_yaml(text)
-        return RulesFile.model_validate(read)
-    except UnreadableYamlError as error:
-        raise RulesFileError(name, [(error.line, error.problem)]) from None
-    except ValidationError as error:
-        raise RulesFileError(name, list(_problems(error, lines))[:MAX_PROBLEMS]) from None
-
-
-def _problems(error: ValidationError, lines: Mapping[Place, int]) -> Iterator[tuple[int, str]]:
-    for line, place, item in places(error, lines):
-        yield line, f"{'.'.join(map(str, place)) or 'the file'} {_told(item, place)}"
+    """Read a rules file's text; raises YamlFileError with each problem and its line."""
+    return parse_model(text, name, RulesFile, told=_told)
 
 
 def _told(item: ErrorDetails, place: Place) -> str:
@@ -303,4 +277,4 @@ def _told(item: ErrorDetails, place: Place) -> str:
     ):
         known = ", ".join(Rules.model_fields)
         return f"is no rule whose settings are data; those are {known}"
-    return told(item)
+    return told(item, place)

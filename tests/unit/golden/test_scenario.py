@@ -3,13 +3,12 @@ from pathlib import Path
 import pytest
 
 from cardwatch.golden.scenario import (
-    MAX_BYTES,
     Money,
     PaymentMade,
-    ScenarioError,
     parse_scenario,
     read_scenarios,
 )
+from cardwatch.yaml_lines import MAX_BYTES, YamlFileError
 
 TEXT = """\
 question: Does a payment on a stolen card alert?
@@ -28,7 +27,7 @@ expect:
 
 
 def problems(text: str) -> list[tuple[int | None, str]]:
-    with pytest.raises(ScenarioError) as refused:
+    with pytest.raises(YamlFileError) as refused:
         parse_scenario(text, "mine.yaml")
     assert all(line.startswith("mine.yaml") for line in str(refused.value).splitlines())
     return list(refused.value.problems)
@@ -116,7 +115,7 @@ def test_scenarios_are_read_by_the_names_of_their_files(tmp_path: Path) -> None:
 
 def test_a_name_that_no_file_has_is_told_with_those_that_there_are(tmp_path: Path) -> None:
     (tmp_path / "first.yaml").write_text(TEXT)
-    with pytest.raises(ScenarioError, match="no scenario third; it has first"):
+    with pytest.raises(YamlFileError, match="no scenario third; it has first"):
         read_scenarios(tmp_path, ["third"])
 
 
@@ -134,11 +133,11 @@ def test_a_file_that_is_no_scenario_is_refused_by_its_path(
 ) -> None:
     path = tmp_path / f"{name}.yaml"
     path.write_bytes(content)
-    with pytest.raises(ScenarioError, match=problem) as refused:
+    with pytest.raises(YamlFileError, match=problem) as refused:
         read_scenarios(tmp_path)
     assert str(refused.value).startswith(str(path))
 
 
 def test_a_folder_without_a_scenario_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match="give a folder"):
+    with pytest.raises(YamlFileError, match="give a folder"):
         read_scenarios(tmp_path)

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 
 from cardwatch.contract.rule import RuleVersion
-from cardwatch.rules.errors import RulesFileError
 from cardwatch.rules.file import (
     CARD_WINDOWS,
     LEAST_ATTEMPTS,
@@ -13,13 +12,14 @@ from cardwatch.rules.file import (
     parse_rules,
     read_rules_file,
 )
+from cardwatch.yaml_lines import YamlFileError
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "rules.yaml").read_text(encoding="utf-8")
 
 
 def problems(text: str) -> list[tuple[int | None, str]]:
-    with pytest.raises(RulesFileError) as refused:
+    with pytest.raises(YamlFileError) as refused:
         parse_rules(text, "my.yaml")
     assert all(line.startswith("my.yaml") for line in str(refused.value).splitlines())
     return list(refused.value.problems)
@@ -214,13 +214,13 @@ def test_what_is_no_rules_file_is_told_with_its_line(text: str, line: int | None
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(RulesFileError, match=r"none\.yaml: No such file"):
+    with pytest.raises(YamlFileError, match=r"none\.yaml: No such file"):
         read_rules_file(tmp_path / "none.yaml")
     large = tmp_path / "large.yaml"
     large.write_text("#" * 70_000)
-    with pytest.raises(RulesFileError, match="longer than"):
+    with pytest.raises(YamlFileError, match="longer than"):
         read_rules_file(large)
     latin = tmp_path / "latin.yaml"
     latin.write_bytes(b"version: 1\n# \xfc\n")
-    with pytest.raises(RulesFileError, match=r"latin\.yaml:2: is not UTF-8"):
+    with pytest.raises(YamlFileError, match=r"latin\.yaml:2: is not UTF-8"):
         read_rules_file(latin)
