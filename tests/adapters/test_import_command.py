@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from tests.adapters.test_deployed import outputs
 from tests.card_numbers import NUMBERS
+from tests.stream_records import records_on
 from tests.unit.imports.support import STOLEN, THREE_ROWS
 
 from cardwatch.aws.clients import AwsClients
@@ -58,12 +59,7 @@ def test_payments_are_on_the_stream_behind_the_stolen_card_under_the_stacks_key(
     assert main(["events", "import", str(payments), *options]) == 0
     said = capsys.readouterr().out
     assert "3 payments and 1 status written to the stream, 0 rejected" in said
-    kinesis = emulator.kinesis()
-    [shard] = kinesis.list_shards(StreamName=stack)["Shards"]
-    iterator = kinesis.get_shard_iterator(
-        StreamName=stack, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-    )["ShardIterator"]
-    records = kinesis.get_records(ShardIterator=iterator)["Records"]
+    records = records_on(emulator.kinesis(), stack)
     kinds = [json.loads(record["Data"])["type"] for record in records]
     assert kinds == ["CARD_STATUS", *["PAYMENT_EVENT"] * 3]
     token = Tokenizer(KEY.encode()).token(CardNumber(STOLEN))

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from tests.adapters.test_deployed import outputs
 from tests.examples import EVENTS
+from tests.stream_records import records_on
 from tests.unit.paging.support import alert_event
 
 from cardwatch.aws.clients import AwsClients
@@ -37,13 +38,7 @@ class Deployed:
         return f"{self.name}-scores"
 
     def on_stream(self, name: str | None = None) -> list[str]:
-        kinesis = self.clients.kinesis()
-        name = name or self.name
-        [shard] = kinesis.list_shards(StreamName=name)["Shards"]
-        iterator = kinesis.get_shard_iterator(
-            StreamName=name, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
-        records = kinesis.get_records(ShardIterator=iterator)["Records"]
+        records = records_on(self.clients.kinesis(), name or self.name)
         return [json.loads(record["Data"])["event_id"] for record in records]
 
 

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from tests.adapters.test_deployed import outputs
+from tests.stream_records import records_on
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.cli import main
@@ -44,12 +45,7 @@ class Desk:
 
     def on_stream(self) -> list[tuple[str, int, str]]:
         """Give each RULE event on the stream: the rule, its version, its paging."""
-        kinesis = self._clients.kinesis()
-        [shard] = kinesis.list_shards(StreamName=self.name)["Shards"]
-        iterator = kinesis.get_shard_iterator(
-            StreamName=self.name, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
-        records = kinesis.get_records(ShardIterator=iterator)["Records"]
+        records = records_on(self._clients.kinesis(), self.name)
         data = [json.loads(record["Data"])["event_json_data"] for record in records]
         return [(d["rule"], d["rule_version"], d["settings"]["paging"]) for d in data]
 

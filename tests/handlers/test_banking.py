@@ -15,6 +15,7 @@ import pytest
 from moto import mock_aws
 from tests.fakes import FakeClock
 from tests.handlers.emf import metric_names
+from tests.stream_records import records_on
 from tests.unit.banking.support import CANARY, CARD, FakeBank
 
 from cardwatch.aws.clients import AwsClients
@@ -56,15 +57,7 @@ class World:
         return module
 
     def events(self) -> list[dict[str, Any]]:
-        client = self.clients.kinesis()
-        found = []
-        for shard in client.list_shards(StreamName="events")["Shards"]:
-            start = client.get_shard_iterator(
-                StreamName="events", ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-            )["ShardIterator"]
-            records = client.get_records(ShardIterator=start)["Records"]
-            found += [json.loads(record["Data"]) for record in records]
-        return found
+        return [json.loads(r["Data"]) for r in records_on(self.clients.kinesis(), "events")]
 
 
 @pytest.fixture

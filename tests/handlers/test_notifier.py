@@ -18,6 +18,7 @@ from moto import mock_aws
 from tests.adapters.test_ledger import create_table
 from tests.handlers.emf import metric_names
 from tests.kpl import aggregated
+from tests.stream_records import records_on
 from tests.unit.paging.support import alert_event
 
 from cardwatch.aws.clients import AwsClients
@@ -68,12 +69,7 @@ class Stack:
         return [item["Key"] for item in answer.get("Contents", [])]
 
     def on_stream(self) -> list[dict[str, Any]]:
-        client = self.clients.kinesis()
-        shard = client.list_shards(StreamName="events")["Shards"][0]["ShardId"]
-        start = client.get_shard_iterator(
-            StreamName="events", ShardId=shard, ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
-        return [json.loads(r["Data"]) for r in client.get_records(ShardIterator=start)["Records"]]
+        return [json.loads(r["Data"]) for r in records_on(self.clients.kinesis(), "events")]
 
 
 @pytest.fixture

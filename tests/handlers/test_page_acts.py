@@ -17,6 +17,7 @@ from moto import mock_aws
 from tests.adapters.test_ledger import create_table
 from tests.handlers.emf import metric_names
 from tests.handlers.test_notifier import metrics
+from tests.stream_records import records_on
 from tests.unit.acts.support import hidden_fields
 from tests.unit.paging.support import alert_event, records
 
@@ -69,12 +70,7 @@ class Stack:
         return urlencode(hidden_fields(self.call("GET", path)["body"]) | typed)
 
     def acts_on_stream(self) -> list[dict[str, Any]]:
-        client = self.clients.kinesis()
-        shard = client.list_shards(StreamName="events")["Shards"][0]["ShardId"]
-        start = client.get_shard_iterator(
-            StreamName="events", ShardId=shard, ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
-        found = client.get_records(ShardIterator=start)["Records"]
+        found = records_on(self.clients.kinesis(), "events")
         events = [json.loads(record["Data"]) for record in found]
         return [event for event in events if event["type"] == "PAGE_ACT"]
 

@@ -13,6 +13,7 @@ from typing import Any, get_args
 import pytest
 from moto import mock_aws
 from tests.handlers.emf import metric_names
+from tests.stream_records import records_on
 from tests.unit.rules.test_publication import version
 
 from cardwatch.aws.clients import AwsClients
@@ -51,14 +52,7 @@ class Stack:
         return answer
 
     def raw_records(self) -> list[bytes]:
-        client = self.clients.kinesis()
-        records = []
-        for shard in client.list_shards(StreamName="events")["Shards"]:
-            start = client.get_shard_iterator(
-                StreamName="events", ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-            )["ShardIterator"]
-            records += client.get_records(ShardIterator=start)["Records"]
-        return [record["Data"] for record in records]
+        return [record["Data"] for record in records_on(self.clients.kinesis(), "events")]
 
     def events(self) -> list[Envelope]:
         return [read_event(raw, now=SystemClock().now()) for raw in self.raw_records()]

@@ -13,6 +13,7 @@ from typing import Any, get_args
 import pytest
 from moto import mock_aws
 from tests.handlers.emf import metric_names
+from tests.stream_records import records_on
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.clock import SystemClock
@@ -64,13 +65,7 @@ def stager(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], ModuleType]
 
 
 def on_stream() -> list[dict[str, Any]]:
-    kinesis = AwsClients().kinesis()
-    (shard,) = kinesis.list_shards(StreamName="events")["Shards"]
-    iterator = kinesis.get_shard_iterator(
-        StreamName="events", ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-    )["ShardIterator"]
-    records = kinesis.get_records(ShardIterator=iterator)["Records"]
-    return [json.loads(record["Data"]) for record in records]
+    return [json.loads(record["Data"]) for record in records_on(AwsClients().kinesis(), "events")]
 
 
 def batch(*records: bytes) -> dict[str, Any]:

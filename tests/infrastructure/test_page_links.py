@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 from tests.infrastructure.conftest import Stack
+from tests.stream_records import records_on
 from tests.unit.acts.support import hidden_fields
 from tests.unit.paging.support import alert_event
 
@@ -77,22 +78,8 @@ def browse(link: str, form: dict[str, str] | None = None) -> tuple[int, str]:
 
 def acts_on_stream(stack: Stack, link: str) -> list[dict[str, Any]]:
     """Give the acts about a link's page."""
-    kinesis, name = client(stack, "kinesis"), stack.outputs.stream_name
-    found = []
-    for shard in kinesis.list_shards(StreamName=name)["Shards"]:
-        iterator = kinesis.get_shard_iterator(
-            StreamName=name, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
-        while batch := kinesis.get_records(ShardIterator=iterator, Limit=10_000)["Records"]:
-            found += [
-                json.loads(record["Data"]) for record in batch if b"PAGE_ACT" in record["Data"]
-            ]
-            iterator = kinesis.get_shard_iterator(
-                StreamName=name,
-                ShardId=shard["ShardId"],
-                ShardIteratorType="AFTER_SEQUENCE_NUMBER",
-                StartingSequenceNumber=batch[-1]["SequenceNumber"],
-            )["ShardIterator"]
+    records = records_on(client(stack, "kinesis"), stack.outputs.stream_name)
+    found = [json.loads(r["Data"]) for r in records if b"PAGE_ACT" in r["Data"]]
     return [event for event in found if event["event_json_data"]["page_id"] in link]
 
 
