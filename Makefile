@@ -70,8 +70,8 @@ contract: setup-dev ## Generate what is derived from the event contract
 cost: setup-dev ## Compute docs/cost.md from tools/prices.yaml and the templates
 	$(BIN)/python tools/cost.py
 
-bench: setup-dev ## Measure, and write docs/benchmarks.md
-	$(BIN)/python tools/bench.py
+bench: setup-dev ## Measure, and write docs/benchmarks.md: make bench [SECTIONS="detection producer"]
+	$(BIN)/python tools/bench.py $(SECTIONS)
 
 # One locked, hashed file per environment, without index or download addresses.
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \

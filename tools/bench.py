@@ -1,13 +1,15 @@
 """Measures cardwatch on this machine and writes docs/benchmarks.md (`make bench`).
 
-Nothing else should run meanwhile: it takes about 20 minutes, and a busy machine shows in every
-figure. Ratios are between runs that took turns; each figure is a median, with the range beside it.
+Nothing else should run meanwhile: all of it takes about 50 minutes, and a busy machine shows in
+every figure. What is measured is kept when it is stopped. Ratios are between runs that took turns;
+each figure is a median, with the range beside it.
 """
 
 import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -444,6 +446,11 @@ SECTIONS: dict[str, Callable[[Path], list[str]]] = {
 }
 
 
+HEAD = """\
+# Benchmarks
+
+Written by `make bench`, a section as soon as it is measured; each says when that was. Machines
+differ: compare ratios, not seconds."""
 NOT_MEASURED = """\
 ## What is not in these figures
 
@@ -453,32 +460,37 @@ apart ([deployment.md](deployment.md#the-connector)). All programs share one mac
 on AWS."""
 
 
+def keep(report: Path, name: str, text: str) -> None:
+    """Put a section in the place of its older one; the other sections stay as they are."""
+    before = report.read_text(encoding="utf-8") if report.exists() else ""
+    marker = re.compile(r"^<!-- (\w+) -->\n(.*?)(?=^<!-- |\Z)", re.MULTILINE | re.DOTALL)
+    sections = dict(marker.findall(before)) | {name: text, "not_measured": NOT_MEASURED}
+    kept = [
+        f"<!-- {section} -->\n{sections[section].strip()}"
+        for section in (*SECTIONS, "not_measured")
+        if section in sections
+    ]
+    report.write_text("\n\n".join([HEAD, *kept]) + "\n", encoding="utf-8")
+
+
 def main() -> None:
-    """Measure the asked sections, all by default, and write the report."""
+    """Measure the asked sections, all by default, and write each into the report."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "section", nargs="*", choices=[[], *SECTIONS], help="print these only, write nothing"
+        "section", nargs="*", choices=[[], *SECTIONS], help="measure these only; the others stay"
     )
     asked = parser.parse_args().section
     with tempfile.TemporaryDirectory(prefix="cardwatch-bench-") as folder:
-        texts = [
-            "\n".join(section(Path(folder)))
-            for name, section in SECTIONS.items()
-            if not asked or name in asked
-        ]
-    if asked:
-        print("\n\n".join(texts))
-        return
-    today = datetime.now(UTC).date()
-    head = (
-        "# Benchmarks\n\nWritten by `make bench`; every figure is of one run of it, on "
-        f"{today}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}. Machines differ: compare ratios, not seconds."
-    )
-    REPORT.write_text("\n\n".join([head, *texts, NOT_MEASURED]) + "\n", encoding="utf-8")
-    say(f"wrote {REPORT.relative_to(ROOT)}")
+        for name in asked or SECTIONS:
+            heading, *lines = SECTIONS[name](Path(folder))
+            measured = (
+                f"Measured on {datetime.now(UTC).date()}, {os.cpu_count()} cores, "
+                f"{platform.system()} {platform.machine()}, Python {platform.python_version()}."
+            )
+            keep(REPORT, name, "\n".join([heading, "", measured, *lines]))
+            say(f"wrote {name} into {REPORT.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":
