@@ -12,7 +12,8 @@ RUN_OPTIONS := $(if $(filter command line environment,$(origin SECONDS)),--secon
 	$(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(CARDS),--cards $(CARDS)) \
 	$(if $(EDGE),--edge $(EDGE))
 
-.PHONY: help setup setup-dev run connector monitor ui down test check contract cost bench lock
+CHECKS := types lint sql templates derived
+.PHONY: help setup setup-dev setup-fuzz run connector monitor ui down test check contract cost bench fuzz lock $(CHECKS:%=check-%)
 
 help: ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,8 +21,8 @@ help: ## Explain the targets
 setup: ## Create the locked environments that `make run` needs (Python 3.11 or newer is enough)
 	@$(PYTHON) tools/setup.py --only run
 
-setup-dev:
-	@$(PYTHON) tools/setup.py --only dev
+setup-dev setup-fuzz:
+	@$(PYTHON) tools/setup.py --only $(@:setup-%=%)
 
 run: setup ## Run the whole system on this machine: make run [SECONDS=90] [RATE=20] [FAULTS=all]
 	@$(BIN)/cardwatch run $(RUN_OPTIONS)
@@ -40,26 +41,39 @@ down: setup ## Stop whatever a run left behind
 	@$(BIN)/cardwatch down
 
 # In two parts, so that no worker collects what the other part has: that takes half a minute of CPU each.
-SUITE = $(BIN)/coverage run -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Tests that start servers wait for them, so a worker more than cores keeps two cores busy.
+SUITE = $(BIN)/coverage run -m pytest --dist loadfile --no-loadscope-reorder
 PURE = tests/contract tests/handlers tests/unit
 test: setup-dev ## Run every test, the end-to-end test included, and measure what of src they reach
 	@rm -rf .coverage
-	$(SUITE) $(PURE)
-	$(SUITE) tests $(PURE:%=--ignore=%) --ignore=tests/e2e
+	$(SUITE) --numprocesses 2 $(PURE)
+	$(SUITE) --numprocesses 3 tests $(PURE:%=--ignore=%) --ignore=tests/e2e
 	$(BIN)/coverage run -m pytest tests/e2e
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --skip-empty
 
+# Two at a time: each uses one core.
 check: setup-dev ## Lint, types, dependency rule, SQL, templates, security, contract drift
+	@$(MAKE) --no-print-directory --jobs 2 $(CHECKS:%=check-%)
+
+check-types:
+	$(BIN)/mypy src functions flink_app dashboard tools tests
+
+check-lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy src functions flink_app dashboard tools tests
 	$(BIN)/lint-imports
-	$(BIN)/sqlfluff lint --disable-progress-bar warehouse flink_app/sql dashboard/queries
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive src functions flink_app dashboard tools
+
+check-sql:
+	$(BIN)/sqlfluff lint --disable-progress-bar warehouse flink_app/sql dashboard/queries
+
+check-templates:
 	$(BIN)/cfn-lint template.yaml infra/*.yaml
 	.venvs/sam/bin/python tools/transform.py --unconditional --out .aws-sam/checked template.yaml infra/*.yaml
 	.venvs/checkov/bin/checkov --config-file .checkov.yaml --file .aws-sam/checked/*.json
+
+check-derived:
 	$(BIN)/python tools/contract.py --check
 	$(BIN)/python tools/compatibility.py
 	$(BIN)/python tools/cost.py --check
@@ -73,6 +87,9 @@ cost: setup-dev ## Compute docs/cost.md from tools/prices.yaml and the templates
 bench: setup-dev ## Measure, and write docs/benchmarks.md: make bench [SECTIONS="detection producer"]
 	$(BIN)/python tools/bench.py $(SECTIONS)
 
+fuzz: setup-fuzz ## Feed what others write with inputs by the code that they reach: make fuzz [TARGETS="record page"] [RUNS=100000] [KEEP=1]
+	$(BIN)/python -m tools.fuzz $(TARGETS) $(if $(RUNS),--runs $(RUNS)) $(if $(KEEP),--keep)
+
 # One locked, hashed file per environment, without index or download addresses.
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
 	--no-emit-index-url --no-emit-find-links --no-header $(if $(UPGRADE),--upgrade)
@@ -85,5 +102,6 @@ lock: setup-dev ## Lock every environment again: make lock [UPGRADE=1]
 		-o requirements/dashboard-aws.txt
 	$(COMPILE) pyproject.toml --extra local --group dev -c requirements/cardwatch.txt \
 		-c requirements/dashboard.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra local --group fuzz -c requirements/dev.txt -o requirements/fuzz.txt
 	for group in checkov flink ministack sam setup build; do \
 		$(COMPILE) --group pyproject.toml:$$group -o requirements/$$group.txt || exit 1; done

@@ -2,6 +2,7 @@
 
     python3 tools/setup.py --only run    what `make run` needs
     python3 tools/setup.py --only dev    the same with the tools of `make check` and `make test`
+    python3 tools/setup.py --only fuzz   the same with what `make fuzz` needs (Linux on x86_64)
 
 Tools that pin each other out live in environments of their own under `.venvs`. Every package is
 installed by a locked, hashed requirements file. What is up to date is left alone. Why not
@@ -91,9 +92,10 @@ def environments(root: Path, only: str) -> list[Environment]:
     locks = root / "requirements"
     main = Environment("cardwatch", root / ".venv", locks / "cardwatch.txt", project=True)
     development = replace(main, lock=locks / "dev.txt")
-    if only == "dev" or (noted(main) or {}).get("lock") == development.lock.name:
+    if only != "run" or (noted(main) or {}).get("lock") == development.lock.name:
         main = development
     checking = [Environment("checkov", root / ".venvs" / "checkov", locks / "checkov.txt")]
+    fuzzing = [Environment("fuzz", root / ".venvs" / "fuzz", locks / "fuzz.txt")]
     return [
         Environment(
             "flink",
@@ -106,7 +108,8 @@ def environments(root: Path, only: str) -> list[Environment]:
         Environment("dashboard", root / ".venvs" / "dashboard", locks / "dashboard.txt"),
         Environment("ministack", root / ".venvs" / "ministack", locks / "ministack.txt"),
         Environment("sam", root / ".venvs" / "sam", locks / "sam.txt"),
-        *(checking if only == "dev" else []),
+        *(checking if only != "run" else []),
+        *(fuzzing if only == "fuzz" else []),
     ]
 
 
@@ -383,7 +386,9 @@ def set_up(only: str) -> None:
 def main() -> int:
     """Run the command line; gives the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=("run", "dev"), default="run", help="default: run")
+    parser.add_argument(
+        "--only", choices=("run", "dev", "fuzz"), default="run", help="default: run"
+    )
     try:
         set_up(parser.parse_args().only)
     except SetupError as error:
