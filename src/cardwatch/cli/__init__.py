@@ -8,11 +8,9 @@ import sys
 import traceback
 from typing import Final
 
-import typer
-
 # In the order in which `--help` lists their commands.
 # isort: off
-from cardwatch.cli.application import app
+from cardwatch.cli.application import app, show_error
 from cardwatch.cli import (  # noqa: F401  each adds its commands
     run,
     monitor,
@@ -42,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001  the last line of defence shows one line, not a trace
         if "--debug" in arguments:
             traceback.print_exc()
-        typer.echo(f"cardwatch: {_in_one_line(error)}", err=True)
+        show_error(f"cardwatch: {_in_one_line(error)}")
         return 1
     return 0
 

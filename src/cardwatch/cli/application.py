@@ -20,6 +20,13 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
+def show_error(text: str) -> None:
+    """Say what is wrong; a card number that somebody wrote into a file is not written again."""
+    from cardwatch.contract.card_numbers import mask_card_numbers  # noqa: PLC0415  needed for errors alone
+
+    typer.echo(mask_card_numbers(text), err=True)
+
+
 app = typer.Typer(
     name="cardwatch",
     help="Pages the risk team within seconds when a stolen card is used.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cardwatch.cli.application import app, examples
+from cardwatch.cli.application import app, examples, show_error
 from cardwatch.cli.recover import StackOption, deployment_of
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def _read(file: Path) -> "RulesFile":
     try:
         return read_rules_file(file)
     except YamlFileError as error:
-        typer.echo(str(error), err=True)
+        show_error(str(error))
         raise typer.Exit(1) from None
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cardwatch.cli.application import app, examples
+from cardwatch.cli.application import app, examples, show_error
 
 if TYPE_CHECKING:
     from cardwatch.golden.found import Found
@@ -65,7 +65,7 @@ def scenarios_run(
     try:
         scenarios = read_scenarios(folder, names or ())
     except YamlFileError as error:
-        typer.echo(str(error), err=True)
+        show_error(str(error))
         raise typer.Exit(1) from None
     with stop_on_signals():
         played = play(scenarios, progress=progress)

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from tests.card_numbers import NUMBERS
 
 from cardwatch.cli import main
 
@@ -30,6 +31,23 @@ def test_each_problem_of_a_file_is_told_on_a_line_of_its_own(
         f"{wrong}:{velocity}: rules.user_velocity.more_than {attempts}",
         f"{wrong}:{window}: rules.spend_over_limit.window_seconds must be one of 600: {other}",
     ]
+
+
+def test_a_card_number_in_a_file_is_not_written_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wrong = Path("wrong.yaml")
+    wrong.write_text(f"version: 1\n{NUMBERS[0]}: yes\n")
+    Path("payments.csv").write_text("a,b\n1,2\n")
+    for command in (
+        ["rules", "validate", str(wrong)],
+        ["events", "import", "payments.csv", "--mapping", str(wrong), "--out", "out.jsonl"],
+    ):
+        assert main(command) == 1
+        said = capsys.readouterr()
+        assert f"*{NUMBERS[0][-4:]}" in said.err
+        assert NUMBERS[0] not in said.err
 
 
 def test_rules_are_tried_on_a_file_that_is_there(
