@@ -38,10 +38,11 @@ def test_a_card_number_in_a_file_is_not_written_again(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     wrong = Path("wrong.yaml")
-    wrong.write_text(f"version: 1\n{NUMBERS[0]}: yes\n")
+    wrong.write_text(f"version: 1\ntime:\n  from: at\n  format: iso\n  {NUMBERS[0]}: yes\n")
+    Path("rules.yaml").write_text(f"version: 1\n{NUMBERS[0]}: yes\n")
     Path("payments.csv").write_text("a,b\n1,2\n")
     for command in (
-        ["rules", "validate", str(wrong)],
+        ["rules", "validate", "rules.yaml"],
         ["events", "import", "payments.csv", "--mapping", str(wrong), "--out", "out.jsonl"],
     ):
         assert main(command) == 1
