@@ -19,16 +19,13 @@ LOOPBACK = ["127.0.0.1", "localhost"]
 WITHOUT_SERVERS = {"contract", "handlers", "unit"}
 """Folders whose tests talk to nobody; one that must says so by `allow_hosts`."""
 LONG = (
-    "flink/test_cases.py",
+    "flink/test_cases.py",  # and all that share its Flink
     "flink/test_replay.py",
     "infrastructure/test_detection_stack.py",
     "infrastructure/test_deploy.py",
-    "flink/test_invariants.py",
     "flink/test_golden_scenarios.py",
     "adapters/test_flink_cluster.py",
     "adapters/test_connector_edge.py",
-    "flink/test_rules_in_force.py",
-    "flink/test_score_oracle.py",
     "dashboard/test_pages.py",
     "infrastructure/test_specification.py",
     "handlers/test_simulator.py",
@@ -43,6 +40,11 @@ ON_ONE_STACK = frozenset(
     f"infrastructure/test_{name}.py" for name in ("deploy", "invoke", "backfill", "quarantine")
 )
 """Files for the same worker: what they share takes long to build and deploy."""
+OF_ITS_OWN_FLINK = frozenset(
+    f"flink/test_{name}.py" for name in ("golden_scenarios", "main", "replay")
+)
+"""The files of this folder that start Flink themselves; all others share one and its plans, each of
+which takes seconds."""
 TRACED_SECONDS = 1.0
 """Of CPU. What a test still does then, another example or another batch, it did before; and tracing
 it takes more than twice the time: measured, of three folders 141 s in place of 61."""
@@ -70,12 +72,15 @@ def pytest_runtest_call() -> Generator[None, object, object]:
         threading.settrace(of_threads)
 
 
-class SharedStackScheduling(LoadFileScheduling):  # type: ignore[misc]  # has no types
-    """A file's tests run on one worker, as do those of all files on the deployed stack."""
+class SharedServersScheduling(LoadFileScheduling):  # type: ignore[misc]  # has no types
+    """A file's tests run on one worker, as do those of all files that share a server."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        return "the stack" if file.removeprefix("tests/") in ON_ONE_STACK else file
+        name = file.removeprefix("tests/")
+        if name in ON_ONE_STACK:
+            return "the stack"
+        return "the Flink" if name.startswith("flink/") and name not in OF_ITS_OWN_FLINK else file
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -83,14 +88,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
     """Take the place of `--dist loadfile`."""
     if config.getoption("dist") != "loadfile":
         return None
-    return SharedStackScheduling(config, log)
+    return SharedServersScheduling(config, log)
 
 
 @pytest.hookimpl(trylast=True)  # after the files were shuffled
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put long files first; let tests that start servers reach this machine, and none any other."""
     here = Path(__file__).parent
-    for name in (*LONG, *ON_ONE_STACK):
+    for name in (*LONG, *ON_ONE_STACK, *OF_ITS_OWN_FLINK):
         if not (here / name).exists():
             msg = f"tests/{name} is gone: mend the lists of {Path(__file__).name}"
             raise pytest.UsageError(msg)
