@@ -1,0 +1,158 @@
+"""What was loaded since, out of staging.events itself, and what is typed of the same cards.
+
+The typed tables are as new as their last refresh, minutes ago. What was loaded since then is read
+as it was delivered; older events of the cards that it is about are read by card. The SQL is
+Redshift's; it selects, and judges nothing.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from cardwatch.audit import typed_events
+from cardwatch.audit.delivered import Gathered
+from cardwatch.audit.ports import Staged
+from cardwatch.warehouse.ports import WarehouseSession
+from cardwatch.warehouse.refresh import EPOCH, REACH, read_time
+from cardwatch.warehouse.sql import bind, quoted
+
+LISTED: Final = 1_000
+"""How many cards or alerts one statement names; the Data API takes 100 KB."""
+SLACK: Final = timedelta(days=2)
+"""How much further back than the look-back payments are read, for those that came late."""
+_STEPS: Final = (
+    "typed.card_status",
+    "typed.payment_event",
+    "typed.payment_alert",
+    "typed.rule_alert",
+    "typed.page_event",
+    "typed.quarantined_event",
+    "facts.page_alerts",
+)
+_REFRESHED: Final = (
+    "SELECT COUNT(*), MIN(as_of) FROM refresh.progress "  # noqa: S608 - constants
+    f"WHERE step IN ({', '.join(map(quoted, _STEPS))})"
+)
+_NEWEST: Final = "SELECT MAX(event_dw_regdate) FROM staging.events WHERE event_dw_regdate >= :fresh"
+_TOKEN: Final = "JSON_EXTRACT_PATH_TEXT(event_json_data, 'card_token')"  # noqa: S105 - a column
+_REPORTED: Final = f"""
+    SELECT card_token FROM typed.card_status WHERE status = 'STOLEN'
+    UNION
+    SELECT {_TOKEN} AS card_token
+    FROM staging.events
+    WHERE
+        event_type = 'CARD_STATUS'
+        AND event_dw_regdate >= :fresh
+        AND JSON_EXTRACT_PATH_TEXT(event_json_data, 'status') = 'STOLEN'"""  # noqa: S608 - constants
+_COLUMNS: Final = "event_id, event_type, event_date_origin, event_dw_regdate, event_json_data"
+_FRESH: Final = f"""
+SELECT {_COLUMNS}
+FROM staging.events
+WHERE
+    event_type IN ('PAYMENT_ALERT', 'PAGE_EVENT', 'QUARANTINED_EVENT')
+    AND event_dw_regdate >= :fresh
+UNION ALL
+SELECT event_id, event_type, event_date_origin, event_dw_regdate, '{{}}' AS event_json_data
+FROM staging.events
+WHERE event_type = 'RULE_ALERT' AND event_dw_regdate >= :fresh
+UNION ALL
+SELECT {_COLUMNS}
+FROM staging.events
+WHERE
+    event_type = 'CARD_STATUS'
+    AND event_dw_regdate >= :fresh
+    AND {_TOKEN} IN ({_REPORTED})
+    AND event_id NOT IN (SELECT event_id FROM typed.card_status WHERE event_dw_regdate < :since)
+UNION ALL
+SELECT {_COLUMNS}
+FROM staging.events
+WHERE
+    event_type = 'PAYMENT_EVENT'
+    AND event_dw_regdate >= :fresh
+    AND {_TOKEN} IN ({_REPORTED})"""  # noqa: S608 - constants
+"""A registry that is published again is known by its events' ids."""
+_NEW: Final = "{}(event_dw_regdate) >= :since"
+_NEW_PAGE: Final = "page_event.event_dw_regdate >= :since"
+_OF_OTHER_RULES: Final = "SELECT alert_id FROM typed.rule_alert WHERE alert_id IN ({})"
+
+
+class LoadedEvents:
+    """A warehouse whose refresh may be behind, through its session."""
+
+    def __init__(
+        self,
+        session: WarehouseSession,
+        *,
+        look_back: timedelta,
+        translate: Callable[[str], str] = str,
+    ) -> None:
+        """Take the session, and how long before its report a theft is looked back to.
+
+        `translate` turns Redshift's SQL into what the session runs.
+        """
+        self._session = session
+        self._look_back = look_back
+        self._translate = translate
+
+    def read(self, since: datetime | None) -> Staged:
+        """Give what was loaded since then, or all, with what is needed to judge it.
+
+        Of a card's payments those are left out that happened longer ago than a look-back reaches,
+        unless one of its alerts that is judged is as old.
+        """
+        start = EPOCH if since is None else since.astimezone(UTC).replace(tzinfo=None)
+        fresh = min(start, self._refreshed())
+        ((newest,),) = self._query(_NEWEST, fresh=fresh)
+        if newest is None:
+            return Staged(as_of=None)
+        as_of = typed_events.read_utc(newest)
+        gathered = Gathered(start.replace(tzinfo=UTC))
+        for event_id, kind, happened, loaded, data in self._query(_FRESH, fresh=fresh, since=start):
+            gathered.deliver(
+                str(event_id),
+                str(kind),
+                typed_events.read_utc(happened),
+                typed_events.read_utc(loaded),
+                str(data),
+            )
+        cards = gathered.cards
+        oldest = min([as_of - self._look_back, *gathered.judged_payment_times]) - SLACK
+        horizon = oldest.replace(tzinfo=None)
+        in_time = "event_date_origin >= :horizon"
+        for listed in _lists(cards):
+            for row in self._query(typed_events.statuses(listed, _NEW), since=start):
+                gathered.add(typed_events.read_status(row))
+            of_cards = f"{typed_events.payments(listed, _NEW)} AND {in_time}"
+            for row in self._query(of_cards, since=start, horizon=horizon):
+                gathered.add(typed_events.read_payment(row))
+            for row in self._query(typed_events.quarantined(listed, _NEW), since=start):
+                gathered.add(typed_events.read_quarantined(row))
+            self._add_alerts(gathered, f"card_token IN ({listed})", start)
+        for listed in _lists(gathered.judged_alert_ids):
+            self._add_alerts(gathered, f"alert_id IN ({listed})", start)
+            for row in self._query(typed_events.pages(listed, _NEW_PAGE), since=start):
+                gathered.add(typed_events.read_page(row))
+            for (alert_id,) in self._query(_OF_OTHER_RULES.format(listed)):
+                gathered.leave_out(str(alert_id))
+        return gathered.staged(as_of)
+
+    def _add_alerts(self, gathered: Gathered, where: str, since: datetime) -> None:
+        for row in self._query(typed_events.alerts(where, _NEW), since=since):
+            gathered.add(typed_events.read_alert(row))
+
+    def _refreshed(self) -> datetime:
+        """Give since when loads may be missing in the typed tables."""
+        ((steps, as_of),) = self._query(_REFRESHED)
+        if int(steps) < len(_STEPS) or read_time(as_of) == EPOCH:
+            return EPOCH
+        return read_time(as_of) - REACH
+
+    def _query(self, statement: str, **values: int | datetime) -> Sequence[tuple[Any, ...]]:
+        return self._session.query(bind(self._translate(statement.strip()), **values))
+
+
+def _lists(names: Collection[str]) -> Iterator[str]:
+    """Give the names as SQL lists."""
+    ordered = sorted(names)
+    for start in range(0, len(ordered), LISTED):
+        yield ", ".join(map(quoted, ordered[start : start + LISTED]))
