@@ -102,6 +102,21 @@ class Gathered:
         }
 
     @property
+    def turned_cards(self) -> Collection[str]:
+        """Give the cards with a new status, of which every payment is judged."""
+        facts = self._facts.values()
+        return {fact.card_token for fact in facts if isinstance(fact, StagedStatus) and fact.new}
+
+    @property
+    def named_payments(self) -> Collection[tuple[str, str]]:
+        """Give card and payment_id of each payment of which a record or an alert is new."""
+        return {
+            (fact.card_token, fact.payment_id)
+            for fact in self._facts.values()
+            if isinstance(fact, StagedPayment | StagedAlert) and fact.new
+        }
+
+    @property
     def judged_payment_times(self) -> Collection[datetime]:
         """Give the times of the payments whose alerts are judged."""
         return [f.happened_at for f in self._facts.values() if isinstance(f, StagedAlert) and f.new]

@@ -5,8 +5,10 @@ as it was delivered; older events of the cards that it is about are read by card
 Redshift's; it selects, and judges nothing.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from cardwatch.audit import typed_events
@@ -16,10 +18,12 @@ from cardwatch.warehouse.ports import WarehouseSession
 from cardwatch.warehouse.refresh import EPOCH, REACH, read_time
 from cardwatch.warehouse.sql import bind, quoted
 
-LISTED: Final = 1_000
-"""How many cards or alerts one statement names; the Data API takes 100 KB."""
+LISTED: Final = 400
+"""How many cards, payments or alerts one statement names; the Data API takes 100 KB."""
 SLACK: Final = timedelta(days=2)
 """How much further back than the look-back payments are read, for those that came late."""
+LONGEST_LIFE: Final = timedelta(days=30)
+"""How much further back their alerts are: an alert has the time of its payment's first record."""
 _STEPS: Final = (
     "typed.card_status",
     "typed.payment_event",
@@ -97,8 +101,8 @@ class LoadedEvents:
     def read(self, since: datetime | None) -> Staged:
         """Give what was loaded since then, or all, with what is needed to judge it.
 
-        Of a card's payments those are left out that happened longer ago than a look-back reaches,
-        unless one of its alerts that is judged is as old.
+        Payments are left out that are judged by nothing new, and those that happened longer ago
+        than a look-back reaches, unless an alert that is judged is as old.
         """
         start = EPOCH if since is None else since.astimezone(UTC).replace(tzinfo=None)
         fresh = min(start, self._refreshed())
@@ -115,29 +119,43 @@ class LoadedEvents:
                 typed_events.read_utc(loaded),
                 str(data),
             )
-        cards = gathered.cards
+        self._add_older(gathered, as_of, start)
+        return gathered.staged(as_of)
+
+    def _add_older(self, gathered: Gathered, as_of: datetime, since: datetime) -> None:
+        """Add what is typed of the cards and alerts that something is judged of.
+
+        Of a card with a new status all its payments are judged, so all of the look-back are read;
+        of the others those alone of which a record or an alert is new.
+        """
+        turned, named = gathered.turned_cards, gathered.named_payments
         oldest = min([as_of - self._look_back, *gathered.judged_payment_times]) - SLACK
-        horizon = oldest.replace(tzinfo=None)
-        in_time = "event_date_origin >= :horizon"
-        for listed in _lists(cards):
-            for row in self._query(typed_events.statuses(listed, _NEW), since=start):
+        times = {"horizon": oldest.replace(tzinfo=None)}
+        alert_times = {"horizon": (oldest - LONGEST_LIFE).replace(tzinfo=None)}
+        for listed in _lists(gathered.cards):
+            for row in self._query(typed_events.statuses(listed, _NEW), since=since):
                 gathered.add(typed_events.read_status(row))
-            of_cards = f"{typed_events.payments(listed, _NEW)} AND {in_time}"
-            for row in self._query(of_cards, since=start, horizon=horizon):
-                gathered.add(typed_events.read_payment(row))
-            for row in self._query(typed_events.quarantined(listed, _NEW), since=start):
+            for row in self._query(typed_events.quarantined(listed, _NEW), since=since):
                 gathered.add(typed_events.read_quarantined(row))
-            self._add_alerts(gathered, f"card_token IN ({listed})", start)
+        of_turned = (f"card_token IN ({listed})" for listed in _lists(turned))
+        of_named = _pairs((card, payment) for card, payment in named if card not in turned)
+        for where in (*of_turned, *of_named):
+            bounded = f"({where}) AND event_date_origin >= :horizon"
+            payments = typed_events.payments(bounded, _NEW)
+            for row in self._query(payments, since=since, **times):
+                gathered.add(typed_events.read_payment(row))
+            self._add_alerts(gathered, bounded, since, **alert_times)
         for listed in _lists(gathered.judged_alert_ids):
-            self._add_alerts(gathered, f"alert_id IN ({listed})", start)
-            for row in self._query(typed_events.pages(listed, _NEW_PAGE), since=start):
+            self._add_alerts(gathered, f"alert_id IN ({listed})", since)
+            for row in self._query(typed_events.pages(listed, _NEW_PAGE), since=since):
                 gathered.add(typed_events.read_page(row))
             for (alert_id,) in self._query(_OF_OTHER_RULES.format(listed)):
                 gathered.leave_out(str(alert_id))
-        return gathered.staged(as_of)
 
-    def _add_alerts(self, gathered: Gathered, where: str, since: datetime) -> None:
-        for row in self._query(typed_events.alerts(where, _NEW), since=since):
+    def _add_alerts(
+        self, gathered: Gathered, where: str, since: datetime, **times: datetime
+    ) -> None:
+        for row in self._query(typed_events.alerts(where, _NEW), since=since, **times):
             gathered.add(typed_events.read_alert(row))
 
     def _refreshed(self) -> datetime:
@@ -156,3 +174,15 @@ def _lists(names: Collection[str]) -> Iterator[str]:
     ordered = sorted(names)
     for start in range(0, len(ordered), LISTED):
         yield ", ".join(map(quoted, ordered[start : start + LISTED]))
+
+
+def _pairs(payments: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Give conditions that name payments, by their card, as an index has them."""
+    ordered = sorted(payments)
+    for start in range(0, len(ordered), LISTED):
+        by_card = groupby(ordered[start : start + LISTED], key=itemgetter(0))
+        yield " OR ".join(
+            f"(card_token = {quoted(card)} AND payment_id IN "
+            f"({', '.join(quoted(payment) for _, payment in of_card)}))"
+            for card, of_card in by_card
+        )

@@ -60,8 +60,8 @@ WHERE card_token IN ({cards})
 GROUP BY card_token, status, effective_from"""  # noqa: S608 - constants
 
 
-def payments(cards: str, new: str) -> str:
-    """Select the records of payments on cards."""
+def payments(where: str, new: str) -> str:
+    """Select records of payments."""
     return f"""
 SELECT
     event_id,
@@ -81,7 +81,7 @@ SELECT
     city,
     status
 FROM typed.payment_event
-WHERE card_token IN ({cards})"""  # noqa: S608 - constants
+WHERE {where}"""  # noqa: S608 - constants
 
 
 def alerts(where: str, new: str) -> str:
@@ -177,7 +177,8 @@ class TypedEvents:
             as_of=min(read_utc(as_of), read_utc(newest)),
             statuses=[read_status(row) for row in self._query(statuses(_CARDS, _NEW), batch=batch)],
             payments=[
-                read_payment(row) for row in self._query(payments(_CARDS, _NEW), batch=batch)
+                read_payment(row)
+                for row in self._query(payments(f"card_token IN ({_CARDS})", _NEW), batch=batch)
             ],
             quarantined=[
                 read_quarantined(row) for row in self._query(quarantined(_CARDS, _NEW), batch=batch)
