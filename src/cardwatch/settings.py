@@ -434,6 +434,13 @@ class LocalSettings(Settings):
     region: Annotated[str, Field(min_length=1, description="Region name to deploy under.")] = (
         "us-east-1"
     )
+    audit: Annotated[
+        Literal["on", "off"],
+        Field(
+            description="Whether a run without an end audits what is loaded every few seconds, and "
+            "puts missing alerts on the stream; a measured run does not."
+        ),
+    ] = "on"
     warehouse_days: Annotated[
         int, Field(ge=1, le=3650, description="Days of events that the warehouse keeps.")
     ] = 90

@@ -75,9 +75,18 @@ WHERE
     AND event_dw_regdate >= :fresh
     AND {_TOKEN} IN ({_REPORTED})"""  # noqa: S608 - constants
 """A registry that is published again is known by its events' ids."""
+_LISTED: Final = "'<listed>'"
+"""Where the cards, payments or alerts go that a statement names, when all else is filled in."""
+_WHERE: Final = f"card_token = {_LISTED}"
 _NEW: Final = "{}(event_dw_regdate) >= :since"
-_NEW_PAGE: Final = "page_event.event_dw_regdate >= :since"
-_OF_OTHER_RULES: Final = "SELECT alert_id FROM typed.rule_alert WHERE alert_id IN ({})"
+_IN_TIME: Final = f"{_WHERE} AND event_date_origin >= :horizon"
+_STATUSES: Final = typed_events.statuses(_LISTED, _NEW)
+_QUARANTINED: Final = typed_events.quarantined(_LISTED, _NEW)
+_PAYMENTS: Final = typed_events.payments(_IN_TIME, _NEW)
+_ALERTS: Final = typed_events.alerts(_IN_TIME, _NEW)
+_ALERTS_NAMED: Final = typed_events.alerts(f"alert_id IN ({_LISTED})", _NEW)
+_PAGES: Final = typed_events.pages(_LISTED, "page_event.event_dw_regdate >= :since")
+_OF_OTHER_RULES: Final = f"SELECT alert_id FROM typed.rule_alert WHERE alert_id IN ({_LISTED})"  # noqa: S608
 
 
 class LoadedEvents:
@@ -88,14 +97,17 @@ class LoadedEvents:
         session: WarehouseSession,
         *,
         look_back: timedelta,
+        reach: timedelta = REACH,
         translate: Callable[[str], str] = str,
     ) -> None:
         """Take the session, and how long before its report a theft is looked back to.
 
-        `translate` turns Redshift's SQL into what the session runs.
+        A load may become visible by `reach` after its time; `translate` turns Redshift's SQL into
+        what the session runs.
         """
         self._session = session
         self._look_back = look_back
+        self._reach = reach
         self._translate = translate
 
     def read(self, since: datetime | None) -> Staged:
@@ -120,53 +132,55 @@ class LoadedEvents:
                 str(data),
             )
         self._add_older(gathered, as_of, start)
+        self._add_pages(gathered, start)
         return gathered.staged(as_of)
 
     def _add_older(self, gathered: Gathered, as_of: datetime, since: datetime) -> None:
-        """Add what is typed of the cards and alerts that something is judged of.
+        """Add what is typed of the cards that something is judged of.
 
         Of a card with a new status all its payments are judged, so all of the look-back are read;
         of the others those alone of which a record or an alert is new.
         """
         turned, named = gathered.turned_cards, gathered.named_payments
         oldest = min([as_of - self._look_back, *gathered.judged_payment_times]) - SLACK
-        times = {"horizon": oldest.replace(tzinfo=None)}
-        alert_times = {"horizon": (oldest - LONGEST_LIFE).replace(tzinfo=None)}
-        for listed in _lists(gathered.cards):
-            for row in self._query(typed_events.statuses(listed, _NEW), since=since):
+        values = {"since": since, "horizon": oldest.replace(tzinfo=None)}
+        of_alerts = {**values, "horizon": (oldest - LONGEST_LIFE).replace(tzinfo=None)}
+        for cards in _lists(gathered.cards):
+            for row in self._query(_STATUSES, cards, since=since):
                 gathered.add(typed_events.read_status(row))
-            for row in self._query(typed_events.quarantined(listed, _NEW), since=since):
+            for row in self._query(_QUARANTINED, cards, since=since):
                 gathered.add(typed_events.read_quarantined(row))
-        of_turned = (f"card_token IN ({listed})" for listed in _lists(turned))
+        of_turned = (f"card_token IN ({cards})" for cards in _lists(turned))
         of_named = _pairs((card, payment) for card, payment in named if card not in turned)
         for where in (*of_turned, *of_named):
-            bounded = f"({where}) AND event_date_origin >= :horizon"
-            payments = typed_events.payments(bounded, _NEW)
-            for row in self._query(payments, since=since, **times):
+            for row in self._query(_PAYMENTS, f"({where})", **values):
                 gathered.add(typed_events.read_payment(row))
-            self._add_alerts(gathered, bounded, since, **alert_times)
-        for listed in _lists(gathered.judged_alert_ids):
-            self._add_alerts(gathered, f"alert_id IN ({listed})", since)
-            for row in self._query(typed_events.pages(listed, _NEW_PAGE), since=since):
-                gathered.add(typed_events.read_page(row))
-            for (alert_id,) in self._query(_OF_OTHER_RULES.format(listed)):
-                gathered.leave_out(str(alert_id))
+            for row in self._query(_ALERTS, f"({where})", **of_alerts):
+                gathered.add(typed_events.read_alert(row))
 
-    def _add_alerts(
-        self, gathered: Gathered, where: str, since: datetime, **times: datetime
-    ) -> None:
-        for row in self._query(typed_events.alerts(where, _NEW), since=since, **times):
-            gathered.add(typed_events.read_alert(row))
+    def _add_pages(self, gathered: Gathered, since: datetime) -> None:
+        """Add the pages of alerts that are judged, and alerts that a page names which is."""
+        for alerts in _lists(gathered.judged_alert_ids):
+            for row in self._query(_ALERTS_NAMED, alerts, since=since):
+                gathered.add(typed_events.read_alert(row))
+            for row in self._query(_PAGES, alerts, since=since):
+                gathered.add(typed_events.read_page(row))
+            for (alert_id,) in self._query(_OF_OTHER_RULES, alerts):
+                gathered.leave_out(str(alert_id))
 
     def _refreshed(self) -> datetime:
         """Give since when loads may be missing in the typed tables."""
         ((steps, as_of),) = self._query(_REFRESHED)
         if int(steps) < len(_STEPS) or read_time(as_of) == EPOCH:
             return EPOCH
-        return read_time(as_of) - REACH
+        return read_time(as_of) - self._reach
 
-    def _query(self, statement: str, **values: int | datetime) -> Sequence[tuple[Any, ...]]:
-        return self._session.query(bind(self._translate(statement.strip()), **values))
+    def _query(
+        self, statement: str, listed: str = "", **values: int | datetime
+    ) -> Sequence[tuple[Any, ...]]:
+        bound = bind(self._translate(statement.strip()), **values)
+        # Last: an id may look like a parameter.
+        return self._session.query(bound.replace(_WHERE, listed).replace(_LISTED, listed))
 
 
 def _lists(names: Collection[str]) -> Iterator[str]:

@@ -34,6 +34,8 @@ class Terms:
     """How long an alert may wait for the follow-up that its page is."""
     digested: timedelta = timedelta()
     """How long it may wait for a digest besides."""
+    reach: timedelta = REACH
+    """How long after its time a load may become visible."""
 
     @property
     def paged_within(self) -> timedelta:
@@ -46,7 +48,7 @@ class Terms:
 
         Long enough for what may still follow, and for a COPY that commits behind a later one.
         """
-        return max(REACH, self.paged_within)
+        return max(self.reach, self.paged_within)
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,11 +102,13 @@ def run(settings: LocalSettings, root: Path, options: RunOptions, console: Conso
                 check_port(port, "metrics", "CARDWATCH_METRICS_PORT")
         if settings.dashboard_port:
             check_port(settings.dashboard_port, "the dashboard", "CARDWATCH_DASHBOARD_PORT")
+        # A measured run is judged by what the stream promises.
+        audits = options.seconds is None and settings.audit == "on"
         with stop_on_signals():
             stack = LocalStack(
                 settings,
                 root,
-                options.stack,
+                replace(options.stack, audit=audits),
                 receipts_file_bytes=RECEIPTS_FILE_BYTES if options.seconds is None else None,
             )
             return _run(stack, options, console)
