@@ -248,7 +248,7 @@ def bill(scenario: Scenario, deployed: Deployed, hours: float) -> Iterator[Line]
     yield Line("watching", "metrics in alarms", "cloudwatch_alarm_metric", deployed.alarm_metrics)
     yield Line("watching", "dashboard", "cloudwatch_dashboard", 1)
     yield Line("watching", "key", "kms_key_month", 1)
-    yield Line("watching", "secrets", "secret_month", 1 + 2 * (deployed.warehouse != "none"))
+    yield Line("watching", "secrets", "secret_month", 1 + 3 * (deployed.warehouse != "none"))
 
 
 def _functions(

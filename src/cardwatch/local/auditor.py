@@ -13,7 +13,7 @@ from cardwatch.local.warehouse import Warehouse, WarehouseServer
 from cardwatch.ports import Clock, CursorStore, CursorUnavailableError, EventStream
 from cardwatch.warehouse.ports import StatementFailedError, WarehouseUnavailableError
 
-AUDIT_SECONDS: Final = 5.0
+AUDIT_SECONDS: Final = 3.0
 SHARE: Final = 0.1
 """Of the time, a round takes at most so much: the next one waits accordingly longer."""
 GROUPED: Final = timedelta(seconds=20)

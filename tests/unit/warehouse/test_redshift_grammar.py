@@ -233,7 +233,9 @@ def sent() -> Iterator[str]:
     clock = FakeClock()
     session = RedshiftDataSession(cast("Any", api), database, clock, patience_seconds=60)
     sql = read_warehouse_sql(ROOT / "warehouse")
-    WarehouseSchema(session, sql, Password("1", "p"), pause=lambda _: None).bring_up_to_date()
+    WarehouseSchema(
+        session, sql, Password("1", "p"), auditor=Password("1", "q"), pause=lambda _: None
+    ).bring_up_to_date()
     loads = RedshiftLoads(session, _Bucket(), "arn:aws:iam::1:role/copy")
     loads.known_objects("events/2026")
     loads.load("events/2026/11/21/12/one.gz", "etag", b"")
