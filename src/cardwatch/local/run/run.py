@@ -55,6 +55,14 @@ class RunOptions:
     stack: StackOptions = field(default_factory=StackOptions)
 
 
+def audits_itself(options: RunOptions, settings: LocalSettings) -> bool:
+    """Say whether missing alerts are put on the stream meanwhile.
+
+    A measured run does not: it is judged by what the stream promises.
+    """
+    return options.seconds is None and settings.audit == "on"
+
+
 class Reporter(threading.Thread):
     """Shows the stack's status and writes the status file, twice a second."""
 
@@ -102,13 +110,11 @@ def run(settings: LocalSettings, root: Path, options: RunOptions, console: Conso
                 check_port(port, "metrics", "CARDWATCH_METRICS_PORT")
         if settings.dashboard_port:
             check_port(settings.dashboard_port, "the dashboard", "CARDWATCH_DASHBOARD_PORT")
-        # A measured run is judged by what the stream promises.
-        audits = options.seconds is None and settings.audit == "on"
         with stop_on_signals():
             stack = LocalStack(
                 settings,
                 root,
-                replace(options.stack, audit=audits),
+                replace(options.stack, audit=audits_itself(options, settings)),
                 receipts_file_bytes=RECEIPTS_FILE_BYTES if options.seconds is None else None,
             )
             return _run(stack, options, console)
