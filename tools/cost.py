@@ -23,6 +23,7 @@ from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]  # has no st
 
 from cardwatch.observability import (
     ActsMetric,
+    AuditMetric,
     BankingMetric,
     MetricName,
     WarehouseLoadMetric,
@@ -54,10 +55,13 @@ NOTIFIER_SECONDS: Final = 0.3
 STAGER_SECONDS: Final = 0.5
 LOAD_SECONDS: Final = 10.0
 REFRESH_SECONDS: Final = 20.0
+AUDIT_SECONDS: Final = 10.0
 LOG_BYTES_PER_INVOCATION: Final = 1_500
 FLINK_LOG_GB: Final = 1.0
 EVENTS_KEPT_DAYS: Final = 400
 REGISTRY_PERIOD_SECONDS: Final = 900.0
+SERVERLESS: Final = ((60.0, 1), (300.0, 1), (300.0, 5), (300.0, 0), (900.0, 15), (900.0, 0))
+"""Deliveries and audits that Redshift Serverless is priced with: seconds, and minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,7 @@ class Deployed:
     buffer_seconds: float
     buffer_megabytes: float
     refresh_minutes: float
+    audit_minutes: float
     pages_per_minute: float
     warehouse: str
     node_type: str
@@ -146,13 +151,17 @@ class Deployed:
             buffer_seconds=float(default["DeliveryBufferSeconds"]),
             buffer_megabytes=float(default["DeliveryBufferMegabytes"]),
             refresh_minutes=float(default["WarehouseRefreshMinutes"]),
+            audit_minutes=float(default["AuditMinutes"]),
             pages_per_minute=float(default["PagesPerMinute"]),
             warehouse=default["Warehouse"],
             node_type=default["WarehouseNodeType"],
             rpus=float(default["WarehouseRpus"]),
             memory_gb={
                 name: resource["Properties"]["MemorySize"] / 1024
-                for template in ("template", "infra/paging", "infra/delivery", "infra/warehouse")
+                for template in (
+                    *("template", "infra/paging", "infra/delivery", "infra/warehouse"),
+                    "infra/audit",
+                )
                 for name, resource in cfn_yaml.load(str(ROOT / f"{template}.yaml"))[
                     "Resources"
                 ].items()
@@ -233,11 +242,13 @@ def bill(scenario: Scenario, deployed: Deployed, hours: float) -> Iterator[Line]
     own = set(get_args(MetricName)) - {*get_args(BankingMetric), *get_args(ActsMetric)}
     if deployed.warehouse == "none":
         own -= {*get_args(WarehouseLoadMetric), *get_args(WarehouseRefreshMetric)}
+    if not _audits(deployed):
+        own -= {*get_args(AuditMetric)}
     yield Line("watching", "own metrics", "cloudwatch_metric", len(own))
     yield Line("watching", "metrics in alarms", "cloudwatch_alarm_metric", deployed.alarm_metrics)
     yield Line("watching", "dashboard", "cloudwatch_dashboard", 1)
     yield Line("watching", "key", "kms_key_month", 1)
-    yield Line("watching", "secrets", "secret_month", 1 + 2 * (deployed.warehouse != "none"))
+    yield Line("watching", "secrets", "secret_month", 1 + 3 * (deployed.warehouse != "none"))
 
 
 def _functions(
@@ -254,6 +265,7 @@ def _functions(
     memory = deployed.memory_gb
     loads = 0.0 if deployed.warehouse == "none" else month / max(60.0, deployed.buffer_seconds)
     refreshes = 0.0 if deployed.warehouse == "none" else minutes / deployed.refresh_minutes
+    audits = minutes / deployed.audit_minutes if _audits(deployed) else 0.0
     gb_seconds = (
         # It runs all the time, and twice for the 4 s of a hand-over.
         minutes * 64 * memory["SimulatorFunction"]
@@ -262,11 +274,18 @@ def _functions(
         + loads * LOAD_SECONDS * memory["WarehouseLoadFunction"]
         + refreshes * REFRESH_SECONDS * memory["WarehouseRefreshFunction"]
     )
-    requests = minutes + notifier + stager + loads + refreshes
+    requests = minutes + notifier + stager + loads + refreshes + audits
     yield Line("functions", "time times memory", "lambda_gb_second", gb_seconds)
+    if audits:
+        audited = audits * AUDIT_SECONDS * memory["AuditFunction"]
+        yield Line("functions", "the audit's time times memory", "lambda_gb_second", audited)
     yield Line("functions", "requests", "lambda_million_requests", requests / MILLION)
     logs = requests * LOG_BYTES_PER_INVOCATION / GB + FLINK_LOG_GB
     yield Line("watching", "logs, Flink's included", "cloudwatch_logs_gb", logs)
+
+
+def _audits(deployed: Deployed) -> bool:
+    return deployed.warehouse != "none" and deployed.audit_minutes > 0
 
 
 def _ledger(alerts: float, pages: float, month: float) -> Iterator[Line]:
@@ -298,7 +317,10 @@ def _delivery(deployed: Deployed, events: float, volume: float, hours: float) ->
 def warehouse(
     deployed: Deployed, kind: str, buffer_seconds: float, volume: float, hours: float
 ) -> Iterator[Line]:
-    """Give the warehouse's lines; Serverless bills a load and a refresh with a minute at least."""
+    """Give the warehouse's lines.
+
+    Serverless bills a load, a refresh and an audit with a minute at least.
+    """
     if kind == "none":
         return
     if kind == "cluster":
@@ -306,6 +328,7 @@ def warehouse(
         yield Line("warehouse", f"one {deployed.node_type}", f"redshift_{node}_hour", hours)
     else:
         an_hour = SECONDS / max(60.0, buffer_seconds) + 60 / deployed.refresh_minutes
+        an_hour += 60 / deployed.audit_minutes if deployed.audit_minutes else 0
         awake = hours * min(1.0, an_hour / 60)
         yield Line("warehouse", "RPUs", "redshift_rpu_hour", awake * deployed.rpus)
     stored = volume * hours * SECONDS / GB
@@ -394,17 +417,26 @@ def _warehouses(prices: Prices, deployed: Deployed) -> list[str]:
             f"A delivery is a load; marts are refreshed every {deployed.refresh_minutes:g} min.",
             "Rows cost the same in both kinds and are left out here. Events",
             "are delivered to S3 without a warehouse too; one that comes later loads them.",
+            "The audit (`AuditMinutes`; 0: none) costs a cluster nothing; its function is in the",
+            "lines above.",
         ),
         "",
-        "| `Warehouse` | `DeliveryBufferSeconds` | USD a month |",
-        "|---|---:|---:|",
+        "| `Warehouse` | `DeliveryBufferSeconds` | `AuditMinutes` | USD a month |",
+        "|---|---:|---:|---:|",
     ]
-    kinds = [("none", None), ("cluster", deployed.buffer_seconds)]
-    kinds += [("serverless", float(seconds)) for seconds in (60, 300, 900)]
-    for kind, seconds in kinds:
-        lines = list(warehouse(deployed, kind, seconds or 0, 0, prices.hours))
+    kinds: list[tuple[str, float | None, float]] = [
+        ("none", None, 0),
+        ("cluster", deployed.buffer_seconds, deployed.audit_minutes),
+        *(("serverless", seconds, minutes) for seconds, minutes in SERVERLESS),
+    ]
+    for kind, seconds, minutes in kinds:
+        audited = replace(deployed, audit_minutes=minutes)
+        lines = list(warehouse(audited, kind, seconds or 0, 0, prices.hours))
         cost = sum(prices.usd(line) for line in lines)
-        out.append(f"| {kind} | {'' if seconds is None else f'{seconds:g}'} | {_usd(cost)} |")
+        buffer = "" if seconds is None else f"{seconds:g}"
+        out.append(
+            f"| {kind} | {buffer} | {'' if kind == 'none' else f'{minutes:g}'} | {_usd(cost)} |"
+        )
     return out
 
 
@@ -449,7 +481,7 @@ def _grounds(prices: Prices) -> list[str]:
         *_prose(
             f"Estimated, not measured on AWS: {NOTIFIER_SECONDS} s for a batch of alerts,",
             f"{STAGER_SECONDS} s for a batch of records, {LOAD_SECONDS:g} s for a load,",
-            f"{REFRESH_SECONDS:g} s for a refresh,",
+            f"{REFRESH_SECONDS:g} s for a refresh, {AUDIT_SECONDS:g} s for an audit,",
             f"{LOG_BYTES_PER_INVOCATION:,} bytes of logs an invocation, {FLINK_LOG_GB:g} GB of",
             "Flink's logs. One payment in ten is on a",
             "stolen card, as in `data/cards.txt`; real traffic has far fewer alerts, so its tables",
@@ -459,7 +491,8 @@ def _grounds(prices: Prices) -> list[str]:
         *_prose(
             "Left out: Flink's running storage (some examples of AWS bill 50 GB a KPU at 0.10 USD,",
             "newer text says that it is included), calls to KMS, SQS and Slack, backups of the",
-            "warehouse, queries that people run, the metric per reason of quarantine.",
+            "warehouse, queries that people run, the metric per reason of quarantine and per cause",
+            "of the audit.",
         ),
         "",
         "| Price | USD | Per | Checked | Source |",

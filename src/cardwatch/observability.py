@@ -46,6 +46,13 @@ StagerMetric = Literal[
 BankingMetric = Literal["RowsPublished", "RowsRefused", "RowsUndelivered", "BankBehindSeconds"]
 WarehouseLoadMetric = Literal["ObjectsLoaded", "RowsLoaded", "ObjectsBad", "ObjectsWaiting"]
 WarehouseRefreshMetric = Literal["RowsRefreshed", "MartsBehindSeconds", "QualityTroubles"]
+AuditMetric = Literal[
+    "AuditFindings",
+    "AuditDefects",
+    "AlertsRepaired",
+    "AlertsNotRepaired",
+    "AuditBehindSeconds",
+]
 MetricName = Literal[
     SimulatorMetric,
     NotifierMetric,
@@ -55,6 +62,7 @@ MetricName = Literal[
     BankingMetric,
     WarehouseLoadMetric,
     WarehouseRefreshMetric,
+    AuditMetric,
 ]
 """Every metric has the dimension `service`, which is the function's name."""
 

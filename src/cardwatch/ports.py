@@ -83,3 +83,30 @@ class DeadLetters(Protocol):
 
 class NotKeptError(Exception):
     """The dead letters could not be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedCursor:
+    """A cursor as it is kept: its text, and which writing of it this is, from 1."""
+
+    text: str
+    version: int
+
+
+class CursorStore(Protocol):
+    """Where cursors are kept; every method raises CursorUnavailableError."""
+
+    def read(self, name: str) -> SavedCursor | None:
+        """Give a cursor; None for one that was never saved."""
+        ...
+
+    def save(self, name: str, text: str, *, after: SavedCursor | None) -> SavedCursor | None:
+        """Keep a cursor in the place of the one that was read.
+
+        Gives it as it is kept now, or None, and keeps nothing, where another run saved meanwhile.
+        """
+        ...
+
+
+class CursorUnavailableError(Exception):
+    """A cursor cannot be read or saved; the text says which and what helps."""

@@ -323,6 +323,50 @@ class WarehouseRefreshSettings(Settings):
     ]
 
 
+class AuditSettings(Settings):
+    """Settings of the function that audits what is loaded (infra/audit.yaml)."""
+
+    stream_name: Annotated[
+        str, Field(min_length=1, description="The Kinesis stream missing PAYMENT_ALERTs go to.")
+    ]
+    control_table: Annotated[
+        str, Field(min_length=1, description="DynamoDB table with the load that the audit reached.")
+    ]
+    warehouse_kind: Annotated[
+        Literal["cluster", "serverless"], Field(description="What the warehouse is.")
+    ]
+    warehouse_name: Annotated[
+        str, Field(min_length=1, description="Identifier of the cluster, or name of the workgroup.")
+    ]
+    database_name: Annotated[str, Field(min_length=1, description="Its database.")]
+    reader_secret: Annotated[
+        str, Field(min_length=1, description="Secrets Manager ARN of the user that it reads as.")
+    ]
+    retention_days: Annotated[
+        int, Field(ge=1, le=400, description="Days of events that the warehouse keeps.")
+    ]
+    look_back_days: Annotated[
+        int,
+        Field(ge=1, le=7, description="Days before its report that a theft is looked back to."),
+    ] = 7
+    group_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=3_600,
+            description="The notifier's GROUP_SECONDS: for so long an alert may wait for its page.",
+        ),
+    ] = 300
+    digest_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=3_600,
+            description="The notifier's DIGEST_SECONDS: for so long it may wait besides.",
+        ),
+    ] = 60
+
+
 class LocalSettings(Settings):
     """Settings of the one-machine stack; every name has the prefix CARDWATCH_."""
 
@@ -390,6 +434,13 @@ class LocalSettings(Settings):
     region: Annotated[str, Field(min_length=1, description="Region name to deploy under.")] = (
         "us-east-1"
     )
+    audit: Annotated[
+        Literal["on", "off"],
+        Field(
+            description="Whether a run without an end audits what is loaded every few seconds, and "
+            "puts missing alerts on the stream; a measured run does not."
+        ),
+    ] = "on"
     warehouse_days: Annotated[
         int, Field(ge=1, le=3650, description="Days of events that the warehouse keeps.")
     ] = 90

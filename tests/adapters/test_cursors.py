@@ -4,7 +4,7 @@ import pytest
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.cursors import DynamoDBCursors
-from cardwatch.banking.ports import CursorUnavailableError, SavedCursor
+from cardwatch.ports import CursorUnavailableError, SavedCursor
 
 
 def test_a_cursor_that_was_never_saved_is_none(aws: AwsClients, control_table: str) -> None:

@@ -14,11 +14,12 @@ from tests.banking.conftest import READER
 from tests.banking.test_postgres import add
 from tests.unit.banking.support import FakeCursors, FakeStream
 
-from cardwatch.banking.ports import Bank, SavedCursor
+from cardwatch.banking.ports import Bank
 from cardwatch.banking.publishing import Publishing
 from cardwatch.banking.transactions import transactions
 from cardwatch.cards.tokenizer import Tokenizer
 from cardwatch.clock import SystemClock
+from cardwatch.ports import SavedCursor
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/accounts.md").read_text(encoding="utf-8")
 TABLES, GRANTS = re.findall(r"^```sql\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)

@@ -36,12 +36,13 @@ class Context:
 
 
 class World:
-    """The warehouse's API, the secret, and what CloudFormation was answered."""
+    """The warehouse's API, the users' secrets, and what CloudFormation was answered."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, auditors: str) -> None:
         self.engine = Answers()
         self.api = FakeRedshiftData(self.engine, looks=0)
         self.secret = secret
+        self.auditors = auditors
         self.answers: list[dict[str, Any]] = []
 
     def redshift_data(self) -> FakeRedshiftData:
@@ -64,6 +65,7 @@ class World:
                 "DatabaseName": "cardwatch",
                 "AdminSecretArn": "arn:aws:secretsmanager:us-east-1:1:secret:admin",
                 "LoaderSecretArn": self.secret,
+                "AuditorSecretArn": self.auditors,
                 **properties,
             },
             **({} if kind == "Create" else {"PhysicalResourceId": "cardwatch-1/cardwatch"}),
@@ -82,7 +84,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             Name="loader",
             SecretString=json.dumps({"username": "cardwatch_loader", "password": PASSWORD}),
         )
-        world = World(secret["ARN"])
+        auditors = boto3.client("secretsmanager").create_secret(
+            Name="auditor",
+            SecretString=json.dumps({"username": "cardwatch_auditor", "password": PASSWORD}),
+        )
+        world = World(secret["ARN"], auditors["ARN"])
         schema = RedshiftSchema(ROOT / "warehouse", cast("AwsClients", world), FakeClock())
         monkeypatch.setattr(function, "schema", schema)
         monkeypatch.setattr(
@@ -158,7 +164,15 @@ def test_a_secret_that_holds_no_password_is_named_and_not_quoted(world: World, s
 
 
 @pytest.mark.parametrize(
-    "name", ["Warehouse", "WarehouseName", "DatabaseName", "AdminSecretArn", "LoaderSecretArn"]
+    "name",
+    [
+        "Warehouse",
+        "WarehouseName",
+        "DatabaseName",
+        "AdminSecretArn",
+        "LoaderSecretArn",
+        "AuditorSecretArn",
+    ],
 )
 def test_a_missing_property_is_named(world: World, name: str) -> None:
     properties: dict[str, Any] = {name: ""}

@@ -14,6 +14,7 @@ from cardwatch.contract.streams import RejectionReason
 from cardwatch.observability import (
     NAMESPACE,
     ActsMetric,
+    AuditMetric,
     BankingMetric,
     NotifierMetric,
     SimulatorMetric,
@@ -88,6 +89,7 @@ OWN_METRICS: Final = {
     "banking": set(get_args(BankingMetric)),
     "warehouse_load": set(get_args(WarehouseLoadMetric)),
     "warehouse_refresh": set(get_args(WarehouseRefreshMetric)),
+    "audit": set(get_args(AuditMetric)),
 }
 ASKED_FOR: Final = {
     "NoHeartbeat",
@@ -113,6 +115,8 @@ ASKED_FOR: Final = {
     "LoadBehind",
     "WarehouseQuality",
     "MartsBehind",
+    "AuditDefects",
+    "AuditBehind",
     "DeliveryFreshness",
 }
 SILENCE_IS_ALARMING: Final = {
@@ -126,6 +130,7 @@ SILENCE_IS_ALARMING: Final = {
     "DeliveryFreshness",
     "LoadBehind",
     "MartsBehind",
+    "AuditBehind",
 }
 
 
@@ -199,7 +204,9 @@ def dashboard(*true: str) -> dict[str, Any]:
     return content
 
 
+BY_REASON: Final = {"EventsQuarantined", "AuditFindings"}
 EVERYTHING: Final = (
+    "WithAudit",
     "WithBanking",
     "WithPageLinks",
     "WithPayments",
@@ -238,7 +245,7 @@ def test_a_widget_shows_metrics_that_exist(true: tuple[str, ...]) -> None:
                 expression = listed[0]["expression"]
                 for name in re.findall(r'MetricName="(\w+)"', expression):
                     assert "{cardwatch,service,reason}" in expression
-                    assert name in OWN_METRICS["stager"]
+                    assert name in BY_REASON & set.union(*OWN_METRICS.values())
                 continue
             parts = [part for part in listed if isinstance(part, str)]
             row = [row[i] if part == "." else part for i, part in enumerate(parts)]
@@ -311,6 +318,11 @@ def test_no_pause_between_payments_is_as_long_as_the_one_that_alarms() -> None:
 def test_a_full_buffer_is_no_delay(name: str) -> None:
     choices = load("template.yaml")["Parameters"]["DeliveryBufferSeconds"]["AllowedValues"]
     assert ALARMS[name]["Threshold"] >= 2 * max(map(int, choices))
+
+
+def test_a_quarter_of_an_hour_always_has_an_audit_in_it() -> None:
+    choices = load("template.yaml")["Parameters"]["AuditMinutes"]["AllowedValues"]
+    assert ALARMS["AuditBehind"]["Period"] >= 60 * max(map(int, choices))
 
 
 def test_a_quarter_of_an_hour_always_has_a_load_in_it() -> None:

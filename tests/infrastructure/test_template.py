@@ -21,7 +21,10 @@ from tests.infrastructure.deployment import (
     transformed,
 )
 
+from cardwatch.audit.rounds import CURSOR
 from cardwatch.aws import ledger
+from cardwatch.aws.cursors import KEY_PREFIX
+from cardwatch.bootstrap.audit import STATEMENT_SECONDS
 from cardwatch.cards.card_file import read_card_file
 from cardwatch.cards.tokenizer import Tokenizer, read_tokenized_cards
 from cardwatch.contract.streams import EVENT_TYPES
@@ -30,6 +33,7 @@ from cardwatch.local.eventsource.ends import parameters_from
 from cardwatch.local.services.deploy import SAM, StackOutputs
 from cardwatch.paging.slack import pause
 from cardwatch.settings import (
+    AuditSettings,
     BankingSettings,
     NotifierSettings,
     PageActsSettings,
@@ -60,6 +64,7 @@ SETTINGS: dict[str, type[Settings]] = {
     "DeliveryStack/StagerFunction": StagerSettings,
     "WarehouseStack/WarehouseLoadFunction": WarehouseLoadSettings,
     "WarehouseStack/WarehouseRefreshFunction": WarehouseRefreshSettings,
+    "AuditStack/AuditFunction": AuditSettings,
 }
 NOTIFIER = "PagingStack/NotifierFunction"
 ONE_AT_A_TIME = {
@@ -67,6 +72,12 @@ ONE_AT_A_TIME = {
     "WarehouseStack/WarehouseRefreshFunction",
 }
 """One beside another waits for its turn in the warehouse, and ends."""
+NOT_HANDED_ON: dict[str, set[Any]] = {
+    # They make no stack, and 5 s are refused where there may be one.
+    "Warehouse": {"none"},
+    "AuditMinutes": {0},
+    "DeliveryBufferSeconds": {5},
+}
 PLATFORMS = {"aws": everything, "local": one_machine}
 CONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text())
 
@@ -154,6 +165,7 @@ def test_what_one_machine_has_is_what_aws_has_but_for_the_queue_that_stands_for_
     only_on_aws = {path.split("/")[0] for path in aws - local}
     assert only_on_aws == {
         "ActsStack",  # off by default
+        "AuditStack",  # which the run does itself
         "BankingStack",  # a bank's own database, which the embedded one stands for
         "DeliveryStack",  # Firehose, which a program of ours stands for
         "DetectionStack",
@@ -173,8 +185,9 @@ def test_nothing_that_the_emulator_lacks_is_deployed_to_it() -> None:
 def test_no_warehouse_means_delivery_all_the_same_and_the_rest_whole() -> None:
     without = deployment(**ON_AWS, Warehouse="none")
     missing = set(everything().resources) - set(without.resources)
-    # The alarms on the warehouse go with it.
-    assert {path.split("/")[0] for path in missing} == {"WarehouseStack", "ObservabilityStack"}
+    # The audit of it and the alarms go with it.
+    gone = {"WarehouseStack", "AuditStack", "ObservabilityStack"}
+    assert {path.split("/")[0] for path in missing} == gone
     assert without.of_type("AWS::KinesisFirehose::DeliveryStream")
 
 
@@ -213,6 +226,67 @@ def test_the_bank_is_reached_through_its_network_where_one_is_given() -> None:
     assert "VpcConfig" not in outside.resources[function]["Properties"]
     assert "ec2:" not in json.dumps(outside.resources["BankingStack/BankingRole"])
     assert "BankingStack/NetworkPolicy" not in outside.resources
+
+
+def test_without_minutes_for_it_there_is_no_audit_and_all_else_is_the_same() -> None:
+    without = deployment(**ON_AWS, AuditMinutes="0").resources
+    gone = set(everything().resources) - set(without)
+    assert {path.split("/")[0] for path in gone} == {"AuditStack", "ObservabilityStack"}
+    for path, resource in without.items():
+        if path.split("/")[0] != "ObservabilityStack":
+            assert everything().resources[path] == resource, path
+
+
+@pytest.mark.parametrize(
+    ("minutes", "rate"),
+    [("1", "rate(1 minute)"), ("5", "rate(5 minutes)"), ("15", "rate(15 minutes)")],
+)
+def test_the_audit_runs_as_often_as_it_is_asked_to(minutes: str, rate: str) -> None:
+    deployed = deployment(**ON_AWS, AuditMinutes=minutes)
+    schedule = deployed.of_type("AWS::Scheduler::Schedule")["AuditStack/AuditSchedule"]
+    assert schedule["ScheduleExpression"] == rate
+
+
+@pytest.mark.parametrize("warehouse", ["cluster", "serverless"])
+def test_the_audit_asks_the_warehouse_and_writes_alerts_and_its_cursor_and_no_more(
+    warehouse: str,
+) -> None:
+    deployed = everything(warehouse)
+    may = [s for role, s in deployed.statements() if role == "AuditStack/AuditRole"]
+    on_what = {
+        a: s for s in may for a in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])
+    }
+    assert {action for action in on_what if not action.startswith(("kms:", "logs:"))} == {
+        "kinesis:PutRecords",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "redshift-data:ExecuteStatement",
+        "redshift-data:BatchExecuteStatement",
+        "redshift-data:DescribeStatement",
+        "redshift-data:GetStatementResult",
+        "redshift-data:CancelStatement",
+        "secretsmanager:GetSecretValue",
+    }
+    keys = on_what["dynamodb:PutItem"]["Condition"]["ForAllValues:StringEquals"]
+    assert keys == {"dynamodb:LeadingKeys": [f"{KEY_PREFIX}{CURSOR}"]}
+    kind = {"cluster": "Cluster", "serverless": "Workgroup"}[warehouse]
+    asked = deployed.referred(on_what["redshift-data:ExecuteStatement"]["Resource"])
+    assert asked == {f"WarehouseStack/{kind}"}
+    assert deployed.referred(on_what["kinesis:PutRecords"]["Resource"]) == {"EventStream"}
+
+
+def test_the_audit_knows_how_long_the_notifier_lets_alerts_wait() -> None:
+    deployed = deployment(**ON_AWS, GroupSeconds="120", DigestSeconds="30", WarehouseDays="30")
+    told, audit = variables(deployed, NOTIFIER), variables(deployed, "AuditStack/AuditFunction")
+    for name in ("GROUP_SECONDS", "DIGEST_SECONDS"):
+        assert audit[name] == told[name]
+    refresh = variables(deployed, "WarehouseStack/WarehouseRefreshFunction")
+    assert audit["RETENTION_DAYS"] == refresh["RETENTION_DAYS"] == "30"
+
+
+def test_a_round_of_the_audit_ends_in_the_function_s_time() -> None:
+    timeout = everything().resources["AuditStack/AuditFunction"]["Properties"]["Timeout"]
+    assert timeout >= 2 * STATEMENT_SECONDS + 30
 
 
 def test_without_slack_nothing_of_it_is_there() -> None:
@@ -276,8 +350,7 @@ def test_what_a_parameter_may_be_is_what_the_stack_that_it_goes_to_takes() -> No
                 name == "Warehouse"
             ), name
             if "AllowedValues" in outer and "AllowedValues" in taken:
-                # `none` makes no warehouse, and 5 s are refused where there may be one.
-                values = set(outer["AllowedValues"]) - {"none", 5}
+                values = set(outer["AllowedValues"]) - NOT_HANDED_ON.get(name, set())
                 assert values <= set(taken["AllowedValues"]), name
             if "MinValue" in outer:
                 assert outer["MinValue"] >= taken["MinValue"], name
@@ -463,6 +536,7 @@ def test_each_function_has_the_variables_that_its_settings_read_and_no_others(
         "ActsStack/PageActsFunction",
         "PagingStack/SlackFunction",
         "BankingStack/BankingFunction",
+        "AuditStack/AuditFunction",
         *ONE_AT_A_TIME,
     }
     assert found == set(SETTINGS) - (only_on_aws if platform == "local" else set())

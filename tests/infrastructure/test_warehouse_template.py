@@ -17,7 +17,7 @@ from cardwatch.local.firehose.delivery import INVOCATION_BYTES, INVOCATION_RETRI
 from cardwatch.recovery.backfill import DELIVERED
 from cardwatch.recovery.error_output import EVENTS, QUARANTINE
 from cardwatch.recovery.telemetry import ENDS_EARLY_SECONDS, LOAD_SECONDS
-from cardwatch.warehouse.schema import LOADER
+from cardwatch.warehouse.schema import AUDITOR, LOADER
 
 TEMPLATE: dict[str, Any] = cfn_yaml.load(str(ROOT / "infra" / "warehouse.yaml"))
 ROOT_TEMPLATE: dict[str, Any] = cfn_yaml.load(str(ROOT / "template.yaml"))
@@ -176,7 +176,11 @@ def test_what_waits_for_a_person_does_not_expire() -> None:
 @pytest.mark.parametrize("kind", ["cluster", "serverless"])
 def test_a_secret_names_its_user_and_the_warehouse_that_the_data_api_is_told(kind: str) -> None:
     deployed = everything(kind)
-    for name, user in (("AdminSecret", "cardwatch_admin"), ("LoaderSecret", LOADER)):
+    for name, user in (
+        ("AdminSecret", "cardwatch_admin"),
+        ("LoaderSecret", LOADER),
+        ("AuditorSecret", AUDITOR),
+    ):
         secret = deployed.resources[f"WarehouseStack/{name}"]["Properties"]
         content = json.loads(secret["GenerateSecretString"]["SecretStringTemplate"])
         assert content["username"] == user
@@ -248,7 +252,14 @@ def test_the_schema_is_brought_up_to_date_when_its_code_or_sql_changes() -> None
     resource = RESOURCES["WarehouseSchema"]["Properties"]
     assert RESOURCES["WarehouseSchemaFunction"]["Properties"]["AutoPublishAlias"] == "live"
     assert resource["Version"] == {"Ref": "WarehouseSchemaFunction.Version"}
-    needed = {"Warehouse", "WarehouseName", "DatabaseName", "AdminSecretArn", "LoaderSecretArn"}
+    needed = {
+        "Warehouse",
+        "WarehouseName",
+        "DatabaseName",
+        "AdminSecretArn",
+        "LoaderSecretArn",
+        "AuditorSecretArn",
+    }
     assert set(resource) == needed | {"ServiceToken", "ServiceTimeout", "Version"}
 
 

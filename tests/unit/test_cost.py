@@ -67,8 +67,23 @@ def test_the_known_bills_come_out() -> None:
     assert month["Flink: KPUs, one of them orchestration"] == pytest.approx(160.60)
     assert month["stream: shards"] == pytest.approx(10.95)
     for refresh_minutes, usd in ((float("inf"), 73), (5, 292)):
-        deployed = replace(DEPLOYED, refresh_minutes=refresh_minutes)
+        deployed = replace(DEPLOYED, refresh_minutes=refresh_minutes, audit_minutes=0)
         rpus = next(cost.warehouse(deployed, "serverless", 900, 0, PRICES.hours))
+        assert PRICES.usd(rpus) == pytest.approx(usd, abs=0.5)
+
+
+def test_an_audit_costs_a_cluster_its_function_and_metrics_and_keeps_serverless_awake() -> None:
+    """43,800 rounds of 10 s at 512 MB are 3.65 USD; five metrics 1.50."""
+    scenario = cost.Scenario("", 20, 1, 1)
+
+    def month(audit_minutes: float) -> float:
+        deployed = replace(DEPLOYED, audit_minutes=audit_minutes)
+        return float(sum(map(PRICES.usd, cost.bill(scenario, deployed, PRICES.hours))))
+
+    assert month(1) - month(0) == pytest.approx(3.65 + 1.50, abs=0.1)
+    for minutes, usd in ((1, 1_095), (5, 657), (0, 438)):
+        deployed = replace(DEPLOYED, audit_minutes=minutes)
+        rpus = next(cost.warehouse(deployed, "serverless", 300, 0, PRICES.hours))
         assert PRICES.usd(rpus) == pytest.approx(usd, abs=0.5)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from cardwatch.local.redshift_dialect import REDSHIFT_FUNCTIONS
 from cardwatch.local.warehouse import Warehouse, WarehouseServer
-from cardwatch.warehouse.schema import LOADER, READER
+from cardwatch.warehouse.schema import AUDITOR, LOADER, READER
 
 
 @pytest.fixture(scope="session")
@@ -86,5 +86,5 @@ def database(server: WarehouseServer) -> Iterator[psycopg.Connection[Any]]:
             )
             yield connection
         owner.execute(f"DROP DATABASE {name} (FORCE)".encode())
-        for role in (LOADER, READER):
+        for role in (AUDITOR, LOADER, READER):
             owner.execute(f"DROP ROLE IF EXISTS {role}".encode())

@@ -133,4 +133,4 @@ def in_postgres(statement: str) -> str:
         r"(CREATE (SCHEMA|TABLE|TEMPORARY|OR REPLACE VIEW)|INSERT|UPDATE|DELETE|SELECT)", statement
     ):
         return to_postgres(statement)
-    return statement.replace(" TO ROLE ", " TO ")
+    return statement.replace(" TO ROLE ", " TO ").replace("GRANT ROLE ", "GRANT ")

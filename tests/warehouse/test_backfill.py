@@ -80,7 +80,11 @@ class Redshift:
         clock = FakeClock()
         session = RedshiftDataSession(cast("Any", self.api), LOADER, clock, patience_seconds=60)
         WarehouseSchema(
-            session, read_warehouse_sql(SQL_FOLDER), Password("1", "Mypassword1"), pause=clock.sleep
+            session,
+            read_warehouse_sql(SQL_FOLDER),
+            Password("1", "Mypassword1"),
+            auditor=Password("1", "Itspassword1"),
+            pause=clock.sleep,
         ).bring_up_to_date()
         self.session = session
         self.loads = RedshiftLoads(session, self.bucket, ROLE)

@@ -271,7 +271,11 @@ def test_through_the_data_api_the_same_statements_give_the_same_rows(
         patience_seconds=60,
     )
     WarehouseSchema(
-        session, read_warehouse_sql(SQL_FOLDER), Password("1", "Mypassword1"), pause=clock.sleep
+        session,
+        read_warehouse_sql(SQL_FOLDER),
+        Password("1", "Mypassword1"),
+        auditor=Password("1", "Itspassword1"),
+        pause=clock.sleep,
     ).bring_up_to_date()
     load(database, stolen(1), *map(payment, range(20)))
     refresh = Refresh(session, SQL)

@@ -20,6 +20,7 @@ from cardwatch.aws.redshift_data import RedshiftDatabase, RedshiftDataSession
 from cardwatch.local.redshift_dialect import SQL_FOLDER
 from cardwatch.warehouse.ports import WarehouseUnavailableError
 from cardwatch.warehouse.schema import (
+    AUDITOR,
     LOADER,
     READER,
     Password,
@@ -31,12 +32,14 @@ from cardwatch.warehouse.sql import read_warehouse_sql
 
 DATABASE = RedshiftDatabase("warehouse", False, "cardwatch", "arn:aws:secretsmanager:x:1:secret:a")  # noqa: FBT003
 PASSWORD = Password("version-1", "Mypassword1")
+AUDITORS = Password("version-1", "Itspassword1")
 MIGRATIONS = sorted(path.stem for path in (SQL_FOLDER / "tables").glob("*.sql"))
 NEXT = f"{len(MIGRATIONS) + 1:04}"
 ALL_DONE = [
     *(f"migration {name}" for name in MIGRATIONS),
     f"role {READER}",
     f"user {LOADER}",
+    f"user {AUDITOR}",
     "views and grants",
 ]
 
@@ -53,12 +56,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 def deploy(
-    api: FakeRedshiftData, folder: Path = SQL_FOLDER, password: Password = PASSWORD
+    api: FakeRedshiftData,
+    folder: Path = SQL_FOLDER,
+    password: Password = PASSWORD,
+    auditor: Password = AUDITORS,
 ) -> list[str]:
     clock = FakeClock()
     session = RedshiftDataSession(cast("Any", api), DATABASE, clock, patience_seconds=60)
     return WarehouseSchema(
-        session, read_warehouse_sql(folder), password, pause=clock.sleep
+        session, read_warehouse_sql(folder), password, auditor=auditor, pause=clock.sleep
     ).bring_up_to_date()
 
 
@@ -257,10 +263,12 @@ def test_the_loader_can_load_and_neither_read_nor_change_events(api: FakeRedshif
 
 def test_no_password_is_in_a_statement_s_text(api: FakeRedshiftData) -> None:
     deploy(api)
-    assert not any(PASSWORD.value in statement for statement in ran(api))
-    (create,) = [statement for statement in ran(api) if statement.startswith("CREATE USER")]
-    _, _, digest = create.partition(" PASSWORD ")
-    assert digest == f"'{password_digest(PASSWORD.value, LOADER)}'"
+    values = (PASSWORD.value, AUDITORS.value)
+    assert not any(value in statement for value in values for statement in ran(api))
+    created = [statement for statement in ran(api) if statement.startswith("CREATE USER")]
+    digests = [statement.partition(" PASSWORD ")[2] for statement in created]
+    users = zip(values, (LOADER, AUDITOR), strict=True)
+    assert digests == [f"'{password_digest(value, user)}'" for value, user in users]
 
 
 def test_a_digest_that_redshift_quotes_is_not_passed_on(
@@ -284,6 +292,21 @@ def test_a_new_password_is_given_to_the_user_that_is_there(api: FakeRedshiftData
     assert deploy(api, password=Password("version-2", "Anotherpassword1")) == [f"user {LOADER}"]
     assert any(statement.startswith(f"ALTER USER {LOADER} PASSWORD") for statement in ran(api))
     assert deploy(api, password=Password("version-2", "Anotherpassword1")) == []
+
+
+def test_the_auditor_may_read_and_write_nothing(api: FakeRedshiftData) -> None:
+    deploy(api)
+    for table in ("staging.events", "typed.payment_event", "facts.page_alerts", "refresh.progress"):
+        for privilege, may in (("SELECT", True), ("INSERT", False), ("DELETE", False)):
+            query = f"SELECT has_table_privilege('{AUDITOR}', '{table}', '{privilege}')"
+            assert rows(api, query) == [(may,)], (table, privilege)
+
+
+def test_a_new_password_of_the_auditor_leaves_the_loader_alone(api: FakeRedshiftData) -> None:
+    deploy(api)
+    another = Password("version-2", "Anotherpassword1")
+    assert deploy(api, auditor=another) == [f"user {AUDITOR}"]
+    assert deploy(api, auditor=another) == []
 
 
 @pytest.mark.parametrize(

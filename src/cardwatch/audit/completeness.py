@@ -21,7 +21,7 @@ SETTLE: Final = timedelta(minutes=3)
 """What was loaded less than this ago may still be followed by its alert, payment or page: window,
 lease, a round of the notifier's schedule, delivery and load."""
 LOOK_BACK: Final = timedelta(days=7)
-"""How long before its report a theft is looked back to."""
+"""How long before its report a theft is looked back to, where nobody says otherwise."""
 _RETENTION_SLACK: Final = timedelta(days=2)
 """A page comes up to PAGE_MAX_AGE after the payment by whose time its alert is kept."""
 
@@ -52,7 +52,7 @@ CAUSES: Final[Mapping[tuple[Kind, Cause], str]] = {
     ("missing", "disorder"): "judged by nobody, it stood behind newer statuses of its card",
     ("missing", "stood_before_report"): "it stood before its card's report on the stream",
     ("missing", "reported_later"): "the theft began before it was reported",
-    ("missing", "before_look_back"): "reported more than 7 days later: not looked back to",
+    ("missing", "before_look_back"): "reported too long after it: not looked back to",
     ("doubled", "two_ids"): "alerts under different ids",
     ("doubled", "two_unmarked_pages"): "in two pages that are not marked as repeats",
     ("unpaged", "lost"): "in no page, sent or expired",
@@ -128,6 +128,8 @@ class AuditReport:
     """Payments, alerts and pages that may still be followed by what they lack."""
     findings: tuple[Finding, ...]
     """In the order of CAUSES, then by time."""
+    settled_within: timedelta = SETTLE
+    """After how long at the latest what may still follow is overdue."""
 
     @property
     def counts(self) -> Mapping[tuple[Kind, Cause], int]:
@@ -152,18 +154,32 @@ class AuditReport:
     @property
     def next_since(self) -> datetime | None:
         """Say since when the next audit has to look, so that the two leave nothing out."""
-        return None if self.as_of is None else self.as_of - SETTLE
+        return None if self.as_of is None else self.as_of - self.settled_within
 
 
-def audit(staged: Staged, *, kept: timedelta) -> AuditReport:
-    """Say what should have alerted and what became of it; `kept` is how long events are."""
-    return _Audit(staged, kept).report()
+def audit(
+    staged: Staged,
+    *,
+    kept: timedelta,
+    look_back: timedelta = LOOK_BACK,
+    paged_within: timedelta = SETTLE,
+) -> AuditReport:
+    """Say what should have alerted and what became of it.
+
+    `kept` is how long events are; a theft is looked back to from its report by `look_back`;
+    `paged_within` is how long an alert may wait for its page, the page's own way included.
+    """
+    return _Audit(staged, kept, look_back, paged_within).report()
 
 
 class _Audit:
-    def __init__(self, staged: Staged, kept: timedelta) -> None:
+    def __init__(
+        self, staged: Staged, kept: timedelta, look_back: timedelta, paged_within: timedelta
+    ) -> None:
         self._staged = staged
         self._kept = kept
+        self._look_back = look_back
+        self._paged_within = paged_within
         self._statuses: dict[str, list[StagedStatus]] = defaultdict(list)
         for status in staged.statuses:
             self._statuses[status.card_token].append(status)
@@ -191,7 +207,12 @@ class _Audit:
         order = {place: number for number, place in enumerate(CAUSES)}
         found.sort(key=lambda f: (order[f.kind, f.cause], f.happened_at, f.payment_id or ""))
         return AuditReport(
-            self._staged.as_of, self._owed, self._alerted, self._waiting, tuple(found)
+            self._staged.as_of,
+            self._owed,
+            self._alerted,
+            self._waiting,
+            tuple(found),
+            max(SETTLE, self._paged_within),
         )
 
     def _missing(self) -> Iterator[Finding]:
@@ -207,7 +228,7 @@ class _Audit:
                 self._alerted += 1
                 continue
             told = [record for record in records if stream_could_tell(statuses, record)]
-            cause = _cause(owed, told)
+            cause = _cause(owed, told, self._look_back)
             if cause == "lost" and self._may_follow(min(record.loaded_at for record in told)):
                 self._waiting += 1
                 continue
@@ -271,7 +292,7 @@ class _Audit:
                 continue
             if pages:
                 yield _of_alert("unpaged", pages[0].reason or "too_old", alert)
-            elif self._may_follow(alert.loaded_at):
+            elif self._may_follow(alert.loaded_at, self._paged_within):
                 self._waiting += 1
             else:
                 yield _of_alert("unpaged", "lost", alert)
@@ -301,12 +322,12 @@ class _Audit:
             else:
                 yield Finding("unstaged", "alert_lost", first.happened_at, alert_id=alert_id)
 
-    def _may_follow(self, loaded_at: datetime) -> bool:
+    def _may_follow(self, loaded_at: datetime, within: timedelta = SETTLE) -> bool:
         """Say whether what belongs to something loaded then may still be on its way.
 
         Time passes by what is loaded: while delivery stands still, nothing is overdue.
         """
-        return self._staged.as_of is None or loaded_at > self._staged.as_of - SETTLE
+        return self._staged.as_of is None or loaded_at > self._staged.as_of - within
 
     def _may_be_removed(self, happened_at: datetime) -> bool:
         """Say whether retention may have removed what belongs to something of that time."""
@@ -325,7 +346,7 @@ def _owed_alert(
     return None
 
 
-def _cause(owed: OwedAlert, told: Sequence[StagedPayment]) -> Cause:
+def _cause(owed: OwedAlert, told: Sequence[StagedPayment], look_back: timedelta) -> Cause:
     """Say why nothing alerted; `told` are the records whose theft the stream could tell."""
     record, report = owed.record, owed.report
     if told:
@@ -335,7 +356,7 @@ def _cause(owed: OwedAlert, told: Sequence[StagedPayment]) -> Cause:
         return "disorder"
     if report.published_at <= record.happened_at:
         return "stood_before_report"
-    early = report.published_at - record.happened_at > LOOK_BACK
+    early = report.published_at - record.happened_at > look_back
     return "before_look_back" if early else "reported_later"
 
 

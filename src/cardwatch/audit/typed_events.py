@@ -39,25 +39,37 @@ _CARDS: Final = f"""
     SELECT card_token FROM typed.quarantined_event
     WHERE batch >= :batch AND kind = 'PAYMENT'"""  # noqa: S608 - constants
 """The cards of which something was loaded since, as far as it matters."""
-_STATUSES: Final = f"""
+
+
+def statuses(cards: str, new: str) -> str:
+    """Select the statuses of cards, each once.
+
+    `cards` is a list of tokens or a query of them; `new` says of one row that it is audited, with
+    {} in the place of what turns the column of several publications into the first one's.
+    """
+    return f"""
 SELECT
     card_token,
     status,
     effective_from,
     MIN(event_date_origin) AS published_at,
     MIN(event_dw_regdate) AS loaded_at,
-    CASE WHEN MIN(batch) >= :batch THEN 1 ELSE 0 END AS is_new
+    CASE WHEN {new.format("MIN")} THEN 1 ELSE 0 END AS is_new
 FROM typed.card_status
-WHERE card_token IN ({_CARDS})
+WHERE card_token IN ({cards})
 GROUP BY card_token, status, effective_from"""  # noqa: S608 - constants
-_PAYMENTS: Final = f"""
+
+
+def payments(where: str, new: str) -> str:
+    """Select records of payments."""
+    return f"""
 SELECT
     event_id,
     payment_id,
     card_token,
     event_date_origin,
     event_dw_regdate,
-    CASE WHEN batch >= :batch THEN 1 ELSE 0 END AS is_new,
+    CASE WHEN {new.format("")} THEN 1 ELSE 0 END AS is_new,
     account_id,
     user_id,
     card_bin,
@@ -69,28 +81,28 @@ SELECT
     city,
     status
 FROM typed.payment_event
-WHERE card_token IN ({_CARDS})"""  # noqa: S608 - constants
-_ALERTS: Final = f"""
+WHERE {where}"""  # noqa: S608 - constants
+
+
+def alerts(where: str, new: str) -> str:
+    """Select alerts of stolen cards."""
+    return f"""
 SELECT
     alert_id,
     payment_id,
     card_token,
     event_date_origin,
     event_dw_regdate,
-    CASE WHEN batch >= :batch THEN 1 ELSE 0 END AS is_new,
+    CASE WHEN {new.format("")} THEN 1 ELSE 0 END AS is_new,
     late,
     COALESCE(found_by, 'stream') AS found_by
 FROM typed.payment_alert
-WHERE rule = 'stolen_card' AND (
-    card_token IN ({_CARDS})
-    OR alert_id IN (
-        SELECT page_alerts.alert_id
-        FROM facts.page_alerts
-        INNER JOIN typed.page_event ON page_alerts.event_id = page_event.event_id
-        WHERE page_event.batch >= :batch
-    )
-)"""  # noqa: S608 - constants
-_PAGES: Final = """
+WHERE rule = 'stolen_card' AND ({where})"""  # noqa: S608 - constants
+
+
+def pages(alert_ids: str, new: str) -> str:
+    """Select the pages of alerts, those of other rules left out."""
+    return f"""
 SELECT
     page_alerts.alert_id,
     page_alerts.page_id,
@@ -99,19 +111,16 @@ SELECT
     page_alerts.repeat,
     page_alerts.happened_at,
     page_event.event_dw_regdate,
-    CASE WHEN page_event.batch >= :batch THEN 1 ELSE 0 END AS is_new
+    CASE WHEN {new.format("")} THEN 1 ELSE 0 END AS is_new
 FROM facts.page_alerts
 INNER JOIN typed.page_event ON page_alerts.event_id = page_event.event_id
 LEFT JOIN typed.rule_alert ON page_alerts.alert_id = rule_alert.alert_id
-WHERE rule_alert.alert_id IS NULL AND page_alerts.alert_id IN (
-    SELECT alert_id FROM typed.payment_alert WHERE batch >= :batch
-    UNION
-    SELECT since.alert_id
-    FROM facts.page_alerts AS since
-    INNER JOIN typed.page_event AS event ON since.event_id = event.event_id
-    WHERE event.batch >= :batch
-)"""
-_QUARANTINED: Final = f"""
+WHERE rule_alert.alert_id IS NULL AND page_alerts.alert_id IN ({alert_ids})"""  # noqa: S608 - constants
+
+
+def quarantined(cards: str, new: str) -> str:
+    """Select what is in quarantine of payments on cards."""
+    return f"""
 SELECT
     event_id,
     card_token,
@@ -119,9 +128,26 @@ SELECT
     happened_at,
     event_date_origin,
     event_dw_regdate,
-    CASE WHEN batch >= :batch THEN 1 ELSE 0 END AS is_new
+    CASE WHEN {new.format("")} THEN 1 ELSE 0 END AS is_new
 FROM typed.quarantined_event
-WHERE kind = 'PAYMENT' AND card_token IN ({_CARDS})"""  # noqa: S608 - constants
+WHERE kind = 'PAYMENT' AND card_token IN ({cards})"""  # noqa: S608 - constants
+
+
+_NEW: Final = "{}(batch) >= :batch"
+_NEW_PAGE: Final = "page_event.batch >= :batch"
+_ALERTS_OF_PAGES: Final = """
+        SELECT page_alerts.alert_id
+        FROM facts.page_alerts
+        INNER JOIN typed.page_event ON page_alerts.event_id = page_event.event_id
+        WHERE page_event.batch >= :batch"""
+_PAGED: Final = """
+    SELECT alert_id FROM typed.payment_alert WHERE batch >= :batch
+    UNION
+    SELECT since.alert_id
+    FROM facts.page_alerts AS since
+    INNER JOIN typed.page_event AS event ON since.event_id = event.event_id
+    WHERE event.batch >= :batch"""
+_OF_CARDS: Final = f"card_token IN ({_CARDS}) OR alert_id IN ({_ALERTS_OF_PAGES})"
 
 
 class TypedEvents:
@@ -148,34 +174,46 @@ class TypedEvents:
             )
             batch = int(first)
         return Staged(
-            as_of=min(_utc(as_of), _utc(newest)),
-            statuses=[_status(row) for row in self._query(_STATUSES, batch=batch)],
-            payments=[_payment(row) for row in self._query(_PAYMENTS, batch=batch)],
-            quarantined=[_quarantined(row) for row in self._query(_QUARANTINED, batch=batch)],
-            alerts=[_alert(row) for row in self._query(_ALERTS, batch=batch)],
-            pages=[_page(row) for row in self._query(_PAGES, batch=batch)],
+            as_of=min(read_utc(as_of), read_utc(newest)),
+            statuses=[read_status(row) for row in self._query(statuses(_CARDS, _NEW), batch=batch)],
+            payments=[
+                read_payment(row)
+                for row in self._query(payments(f"card_token IN ({_CARDS})", _NEW), batch=batch)
+            ],
+            quarantined=[
+                read_quarantined(row) for row in self._query(quarantined(_CARDS, _NEW), batch=batch)
+            ],
+            alerts=[read_alert(row) for row in self._query(alerts(_OF_CARDS, _NEW), batch=batch)],
+            pages=[read_page(row) for row in self._query(pages(_PAGED, _NEW_PAGE), batch=batch)],
         )
 
     def _query(self, statement: str, **values: int | datetime) -> Sequence[tuple[Any, ...]]:
         return self._session.query(bind(self._translate(statement.strip()), **values))
 
 
-def _status(row: Sequence[Any]) -> StagedStatus:
+def read_status(row: Sequence[Any]) -> StagedStatus:
+    """Read a row of `statuses`."""
     token, status, effective, published, loaded, new = row
     return StagedStatus(
-        token, status, _utc(effective), _utc(published), _utc(loaded), new=bool(int(new))
+        token,
+        status,
+        read_utc(effective),
+        read_utc(published),
+        read_utc(loaded),
+        new=bool(int(new)),
     )
 
 
-def _payment(row: Sequence[Any]) -> StagedPayment:
+def read_payment(row: Sequence[Any]) -> StagedPayment:
+    """Read a row of `payments`."""
     event_id, payment_id, token, happened, loaded, new, *said = row
     account, user, card_bin, last4, amount, currency, merchant, country, city, status = said
     return StagedPayment(
         event_id,
         payment_id,
         token,
-        _utc(happened),
-        _utc(loaded),
+        read_utc(happened),
+        read_utc(loaded),
         new=bool(int(new)),
         account_id=account,
         user_id=user,
@@ -190,21 +228,23 @@ def _payment(row: Sequence[Any]) -> StagedPayment:
     )
 
 
-def _alert(row: Sequence[Any]) -> StagedAlert:
+def read_alert(row: Sequence[Any]) -> StagedAlert:
+    """Read a row of `alerts`."""
     alert_id, payment_id, token, happened, loaded, new, late, found_by = row
     return StagedAlert(
         alert_id,
         payment_id,
         token,
-        _utc(happened),
-        _utc(loaded),
+        read_utc(happened),
+        read_utc(loaded),
         new=bool(int(new)),
         late=bool(late),
         found_by=found_by,
     )
 
 
-def _page(row: Sequence[Any]) -> StagedPage:
+def read_page(row: Sequence[Any]) -> StagedPage:
+    """Read a row of `pages`."""
     alert_id, page_id, state, reason, repeat, happened, loaded, new = row
     return StagedPage(
         alert_id,
@@ -212,25 +252,26 @@ def _page(row: Sequence[Any]) -> StagedPage:
         state,
         reason,
         repeat=bool(repeat),
-        happened_at=_utc(happened),
-        loaded_at=_utc(loaded),
+        happened_at=read_utc(happened),
+        loaded_at=read_utc(loaded),
         new=bool(int(new)),
     )
 
 
-def _quarantined(row: Sequence[Any]) -> QuarantinedPayment:
+def read_quarantined(row: Sequence[Any]) -> QuarantinedPayment:
+    """Read a row of `quarantined`."""
     event_id, token, payment_id, happened, arrived, loaded, new = row
     return QuarantinedPayment(
         event_id,
         token,
         payment_id,
-        None if happened is None else _utc(happened),
-        _utc(arrived),
-        _utc(loaded),
+        None if happened is None else read_utc(happened),
+        read_utc(arrived),
+        read_utc(loaded),
         new=bool(int(new)),
     )
 
 
-def _utc(value: Any) -> datetime:  # noqa: ANN401 - the Data API gives a time as text
+def read_utc(value: Any) -> datetime:  # noqa: ANN401 - the Data API gives a time as text
     """Read a TIMESTAMP, which is UTC by convention."""
     return read_time(value).replace(tzinfo=UTC)

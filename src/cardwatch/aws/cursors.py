@@ -6,7 +6,7 @@ They end with the stack, as the stream does that they speak of.
 from typing import TYPE_CHECKING, Final
 
 from cardwatch.aws.failures import FAILURES, Failure, code
-from cardwatch.banking.ports import CursorUnavailableError, SavedCursor
+from cardwatch.ports import CursorUnavailableError, SavedCursor
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -39,7 +39,8 @@ class RedshiftSchema:
         """Do what is missing; a Delete leaves everything to the warehouse's own deletion policy.
 
         Properties: Warehouse, `cluster` or `serverless`; WarehouseName; DatabaseName;
-        AdminSecretArn; LoaderSecretArn. Raises ResourceFailedError with the reason.
+        AdminSecretArn; LoaderSecretArn; AuditorSecretArn. Raises ResourceFailedError, which says
+        why.
         """
         warehouse = RedshiftDatabase(
             name=request.text("WarehouseName"),
@@ -62,6 +63,7 @@ class RedshiftSchema:
                 session,
                 read_warehouse_sql(self.folder),
                 self._password(request.text("LoaderSecretArn")),
+                auditor=self._password(request.text("AuditorSecretArn")),
                 pause=lambda failures: self.clock.sleep(STEPS.longest_wait(failures)),
             ).bring_up_to_date()
         except (WarehouseSchemaError, WarehouseSqlError, WarehouseUnavailableError) as error:
@@ -69,7 +71,7 @@ class RedshiftSchema:
         return Answer(physical_id, {"Done": ", ".join(done) or "nothing was missing"})
 
     def _password(self, secret: str) -> Password:
-        """Read the loader's password; raises ResourceFailedError, which never quotes the secret."""
+        """Read a user's password; raises ResourceFailedError, which never quotes the secret."""
         answer = self.clients.secrets().get_secret_value(SecretId=secret)
         try:
             value = json.loads(answer["SecretString"])["password"]

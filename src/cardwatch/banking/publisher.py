@@ -14,18 +14,11 @@ from typing import Final, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cardwatch.banking.ports import (
-    Bank,
-    BankRow,
-    CursorStore,
-    CursorUnavailableError,
-    Position,
-    SavedCursor,
-)
+from cardwatch.banking.ports import Bank, BankRow, Position
 from cardwatch.banking.rows import Feed
 from cardwatch.contract.fields import parse_time
 from cardwatch.contract.streams import RejectedRecord
-from cardwatch.ports import Clock, EventStream
+from cardwatch.ports import Clock, CursorStore, CursorUnavailableError, EventStream, SavedCursor
 
 PAGE_ROWS: Final = 500
 """Rows that are read at once: one call's worth of the stream."""

@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import Final
 
 from cardwatch.banking.accounts import ACCOUNTS
-from cardwatch.banking.ports import Bank, CursorStore
+from cardwatch.banking.ports import Bank
 from cardwatch.banking.publisher import Published, Publisher
 from cardwatch.banking.rows import Feed
-from cardwatch.ports import Clock, EventStream
+from cardwatch.ports import Clock, CursorStore, EventStream
 
 FIRST_TRANSACTIONS: Final = timedelta(hours=24)
 """How far back transactions are read where there is no cursor. Alerts on older ones would expire

@@ -18,15 +18,10 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier, Placeholder
 
-from cardwatch.banking.ports import (
-    Bank,
-    BankUnavailableError,
-    CursorStore,
-    CursorUnavailableError,
-)
+from cardwatch.banking.ports import Bank, BankUnavailableError
 from cardwatch.banking.publishing import Publishing
 from cardwatch.local.warehouse import SESSION_OPTIONS, WarehouseServer
-from cardwatch.ports import Clock, EventStream
+from cardwatch.ports import Clock, CursorStore, CursorUnavailableError, EventStream
 from cardwatch.postgres import connected
 from cardwatch.simulation.accounts import Accounts, BookEntry
 from cardwatch.warehouse.ports import WarehouseUnavailableError

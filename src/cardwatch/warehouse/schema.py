@@ -20,6 +20,8 @@ from cardwatch.warehouse.sql import Migration, WarehouseSql, quoted
 
 LOADER: Final = "cardwatch_loader"
 """The user that Firehose and `cardwatch backfill` load as; access/grants.sql says what it may."""
+AUDITOR: Final = "cardwatch_auditor"
+"""The user that the audit reads as."""
 READER: Final = "cardwatch_reader"
 """The role of those who read."""
 ATTEMPTS: Final = 4
@@ -47,7 +49,7 @@ class WarehouseSchemaError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """The loader's password as the secret holds it."""
+    """A user's password as the secret holds it."""
 
     version: str
     """The secret's version id: another one means another password."""
@@ -71,12 +73,17 @@ class WarehouseSchema:
         sql: WarehouseSql,
         password: Password,
         *,
+        auditor: Password,
         pause: Callable[[int], None],
     ) -> None:
-        """Take a superuser's session; `pause` waits after so many failed attempts of a step."""
+        """Take a superuser's session, the loader's password and the auditor's.
+
+        `pause` waits after so many failed attempts of a step.
+        """
         self._session = session
         self._sql = sql
         self._password = password
+        self._auditor = auditor
         self._pause = pause
 
     def bring_up_to_date(self) -> list[str]:
@@ -89,7 +96,8 @@ class WarehouseSchema:
         for place, migration in enumerate(self._sql.migrations, start=1):
             done += self._step(f"migration {migration.name}", _Migrate(self, place, migration))
         done += self._step(f"role {READER}", self._make_reader)
-        done += self._step(f"user {LOADER}", self._make_loader)
+        done += self._step(f"user {LOADER}", lambda: self._make("user", LOADER, self._password))
+        done += self._step(f"user {AUDITOR}", self._make_auditor)
         done += self._step("views and grants", self._make_views)
         return done
 
@@ -143,24 +151,24 @@ class WarehouseSchema:
             return []
         return [f"CREATE ROLE {READER}"]
 
-    def _make_loader(self) -> list[str]:
-        """Make the loader, or give it its secret's new password."""
-        wanted = _Entry(
-            "user", LOADER, 1, hashlib.sha256(self._password.version.encode()).hexdigest()
-        )
+    def _make_auditor(self) -> list[str]:
+        """Make the auditor, who reads, or give it its secret's new password."""
+        made = self._make("auditor", AUDITOR, self._auditor)
+        return [*made, f"GRANT ROLE {READER} TO {AUDITOR}"] if made else []
+
+    def _make(self, kind: str, user: str, password: Password) -> list[str]:
+        """Make a user, or give it its secret's new password; `kind` is its place in the ledger."""
+        wanted = _Entry(kind, user, 1, hashlib.sha256(password.version.encode()).hexdigest())
         exists = bool(
             self._session.query(
-                f"SELECT usename FROM pg_user WHERE usename = {quoted(LOADER)}"  # noqa: S608
+                f"SELECT usename FROM pg_user WHERE usename = {quoted(user)}"  # noqa: S608
             )
         )
-        if exists and self.entries("user") == [wanted]:
+        if exists and self.entries(kind) == [wanted]:
             return []
         verb = "ALTER" if exists else "CREATE"
-        digest = password_digest(self._password.value, LOADER)
-        return [
-            f"{verb} USER {LOADER} PASSWORD {quoted(digest)}",
-            *_replace("user", [wanted]),
-        ]
+        digest = password_digest(password.value, user)
+        return [f"{verb} USER {user} PASSWORD {quoted(digest)}", *_replace(kind, [wanted])]
 
     def _make_views(self) -> list[str]:
         """Drop all views and make them anew, where one of them or a grant is another.

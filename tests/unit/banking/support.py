@@ -10,9 +10,9 @@ from typing import Any
 from tests.card_numbers import NUMBERS
 from tests.fakes import FakeClock
 
-from cardwatch.banking.ports import Bank, BankRow, BankTable, Horizon, Position, SavedCursor
+from cardwatch.banking.ports import Bank, BankRow, BankTable, Horizon, Position
 from cardwatch.cards.number import CardNumber
-from cardwatch.ports import PutOutcome, StreamEntry, UndeliveredEntry
+from cardwatch.ports import PutOutcome, SavedCursor, StreamEntry, UndeliveredEntry
 
 SLACK = timedelta(seconds=1)
 CANARY = "Quirinalda Vexley-Thornbury"

@@ -11,7 +11,6 @@ from tests.fakes import FakeClock
 from tests.unit.banking.support import CANARY, CARD, FakeBank, FakeCursors, FakeStream
 
 from cardwatch.banking.accounts import ACCOUNTS
-from cardwatch.banking.ports import CursorUnavailableError, SavedCursor
 from cardwatch.banking.publisher import Published, Publisher
 from cardwatch.banking.publishing import Publishing
 from cardwatch.banking.telemetry import MeasuredPublishing
@@ -19,6 +18,7 @@ from cardwatch.banking.transactions import transactions
 from cardwatch.cards.tokenizer import Tokenizer
 from cardwatch.contract.account import account_event_id
 from cardwatch.contract.streams import read_event
+from cardwatch.ports import CursorUnavailableError, SavedCursor
 
 PERIOD = timedelta(minutes=15)
 TOKENIZER = Tokenizer(b"k" * 32)

@@ -4,9 +4,11 @@ Nothing here runs Redshift. What PostgreSQL takes and Redshift refuses is often 
 reserved words is longer.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pytest
 import sqlglot
@@ -14,6 +16,8 @@ from sqlglot import exp
 from tests.fake_redshift_data import Answers, FakeRedshiftData
 from tests.fakes import FakeClock
 
+from cardwatch.audit.loaded_events import LoadedEvents
+from cardwatch.audit.typed_events import TypedEvents
 from cardwatch.aws.redshift_data import RedshiftDatabase, RedshiftDataSession
 from cardwatch.aws.redshift_loads import RedshiftLoads
 from cardwatch.recovery.ports import StoredObject
@@ -21,6 +25,21 @@ from cardwatch.warehouse.schema import Password, WarehouseSchema
 from cardwatch.warehouse.sql import read_warehouse_sql, statements
 
 ROOT = Path(__file__).parents[3]
+NOON: Final = datetime(2026, 11, 21, 12)  # noqa: DTZ001 - as the warehouse has it
+CARD: Final = "a" * 32
+LOADED: Final = (
+    (
+        *("one", "CARD_STATUS"),
+        json.dumps(
+            {"card_token": CARD, "status": "STOLEN", "effective_from": "2026-11-20T12:00:00.000Z"}
+        ),
+    ),
+    ("two", "PAYMENT_EVENT", json.dumps({"payment_id": "p", "card_token": "b" * 32})),
+    (
+        *("three", "PAYMENT_ALERT"),
+        json.dumps({"alert_id": "a", "payment_id": "p", "card_token": CARD, "late": False}),
+    ),
+)
 NOT_PARSED = ("GRANT ", "LOCK ", "CREATE ROLE ", "CREATE USER ", "ALTER USER ", "COPY ")
 """Statements that the parser hands on as they are."""
 RESERVED = frozenset(
@@ -214,11 +233,46 @@ def sent() -> Iterator[str]:
     clock = FakeClock()
     session = RedshiftDataSession(cast("Any", api), database, clock, patience_seconds=60)
     sql = read_warehouse_sql(ROOT / "warehouse")
-    WarehouseSchema(session, sql, Password("1", "p"), pause=lambda _: None).bring_up_to_date()
+    WarehouseSchema(
+        session, sql, Password("1", "p"), auditor=Password("1", "q"), pause=lambda _: None
+    ).bring_up_to_date()
     loads = RedshiftLoads(session, _Bucket(), "arn:aws:iam::1:role/copy")
     loads.known_objects("events/2026")
     loads.load("events/2026/11/21/12/one.gz", "etag", b"")
-    return iter(engine.ran)
+    return iter([*engine.ran, *audited()])
+
+
+class Warehouse:
+    """A session with something of each type, for the audit."""
+
+    ANSWERS: Final = (
+        ("SELECT COUNT(*), MIN(as_of)", [(7, NOON)]),
+        ("SELECT MAX(event_dw_regdate)", [(NOON,)]),
+        ("SELECT as_of, newest_load", [(NOON, NOON)]),
+        ("SELECT COALESCE(MIN(CASE", [(1,)]),
+        ("SELECT event_id, event_type", [(*event, NOON, NOON, data) for *event, data in LOADED]),
+    )
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+
+    def query(self, statement: str) -> Sequence[tuple[Any, ...]]:
+        self.ran.append(statement)
+        plain = " ".join(statement.split())
+        return next((rows for begin, rows in self.ANSWERS if plain.startswith(begin)), [])
+
+    def run(self, statements: Sequence[str]) -> None:
+        self.ran += statements
+
+
+def audited() -> Iterator[str]:
+    """Give the statements that the audit sends."""
+    session = Warehouse()
+    LoadedEvents(session, look_back=timedelta(days=7)).read(NOON.replace(tzinfo=UTC))
+    TypedEvents(session).read(NOON.replace(tzinfo=UTC))
+    tables = ("typed.payment_event", "typed.payment_alert", "facts.page_alerts")
+    assert all(any(table in each for each in session.ran) for table in tables)
+    return iter(session.ran)
 
 
 def written() -> Iterator[str]:

@@ -55,6 +55,14 @@ class RunOptions:
     stack: StackOptions = field(default_factory=StackOptions)
 
 
+def audits_itself(options: RunOptions, settings: LocalSettings) -> bool:
+    """Say whether missing alerts are put on the stream meanwhile.
+
+    A measured run does not: it is judged by what the stream promises.
+    """
+    return options.seconds is None and settings.audit == "on"
+
+
 class Reporter(threading.Thread):
     """Shows the stack's status and writes the status file, twice a second."""
 
@@ -106,7 +114,7 @@ def run(settings: LocalSettings, root: Path, options: RunOptions, console: Conso
             stack = LocalStack(
                 settings,
                 root,
-                options.stack,
+                replace(options.stack, audit=audits_itself(options, settings)),
                 receipts_file_bytes=RECEIPTS_FILE_BYTES if options.seconds is None else None,
             )
             return _run(stack, options, console)

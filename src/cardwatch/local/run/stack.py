@@ -18,7 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -31,6 +31,7 @@ from cardwatch.cards.tokenizer import read_tokenized_cards
 from cardwatch.clock import SystemClock
 from cardwatch.contract.fields import format_time
 from cardwatch.contract.streams import EVENT_TYPES
+from cardwatch.local.auditor import Auditor
 from cardwatch.local.bank import BankDatabase, LocalBank
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.eventsource import program as event_source
@@ -84,6 +85,8 @@ class StackOptions:
     """Scenarios of fraud that it plays."""
     edge: flink.Edge = "local"
     """How the Flink job reads and writes the stream."""
+    audit: bool = False
+    """Whether missing alerts are put on the stream meanwhile."""
 
 
 class LocalStack:
@@ -118,6 +121,7 @@ class LocalStack:
         self.refresher = Refresher(
             self.server, retention_days=settings.warehouse_days, staged=self.tally
         )
+        self.auditor: Auditor | None = None
         self.bank: LocalBank | None = None
         self.cluster = flink.FlinkCluster(settings, root)
         self.risk_desk = RiskDesk(settings, root) if settings.risk_desk == "on" else None
@@ -204,6 +208,8 @@ class LocalStack:
         self._payments_since = time.time()
         self.supervisor.start(self._delivery())
         self.refresher.start()
+        if self._options.audit:
+            self._audit()
         for worker in warm:
             self._result(worker)
         self._wait_for(self._job_reads, self._why_no_job, FLINK_SECONDS)
@@ -274,6 +280,17 @@ class LocalStack:
             )
             self.bank.open()
             self.bank.start()
+
+    def _audit(self) -> None:
+        clock = SystemClock()
+        self.auditor = Auditor(
+            self.server,
+            stream=KinesisEventStream(self.clients.kinesis(), self.outputs.stream_name, clock),
+            cursors=DynamoDBCursors(self.clients.dynamodb(), self.outputs.control_table),
+            kept=timedelta(days=self.settings.warehouse_days),
+            clock=clock,
+        )
+        self.auditor.start()
 
     def _warm_notifier(self) -> None:
         with self.steps.step("start a worker of the notifier"):
@@ -424,6 +441,7 @@ class LocalStack:
         gauges = self.gauges
         unseen = tuple(o.error for o in self._observers if o.error)
         troubles = unseen + gauges.troubles() + self.refresher.troubles()
+        troubles += self.auditor.troubles() if self.auditor else ()
         troubles += self.bank.troubles() if self.bank else ()
         pids = self.supervisor.pids()
         postgres = self.server.pid() if self._postgres_wanted else None
@@ -504,6 +522,8 @@ class LocalStack:
             observer.stop()
         self._postgres_wanted = False
         self.refresher.stop()
+        if self.auditor is not None:
+            self.auditor.stop()
         if self.bank is not None:
             self.bank.stop()
         # The supervisor's last act is to end whatever carries the run's mark, so PostgreSQL, which

@@ -8,7 +8,8 @@ import pytest
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.firehose.delivery import UnreachableError
 from cardwatch.local.run import run
-from cardwatch.local.run.run import read_to_judge
+from cardwatch.local.run.run import RunOptions, audits_itself, read_to_judge
+from cardwatch.settings import LocalSettings
 from cardwatch.warehouse.ports import WarehouseUnavailableError
 
 
@@ -134,3 +135,9 @@ def test_a_run_waits_for_what_it_owes_as_long_as_that_becomes_less(
     stack = Unreadable(tmp_path)
     run._finish(cast("Any", stack))  # noqa: SLF001  its end, without a stack to begin with
     assert clock.now == pytest.approx(ends_at, abs=run.SETTLE_SECONDS + 5)
+
+
+def test_a_run_without_an_end_audits_itself_and_a_measured_one_does_not() -> None:
+    assert audits_itself(RunOptions(), LocalSettings())
+    assert not audits_itself(RunOptions(seconds=30), LocalSettings())
+    assert not audits_itself(RunOptions(), LocalSettings(audit="off"))
