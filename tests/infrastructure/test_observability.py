@@ -15,6 +15,7 @@ from cardwatch.observability import (
     NAMESPACE,
     ActsMetric,
     BankingMetric,
+    CanaryMetric,
     NotifierMetric,
     SimulatorMetric,
     SlackMetric,
@@ -82,6 +83,7 @@ AWS_METRICS: Final[dict[str, dict[str, set[str]]]] = {
 OWN_METRICS: Final = {
     "simulator": set(get_args(SimulatorMetric)),
     "notifier": set(get_args(NotifierMetric)),
+    "canary": set(get_args(CanaryMetric)),
     "slack": set(get_args(SlackMetric)),
     "page_acts": set(get_args(ActsMetric)),
     "stager": set(get_args(StagerMetric)),
@@ -92,6 +94,7 @@ OWN_METRICS: Final = {
 ASKED_FOR: Final = {
     "NoHeartbeat",
     "NoPayments",
+    "NoCanary",
     "StreamIteratorAge",
     "NotifierIteratorAge",
     "FlinkRestarts",
@@ -116,6 +119,7 @@ ASKED_FOR: Final = {
     "DeliveryFreshness",
 }
 SILENCE_IS_ALARMING: Final = {
+    "NoCanary",
     "NoHeartbeat",
     "NoPayments",
     "StreamIteratorAge",
@@ -201,6 +205,7 @@ def dashboard(*true: str) -> dict[str, Any]:
 
 EVERYTHING: Final = (
     "WithBanking",
+    "WithCanary",
     "WithPageLinks",
     "WithPayments",
     "WithRiskDesk",
