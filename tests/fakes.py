@@ -222,7 +222,7 @@ class FakeDeadLetters:
     def objects(self, source: str) -> Iterable[str]:
         return [name for name in self.letters if name.startswith(f"{source}/")]
 
-    def open(self, name: str) -> Sequence[DeadLetter]:
+    def letters_in(self, name: str) -> Sequence[DeadLetter]:
         if not self.letters[name]:
             msg = f"{name} holds no letters"
             raise UnreadableObjectError(msg)

@@ -46,9 +46,15 @@ def slack_server() -> Iterator[SlackServer]:
             self.wfile.write(answer)
 
         def do_GET(self) -> None:
-            """Note that somebody followed a redirect to here."""
+            """Answer a heartbeat, or note that somebody followed a redirect to here."""
             slack.requests.append(f"{self.path} by GET")
-            self.send_response(200)
+            if slack.silent.is_set():
+                ended.wait(30)
+                return
+            status, headers, _ = slack.answers.pop(0) if slack.answers else (200, {}, b"")
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.end_headers()
 
         def log_message(self, *_arguments: object) -> None:

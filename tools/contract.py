@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode
 from sqlglot import exp
 
+from cardwatch.contract.canary import CANARY_TOKEN
 from cardwatch.contract.currencies import MINOR_UNITS
 from cardwatch.contract.rule import FactorPoints
 from cardwatch.contract.streams import (
@@ -100,6 +101,16 @@ def warehouse_refresh() -> Generated:
         fields = event_type.data.model_fields
         said = " ".join(str(event_type.data.__doc__).split())
         question = f"Question: which {name}s are new? {said}"
+        taken = ["copies.copy_number = 1", "known.event_id IS NULL"]
+        if "card_token" in fields:
+            # Here, so that no mart and no audit has to think of canaries.
+            taken.append(
+                "COALESCE(JSON_EXTRACT_PATH_TEXT(copies.data, 'card_token'), '')\n"
+                f"    <> '{CANARY_TOKEN}'"
+            )
+        where = f"WHERE {' AND '.join(taken)}"
+        if len(where) > SQL_WIDTH:
+            where = "WHERE\n    " + "\n    AND ".join(taken)
         copies = f"""\
 SELECT
     copies.event_id,
@@ -128,7 +139,7 @@ FROM (
 ) AS copies
 LEFT JOIN {table} AS known
     ON copies.event_id = known.event_id
-WHERE copies.copy_number = 1 AND known.event_id IS NULL"""  # noqa: S608 - names come from the contract
+{where}"""  # noqa: S608 - names come from the contract
         same = "Of the copies of an event the first that is seen counts"
         if key := RECORD_KEYS.get(name):
             same += f", and of the events of one ({', '.join(key)}) as well"
@@ -183,6 +194,60 @@ INSERT INTO {table} (
 {select};
 """
         yield ROOT / "warehouse" / "refresh" / "typed" / f"{name.lower()}.sql", sql
+
+
+def warehouse_canaries() -> Generated:
+    """Give the step that keeps what the typed tables leave out."""
+    yield (
+        ROOT / "warehouse" / "refresh" / "facts" / "canaries.sql",
+        f"""\
+-- Generated from the contract by `make contract`: change the contract, not this file.
+--
+-- Question: which canaries came, and when were they, and their alerts, staged?
+-- Of the copies of an event the first that is seen counts.
+-- Reads: staging.events, refresh.loads, facts.canaries
+-- Writes: facts.canaries
+
+INSERT INTO facts.canaries (
+    event_id, event_type, payment_id, origin_at, detected_at, staged_at
+)
+SELECT
+    copies.event_id,
+    copies.event_type,
+    JSON_EXTRACT_PATH_TEXT(copies.data, 'payment_id') AS payment_id,
+    copies.event_date_origin AS origin_at,
+    CAST(
+        NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'detected_at'), '') AS TIMESTAMP
+    ) AS detected_at,
+    copies.event_dw_regdate AS staged_at
+FROM (
+    SELECT
+        event_id,
+        event_type,
+        event_date_origin,
+        event_dw_regdate,
+        event_json_data AS data,
+        ROW_NUMBER() OVER (
+            PARTITION BY event_id
+            ORDER BY event_dw_regdate, event_date_origin, event_json_data
+        ) AS copy_number
+    FROM staging.events
+    WHERE
+        event_type IN ('PAYMENT_EVENT', 'PAYMENT_ALERT')
+        AND event_dw_regdate BETWEEN :loaded_from AND :loaded_to
+        AND event_dw_regdate IN (
+            SELECT loads.loaded_at
+            FROM refresh.loads
+            WHERE loads.batch > :from_batch AND loads.batch <= :to_batch
+        )
+        AND JSON_EXTRACT_PATH_TEXT(event_json_data, 'card_token')
+        = '{CANARY_TOKEN}'
+) AS copies
+LEFT JOIN facts.canaries AS known
+    ON copies.event_id = known.event_id
+WHERE copies.copy_number = 1 AND known.event_id IS NULL;
+""",  # noqa: S608 - the contract's constant
+    )
 
 
 def warehouse_tables() -> Generated:
@@ -527,6 +592,19 @@ SELECT
     )
 
 
+def flink_canary() -> Generated:
+    """Give how a query leaves canaries out; what has no card is none."""
+    yield (
+        FLINK_SQL / "expressions" / "no_canary.sql",
+        f"""\
+-- Generated from the contract by `make contract`: change the contract, not this file.
+--
+-- Whether a row is about something else than the canary's card.
+SELECT card_token IS DISTINCT FROM '{CANARY_TOKEN}'
+""",  # noqa: S608 - the contract's constant
+    )
+
+
 def _words_of_queries() -> set[str]:
     """Give every word of the job's own queries: a field of the contract among them is read."""
     texts = (
@@ -592,10 +670,12 @@ GENERATORS: tuple[Callable[[], Generated], ...] = (
     json_schemas,
     warehouse_tables,
     warehouse_refresh,
+    warehouse_canaries,
     flink_tables,
     flink_rules,
     flink_bounds,
     flink_minor_units,
+    flink_canary,
     settings_document,
 )
 

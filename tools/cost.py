@@ -41,6 +41,8 @@ PAYMENT_BYTES: Final = 533
 STATUS_BYTES: Final = 337
 ACCOUNT_BYTES: Final = 475
 HEARTBEAT_BYTES: Final = 173
+CANARY_BYTES: Final = 1_500
+"""A canary's report, payment and alert, once a minute."""
 ALERT_BYTES: Final = 793
 SUMMARY_BYTES: Final = 602
 SCORE_BYTES: Final = 819
@@ -52,6 +54,7 @@ STOLEN_SHARE: Final = 0.1
 
 # Estimated: nobody has measured these on AWS.
 NOTIFIER_SECONDS: Final = 0.3
+CANARY_SECONDS: Final = 0.2
 STAGER_SECONDS: Final = 0.5
 LOAD_SECONDS: Final = 10.0
 REFRESH_SECONDS: Final = 20.0
@@ -123,6 +126,8 @@ class Deployed:
     rpus: float
     memory_gb: Mapping[str, float]
     alarm_metrics: int
+    canaries: float
+    """A second."""
     dashboard_cpus: float
     dashboard_gb: float
     dashboard_refresh_seconds: float
@@ -171,6 +176,7 @@ class Deployed:
                 sum("MetricStat" in query for query in alarm.get("Metrics", [])) or 1
                 for alarm in alarms
             ),
+            canaries=1 / 60 if default["Canary"] == "on" else 0.0,
             dashboard_cpus=float(task["Cpu"]) / 1024,
             dashboard_gb=float(task["Memory"]) / 1024,
             dashboard_refresh_seconds=float(looks["Parameters"]["RefreshSeconds"]["Default"]),
@@ -209,8 +215,9 @@ def bill(scenario: Scenario, deployed: Deployed, hours: float) -> Iterator[Line]
         SUMMARY_BYTES: summaries,
         PAGE_EVENT_BYTES: pages,
     }
-    events = sum(records.values())
+    events = sum(records.values()) + 3 * deployed.canaries
     volume = sum(size * count for size, count in records.items())
+    volume += CANARY_BYTES * deployed.canaries
     scores = rate if deployed.risk_desk else 0.0
     volumes = [volume, *([scores * SCORE_BYTES] if deployed.risk_desk else [])]
 
@@ -228,7 +235,7 @@ def bill(scenario: Scenario, deployed: Deployed, hours: float) -> Iterator[Line]
         yield Line("Flink", "the risk desk's KPUs", "flink_kpu_hour", kpus * hours)
 
     yield from _functions(scenario, deployed, month, batches, volumes)
-    yield from _ledger(alerts, pages, month)
+    yield from _ledger(alerts, pages, deployed.canaries, month)
     yield from _delivery(deployed, events, volume, hours)
     if deployed.risk_desk:
         for line in _delivery(deployed, scores, volumes[-1], hours):
@@ -261,7 +268,8 @@ def _functions(
     minutes = month / 60
     # Firehose hands over 1 MB or a minute of a shard's records at a time.
     stager = sum(max(minutes * scenario.shards, volume * month / 1e6) for volume in volumes)
-    notifier = minutes + batches * month
+    canaries = deployed.canaries * month
+    notifier = minutes + batches * month + canaries
     memory = deployed.memory_gb
     loads = 0.0 if deployed.warehouse == "none" else month / max(60.0, deployed.buffer_seconds)
     refreshes = 0.0 if deployed.warehouse == "none" else minutes / deployed.refresh_minutes
@@ -269,12 +277,13 @@ def _functions(
     gb_seconds = (
         # It runs all the time, and twice for the 4 s of a hand-over.
         minutes * 64 * memory["SimulatorFunction"]
+        + canaries * CANARY_SECONDS * memory["CanaryFunction"]
         + notifier * NOTIFIER_SECONDS * memory["NotifierFunction"]
         + stager * STAGER_SECONDS * memory["StagerFunction"]
         + loads * LOAD_SECONDS * memory["WarehouseLoadFunction"]
         + refreshes * REFRESH_SECONDS * memory["WarehouseRefreshFunction"]
     )
-    requests = minutes + notifier + stager + loads + refreshes + audits
+    requests = minutes + canaries + notifier + stager + loads + refreshes + audits
     yield Line("functions", "time times memory", "lambda_gb_second", gb_seconds)
     if audits:
         audited = audits * AUDIT_SECONDS * memory["AuditFunction"]
@@ -288,14 +297,14 @@ def _audits(deployed: Deployed) -> bool:
     return deployed.warehouse != "none" and deployed.audit_minutes > 0
 
 
-def _ledger(alerts: float, pages: float, month: float) -> Iterator[Line]:
+def _ledger(alerts: float, pages: float, canaries: float, month: float) -> Iterator[Line]:
     """Count DynamoDB's units; every write of the ledger is a transaction, which counts twice."""
     # Its marker and its group; its part of an entry, written twice, as when one more joins it.
     per_alert = 2 * (1 + 1 + 2 * ALERT_BYTES / 1024)
     per_page = 2 * 4 + 2 * 3  # four states of a page, three of the token bucket
-    writes = alerts * per_alert + pages * per_page + 1 / 60
+    writes = alerts * per_alert + pages * per_page + 2 * canaries + 1 / 60
     # The simulator looks at two items a second, the schedule at ten kinds of work a minute.
-    reads = 2 + 10 / 60 + alerts * 2 + pages * 5
+    reads = 2 + 10 / 60 + alerts * 2 + pages * 5 + canaries
     kept = alerts * 14 * 86_400 * (ALERT_BYTES + 200) / GB
     yield Line("tables", "writes", "dynamodb_write_million", writes * month / MILLION)
     yield Line("tables", "reads", "dynamodb_read_million", reads * month / MILLION)

@@ -32,7 +32,13 @@ NotifierMetric = Literal[
     "FollowUpLatency",
     "SubscriptionsUnhealthy",
     "NobodySubscribed",
+    "CanariesArrived",
+    "CanaryLatency",
+    "CanaryDetectionLag",
+    "CanaryDeliveryLag",
+    "CanaryHeartbeatsFailed",
 ]
+CanaryMetric = Literal["CanariesSent"]
 SlackMetric = Literal["PagesPosted", "PagesNotPosted"]
 ActsMetric = Literal["ActsDone", "ActsRefused", "ActProblems"]
 StagerMetric = Literal[
@@ -56,6 +62,7 @@ AuditMetric = Literal[
 MetricName = Literal[
     SimulatorMetric,
     NotifierMetric,
+    CanaryMetric,
     SlackMetric,
     ActsMetric,
     StagerMetric,

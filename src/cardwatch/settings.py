@@ -181,6 +181,22 @@ class NotifierSettings(Settings):
     link_key_secret: Annotated[
         str, Field(description="Secrets Manager id of the key that signs links; empty without.")
     ] = ""
+    canary_heartbeat_url: Annotated[
+        str,
+        Field(
+            repr=False,
+            description="Address of a service outside AWS that is asked for with each canary and "
+            "rings when none comes; empty for none.",
+        ),
+    ] = ""
+
+
+class CanarySettings(Settings):
+    """Settings of the function that sends canaries (template.yaml, CanaryFunction)."""
+
+    stream_name: Annotated[
+        str, Field(min_length=1, description="The Kinesis stream all events go to.")
+    ]
 
 
 class PageActsSettings(Settings):

@@ -1,4 +1,7 @@
-"""Slack's incoming webhook over HTTPS. Why without its SDK: docs/decisions/0035."""
+"""What is called over HTTPS: Slack's incoming webhook, and the heartbeat of canaries.
+
+Why without Slack's SDK: docs/decisions/0035.
+"""
 
 import http.client
 import urllib.error
@@ -7,12 +10,15 @@ from collections.abc import Callable
 from typing import IO, Final
 from urllib.parse import urlsplit
 
+from cardwatch.paging.ports import HeartbeatFailedError
 from cardwatch.paging.slack import WebhookBusyError, WebhookFailedError, WebhookRefusedError
 
 ANSWER_SECONDS: Final = 4.0
 """How long to wait for a connection, and again for an answer."""
 PATIENCE_SECONDS: Final = 2 * ANSWER_SECONDS + 3.0
 """How long one post may take, with 3 s for reading the address."""
+HEARTBEAT_SECONDS: Final = 2.0
+"""The same for the heartbeat, behind which alerts may wait."""
 DEFAULT_RETRY_AFTER_SECONDS: Final = 30.0
 """Where Slack does not say how long to wait."""
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -72,27 +78,57 @@ class SlackWebhook:
             raise WebhookFailedError(msg) from None
 
 
+class HttpsHeartbeat:
+    """Asks for one address each time; who serves it rings when nobody asks for a while."""
+
+    def __init__(self, address: str) -> None:
+        """Use an address, which is a secret: with it anybody could keep the watch silent."""
+        self._address = address.strip()
+        self._opener = urllib.request.build_opener(_NoRedirect)
+
+    def send(self) -> None:
+        """Ask once; raises HeartbeatFailedError, without the address."""
+        if not _is_secure(self._address):
+            msg = "CANARY_HEARTBEAT_URL is no https address"
+            raise HeartbeatFailedError(msg)
+        try:
+            with self._opener.open(self._address, timeout=HEARTBEAT_SECONDS) as answer:
+                answer.read(_MAX_REASON)
+        except urllib.error.HTTPError as refused:
+            with refused:
+                msg = f"the heartbeat's service answered {refused.code}"
+                raise HeartbeatFailedError(msg) from None
+        except (OSError, http.client.HTTPException) as error:
+            reason = error.reason if isinstance(error, urllib.error.URLError) else error
+            msg = f"the heartbeat's service did not answer ({type(reason).__name__})"
+            raise HeartbeatFailedError(msg) from None
+
+
 def checked_address(text: str) -> str:
     """Give the address if it is one to post to over TLS, or on this machine's loopback interface.
 
     Raises WebhookFailedError, which does not quote it.
     """
     address = text.strip()
-    try:
-        parts = urlsplit(address)
-        host = parts.hostname
-    except ValueError:
-        host = None
-    secure = host is not None and (
-        parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
-    )
-    if not secure or not address.isascii() or " " in address:
+    if not _is_secure(address):
         msg = (
             "the webhook secret does not hold an https address; store the one that Slack shows "
             "for the webhook (output SlackNextStep of the stack)"
         )
         raise WebhookFailedError(msg)
     return address
+
+
+def _is_secure(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname
+    except ValueError:
+        return False
+    secure = host is not None and (
+        parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
+    )
+    return secure and address.isascii() and " " not in address
 
 
 def _refusal(refused: urllib.error.HTTPError) -> Exception:

@@ -111,6 +111,7 @@ WITH_EVERYTHING = {
     "WarehouseRefreshFunction": "warehouse-refresh",
     "WarehouseName": "cardwatch",
     "SlackDeadLetterQueueName": "slack-dead",
+    "CanaryFunction": "canary",
     "BankingFunction": "banking",
     "AuditFunction": "audit",
     "PageActsFunction": "page-acts",
@@ -128,6 +129,8 @@ def test_everything_deploys_and_each_alarm_tells_the_operators(watch: Watch) -> 
         assert "docs/operations.md#" in alarm["AlarmDescription"], name
         assert alarm["TreatMissingData"] == resources[name]["Properties"]["TreatMissingData"]
     assert alarms["PageLatency"]["Threshold"] == 20_000
+    canary = alarms["NoCanary"]
+    assert (canary["MetricName"], canary["TreatMissingData"]) == ("CanariesArrived", "breaching")
     attributes = watch.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]
     assert "cloudwatch.amazonaws.com" in attributes["Policy"]
     (told,) = watch.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
@@ -135,6 +138,7 @@ def test_everything_deploys_and_each_alarm_tells_the_operators(watch: Watch) -> 
     titles = [w["properties"]["title"] for w in watch.dashboard()["widgets"]]
     assert {
         "Alarms",
+        "The canary, ms",
         "Payment to page, ms",
         "Delivery",
         "Load",

@@ -31,7 +31,7 @@ def test_records_come_back_byte_for_byte_with_their_reason(aws: AwsClients, buck
     raw = [b"", b"\xff\x00\n{", b"x" * 1_048_576]
     name = letters.keep("notifier", raw, reason="not_json")
     assert name.startswith("dead-letters/notifier/2026/11/21/")
-    assert list(letters.open(name)) == [DeadLetter(r, "not_json") for r in raw]
+    assert list(letters.letters_in(name)) == [DeadLetter(r, "not_json") for r in raw]
     stored = aws.s3().get_object(Bucket=bucket, Key=name)["Body"].read()
     first = json.loads(gzip.decompress(stored).splitlines()[0])
     assert first["kept_at"] == "2026-11-21T12:00:00.000Z"
@@ -74,7 +74,7 @@ def test_what_the_event_source_mapping_gave_up_is_read_with_its_partition_keys(
         "payload": json.dumps(invocation),
     }
     aws.s3().put_object(Bucket=bucket, Key=MAPPING_KEY, Body=json.dumps(document).encode())
-    assert list(S3DeadLetters(aws.s3(), bucket, FakeClock()).open(MAPPING_KEY)) == [
+    assert list(S3DeadLetters(aws.s3(), bucket, FakeClock()).letters_in(MAPPING_KEY)) == [
         DeadLetter(b"{}", "RetryAttemptsExhausted", "k"),
         DeadLetter(b"\xff", "RetryAttemptsExhausted", "l"),
     ]
@@ -98,7 +98,7 @@ def test_an_object_without_letters_is_named_and_not_quoted(
 ) -> None:
     aws.s3().put_object(Bucket=bucket, Key=key, Body=content)
     with pytest.raises(UnreadableObjectError, match="holds no dead letters") as caught:
-        S3DeadLetters(aws.s3(), bucket, FakeClock()).open(key)
+        S3DeadLetters(aws.s3(), bucket, FakeClock()).letters_in(key)
     assert key in str(caught.value)
     assert "4242" not in str(caught.value).replace(bucket, "")
 

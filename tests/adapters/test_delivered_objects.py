@@ -205,4 +205,4 @@ def test_an_object_that_is_no_error_output_is_named_and_never_quoted(
     for quoted in ("no json", "e30=", base64.b64encode(b"a record").decode()):
         assert quoted not in problem
     with pytest.raises(UnreadableObjectError):
-        ErrorOutput(bucket, FakeClock()).open(NAME)
+        ErrorOutput(bucket, FakeClock()).letters_in(NAME)

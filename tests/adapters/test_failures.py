@@ -118,7 +118,7 @@ CALLS: dict[str, tuple[type[Exception], Callable[[AwsClients], object]]] = {
     "dead_letters.keep": (NotKeptError, lambda aws: letters(aws).keep("s", [b"x"], reason="r")),
     "dead_letters.sources": (BucketUnavailableError, lambda aws: letters(aws).sources()),
     "dead_letters.objects": (BucketUnavailableError, lambda aws: list(letters(aws).objects("s"))),
-    "dead_letters.open": (BucketUnavailableError, lambda aws: letters(aws).open("name")),
+    "dead_letters.letters_in": (BucketUnavailableError, lambda aws: letters(aws).letters_in("n")),
     "dead_letters.remove": (BucketUnavailableError, lambda aws: letters(aws).remove("name")),
     "delivered.list": (
         BucketUnavailableError,

@@ -7,8 +7,14 @@ import pytest
 from tests.slack_server import PATH, SlackServer, slack_server
 
 from cardwatch import webhook as module
+from cardwatch.paging.ports import HeartbeatFailedError
 from cardwatch.paging.slack import WebhookBusyError, WebhookFailedError
-from cardwatch.webhook import DEFAULT_RETRY_AFTER_SECONDS, SlackWebhook, checked_address
+from cardwatch.webhook import (
+    DEFAULT_RETRY_AFTER_SECONDS,
+    HttpsHeartbeat,
+    SlackWebhook,
+    checked_address,
+)
 
 SECRET = "very-secret"  # noqa: S105  opens nothing
 
@@ -131,6 +137,40 @@ def test_only_an_https_address_is_posted_to(text: str) -> None:
 
 def test_a_line_end_that_a_person_stored_along_is_no_harm() -> None:
     assert checked_address(f"https://hooks.slack.com{PATH}\n") == f"https://hooks.slack.com{PATH}"
+
+
+def test_a_heartbeat_asks_for_its_address(slack: SlackServer) -> None:
+    HttpsHeartbeat(f"{slack.url}\n").send()
+    assert slack.requests == [f"{PATH} by GET"]
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_a_heartbeat_that_is_not_taken_is_told_without_its_address(
+    slack: SlackServer, status: int
+) -> None:
+    with slack_server() as elsewhere:
+        slack.answers.append((status, {"Location": elsewhere.url}, b""))
+        with pytest.raises(HeartbeatFailedError, match=f"answered {status}") as failed:
+            HttpsHeartbeat(slack.url).send()
+        assert elsewhere.requests == []
+    assert SECRET not in str(failed.value)
+
+
+def test_a_heartbeat_waits_for_nobody_long(
+    slack: SlackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert module.HEARTBEAT_SECONDS <= 2, "alerts may wait behind it"
+    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.3)
+    slack.silent.set()
+    with pytest.raises(HeartbeatFailedError, match="did not answer") as failed:
+        HttpsHeartbeat(slack.url).send()
+    assert SECRET not in str(failed.value)
+
+
+@pytest.mark.parametrize("address", [f"http://watch.example{PATH}", "watch.example", "https://["])
+def test_a_heartbeat_goes_over_tls_or_not_at_all(address: str) -> None:
+    with pytest.raises(HeartbeatFailedError, match="no https address"):
+        HttpsHeartbeat(address).send()
 
 
 def test_one_post_takes_no_longer_than_what_the_function_plans_with() -> None:

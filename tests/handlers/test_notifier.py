@@ -348,5 +348,5 @@ def test_what_producers_wrap_around_an_event_is_kept_and_the_alerts_beside_it_ar
     assert stack.invoke(kinesis_event(good, *broken, BYTE_ORDER_MARK + marked.to_bytes())) == []
     assert set[str]().union(*stack.pages()) == {good.event_id, marked.event_id}
     letters = S3DeadLetters(stack.clients.s3(), "dead-letters", SystemClock())
-    kept = [letter.raw for key in stack.dead_letters() for letter in letters.open(key)]
+    kept = [letter.raw for key in stack.dead_letters() for letter in letters.letters_in(key)]
     assert sorted(kept) == sorted(broken)

@@ -16,6 +16,7 @@ from cardwatch.observability import (
     ActsMetric,
     AuditMetric,
     BankingMetric,
+    CanaryMetric,
     NotifierMetric,
     SimulatorMetric,
     SlackMetric,
@@ -83,6 +84,7 @@ AWS_METRICS: Final[dict[str, dict[str, set[str]]]] = {
 OWN_METRICS: Final = {
     "simulator": set(get_args(SimulatorMetric)),
     "notifier": set(get_args(NotifierMetric)),
+    "canary": set(get_args(CanaryMetric)),
     "slack": set(get_args(SlackMetric)),
     "page_acts": set(get_args(ActsMetric)),
     "stager": set(get_args(StagerMetric)),
@@ -94,6 +96,7 @@ OWN_METRICS: Final = {
 ASKED_FOR: Final = {
     "NoHeartbeat",
     "NoPayments",
+    "NoCanary",
     "StreamIteratorAge",
     "NotifierIteratorAge",
     "FlinkRestarts",
@@ -120,6 +123,7 @@ ASKED_FOR: Final = {
     "DeliveryFreshness",
 }
 SILENCE_IS_ALARMING: Final = {
+    "NoCanary",
     "NoHeartbeat",
     "NoPayments",
     "StreamIteratorAge",
@@ -208,6 +212,7 @@ BY_REASON: Final = {"EventsQuarantined", "AuditFindings"}
 EVERYTHING: Final = (
     "WithAudit",
     "WithBanking",
+    "WithCanary",
     "WithPageLinks",
     "WithPayments",
     "WithRiskDesk",

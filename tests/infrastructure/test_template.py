@@ -35,6 +35,7 @@ from cardwatch.paging.slack import pause
 from cardwatch.settings import (
     AuditSettings,
     BankingSettings,
+    CanarySettings,
     NotifierSettings,
     PageActsSettings,
     Settings,
@@ -57,6 +58,7 @@ from queries import find_queries, settings_of
 
 SETTINGS: dict[str, type[Settings]] = {
     "SimulatorFunction": SimulatorSettings,
+    "CanaryFunction": CanarySettings,
     "BankingStack/BankingFunction": BankingSettings,
     "PagingStack/NotifierFunction": NotifierSettings,
     "PagingStack/SlackFunction": SlackSettings,
@@ -614,11 +616,11 @@ def test_no_scheduled_invocation_runs_late_or_twice() -> None:
             assert {name: limits[name] for name in bounded} == bounded
 
 
-def test_on_aws_the_simulator_is_told_the_minute_it_was_meant_for() -> None:
+@pytest.mark.parametrize("function", ["SimulatorFunction", "CanaryFunction"])
+def test_on_aws_who_works_by_the_minute_is_told_the_one_it_was_meant_for(function: str) -> None:
     def target(deployed: Deployment) -> dict[str, Any]:
-        return dict(
-            deployed.of_type("AWS::Scheduler::Schedule")["SimulatorFunctionEveryMinute"]["Target"]
-        )
+        schedules = deployed.of_type("AWS::Scheduler::Schedule")
+        return dict(schedules[f"{function}EveryMinute"]["Target"])
 
     told = json.loads(target(everything())["Input"])
     # https://docs.aws.amazon.com/scheduler: context attributes

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from cardwatch.contract.canary import CANARY_TOKEN
 from cardwatch.local.redshift_dialect import SQL_FOLDER
 from cardwatch.local.warehouse import Warehouse
 from cardwatch.warehouse.sql import read_refresh_sql
@@ -382,6 +383,27 @@ def test_a_warehouse_that_nothing_ever_reached_is_a_trouble_half_an_hour_after_i
         assert [trouble.check for trouble in report.troubles] == [check] * is_trouble
     stage(connection, "HEARTBEAT", "beat", timedelta(0), source="simulator")
     assert upkeep(warehouse).troubles == ()
+
+
+@pytest.mark.parametrize(
+    ("age", "is_trouble"),
+    [
+        (timedelta(minutes=29), False),
+        (timedelta(minutes=31), True),
+        # By then it counts as switched off.
+        (timedelta(hours=25), False),
+    ],
+)
+def test_a_canary_that_stays_away_is_a_trouble_for_a_day(
+    connection: psycopg.Connection[Any],
+    warehouse: Warehouse,
+    age: timedelta,
+    is_trouble: bool,  # noqa: FBT001  a parameter of the test
+) -> None:
+    stage(connection, "PAYMENT_ALERT", "canary", age, card_token=CANARY_TOKEN)
+    stage(connection, "HEARTBEAT", "beat", timedelta(0), source="simulator")
+    troubles = {trouble.check: trouble.found for trouble in upkeep(warehouse).troubles}
+    assert set(troubles) == {"seconds since a canary was loaded"} if is_trouble else not troubles
 
 
 def test_a_step_that_fails_is_the_report_s_problem_and_the_checks_go_on(

@@ -9,16 +9,20 @@ before. expected.jsonl holds the rows, in any order.
 """
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from tests.unit.canary.support import canary_alert
 
+from cardwatch.audit.completeness import audit
+from cardwatch.audit.typed_events import TypedEvents
+from cardwatch.contract.canary import canary_payment, canary_report
 from cardwatch.contract.streams import read_event
-from cardwatch.local.redshift_dialect import SQL_FOLDER
+from cardwatch.local.redshift_dialect import SQL_FOLDER, to_postgres
 from cardwatch.local.warehouse import Warehouse
 from cardwatch.staging.transform import copy_line
 
@@ -94,6 +98,21 @@ def test_a_view_gives_the_rows_that_its_case_expects(
     connection.execute("UPDATE refresh.progress SET batch = 0 WHERE step NOT LIKE 'refresh.%'")
     warehouse.refresh().run()
     assert answer(warehouse, case.parent.name) == expected, "nor do steps that begin anew"
+
+
+def test_no_table_or_view_but_its_own_and_no_audit_knows_of_a_canary(
+    connection: psycopg.Connection, warehouse: Warehouse
+) -> None:
+    for event in (canary_report(NOW), canary_payment(NOW, NOW), canary_alert(NOW)):
+        line = {"event": json.loads(event.to_bytes()), "loaded": NOW.replace(tzinfo=None)}
+        stage(connection, line)
+    refresh(connection, warehouse)
+    known = {name: rows for name in ANSWERS if (rows := answer(warehouse, name))}
+    assert set(known) == {"canaries", "events_per_minute"}
+    # The report of its card is an event like any other's.
+    assert {row["event_type"] for row in known["events_per_minute"]} == {"CARD_STATUS"}
+    found = audit(TypedEvents(warehouse, translate=to_postgres).read(None), kept=timedelta(days=90))
+    assert (found.owed, found.waiting, found.findings) == (0, 0, ())
 
 
 def test_every_table_and_view_has_a_case_and_every_case_one() -> None:

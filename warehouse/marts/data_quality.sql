@@ -115,6 +115,14 @@ checks AS (
     FROM hours
     UNION ALL
     SELECT
+        'seconds since a canary was loaded' AS check_name,
+        COALESCE(DATEDIFF(SECOND, MAX(staged_at), SYSDATE), 0) AS found,
+        1800 AS allowed
+    FROM facts.canaries
+    -- One that has stayed away for a day was switched off.
+    WHERE event_type = 'PAYMENT_ALERT' AND staged_at > DATEADD(DAY, -1, SYSDATE)
+    UNION ALL
+    SELECT
         'copies of payments, percent' AS check_name,
         CAST(
             COALESCE(100 * SUM(row_count - event_count) / NULLIF(SUM(row_count), 0), 0) AS BIGINT

@@ -5,7 +5,7 @@
 -- Writes: typed.payment_alert, typed.payment_alert_summary, typed.rule_alert, typed.page_event
 -- Writes: typed.merchant_minute, typed.user_minute, typed.quarantined_event, typed.page_act
 -- Writes: facts.page_alerts, facts.stolen_payments, facts.spend_minutes, facts.event_minutes
--- Writes: facts.country_minutes, facts.score_minutes
+-- Writes: facts.country_minutes, facts.score_minutes, facts.canaries
 -- Writes: refresh.loads
 --
 -- By event time, up to a full minute. Typed reference data (typed.card_status, typed.rule) stays: a
@@ -31,6 +31,9 @@ WHERE minute < :before;
 
 DELETE FROM facts.score_minutes
 WHERE minute < :before;
+
+DELETE FROM facts.canaries
+WHERE origin_at < :before;
 
 DELETE FROM typed.payment_event
 WHERE event_date_origin < :before;

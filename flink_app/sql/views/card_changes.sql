@@ -1,6 +1,6 @@
 -- What makes a card's count change from one fire to the next: rows that add up, from the last full
 -- ten minutes to the fire, to the card's payments of the last hour.
--- reads: stolen_windows
+-- reads: counted_payments
 -- boundary: rt
 --
 -- One window of 60 min that slides by 10 s would read 360 parts per card at each fire. Here each
@@ -21,7 +21,7 @@ FROM (
         card_token,
         SUBSTRING(card_last4, 1, 128) AS card_last4,
         CAST(1 AS BIGINT) AS payment_count
-    FROM stolen_windows
+    FROM counted_payments
     WHERE NOT part_closed
     UNION ALL
     SELECT
@@ -33,7 +33,7 @@ FROM (
     FROM
         TABLE(
             HOP(
-                TABLE stolen_windows,
+                TABLE counted_payments,
                 DESCRIPTOR (rt),
                 INTERVAL '10' MINUTE,
                 INTERVAL '60' MINUTE
@@ -51,7 +51,7 @@ FROM (
     FROM
         TABLE(
             HOP(
-                TABLE stolen_windows,
+                TABLE counted_payments,
                 DESCRIPTOR (rt),
                 INTERVAL '10' SECOND,
                 INTERVAL '60' MINUTE

@@ -40,6 +40,7 @@ FROM (
         WHERE
             card_status IS NULL
             AND REGEXP(card_token, '^[0-9a-f]{32}$')
+            AND ${no_canary}
     )
 )
 WHERE record_number = 1

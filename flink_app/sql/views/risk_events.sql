@@ -32,3 +32,4 @@ FROM timed_events
 WHERE
     `type` IN ('PAYMENT_EVENT', 'CARD_STATUS', 'ACCOUNT')
     AND rt > TO_TIMESTAMP_LTZ(0, 3)
+    AND ${no_canary}

@@ -1,6 +1,6 @@
 -- What makes the totals change from one fire to the next: rows that add up as those of card_changes
 -- do, per currency, and in no currency for what cost nothing.
--- reads: stolen
+-- reads: counted_payments
 -- boundary: rt
 --
 -- Totals have few keys: the plain window counts them, and what it says stands for one fire.
@@ -39,7 +39,7 @@ FROM (
             FROM
                 TABLE(
                     HOP(
-                        TABLE stolen,
+                        TABLE counted_payments,
                         DESCRIPTOR (rt),
                         INTERVAL '10' SECOND,
                         INTERVAL '60' MINUTE

@@ -83,7 +83,7 @@ class S3DeadLetters:
             for page in pages:
                 yield from [item["Key"] for item in page.get("Contents", [])]
 
-    def open(self, name: str) -> Sequence[DeadLetter]:
+    def letters_in(self, name: str) -> Sequence[DeadLetter]:
         """Read one object's letters; raises UnreadableObjectError when it is in neither format."""
         with self._asking(f"read {name}"):
             content = self._client.get_object(Bucket=self._bucket, Key=name)["Body"].read()

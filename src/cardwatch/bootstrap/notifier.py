@@ -19,6 +19,7 @@ from cardwatch.paging.subscriptions import Audience
 from cardwatch.paging.telemetry import MeasuredNotifier
 from cardwatch.ports import Clock
 from cardwatch.settings import NotifierSettings
+from cardwatch.webhook import HttpsHeartbeat
 
 
 def build_notifier(
@@ -63,4 +64,12 @@ def build_notifier(
         ),
         links=build_links(settings.page_links_address, settings.link_key_secret, clients, clock),
     )
-    return MeasuredNotifier(notifier, subscriptions, settings.email_subscriptions, logger, metrics)
+    address = settings.canary_heartbeat_url
+    return MeasuredNotifier(
+        notifier,
+        subscriptions,
+        settings.email_subscriptions,
+        logger,
+        metrics,
+        heartbeat=HttpsHeartbeat(address) if address else None,
+    )

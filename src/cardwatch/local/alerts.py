@@ -7,6 +7,7 @@ from typing import Final
 
 from cardwatch.clock import SystemClock
 from cardwatch.contract.alert import PaymentAlert
+from cardwatch.contract.canary import is_canary
 from cardwatch.contract.rule_alert import RuleAlert
 from cardwatch.contract.streams import Envelope, RejectedRecord, read_event
 from cardwatch.local.stream.all_shards import AllShards
@@ -80,4 +81,7 @@ def _alert(data: bytes, now: datetime) -> Envelope | None:
         event = read_event(data, now=now)
     except RejectedRecord:
         return None
-    return event if isinstance(event.event_json_data, PaymentAlert | RuleAlert) else None
+    alert = event.event_json_data
+    if isinstance(alert, PaymentAlert) and is_canary(alert.card_token):
+        return None
+    return event if isinstance(alert, PaymentAlert | RuleAlert) else None

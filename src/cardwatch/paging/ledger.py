@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from cardwatch.paging.canary import CANARY_KEY, CanaryArrival
 from cardwatch.paging.ports import LedgerItem, PageLedger
 from cardwatch.paging.records import (
     BUCKET_KEY,
@@ -72,6 +73,10 @@ class Ledger:
             Bucket.of(bucket) if bucket else Bucket(bucket=full, since=now),
             Silence.of(silence) if silence else Silence(since=now),
         )
+
+    def canary(self) -> CanaryArrival | None:
+        """Read when a canary came last."""
+        return next(map(CanaryArrival.of, self._read([CANARY_KEY])), None)
 
     def waiting_entries(self, work: Work, *, limit: int) -> list[Entry]:
         """Read entries in a state of work, oldest or due first."""

@@ -11,11 +11,13 @@ from typing import Final
 
 from cardwatch.backoff import Backoff
 from cardwatch.contract.alert import PaymentAlert
+from cardwatch.contract.canary import is_canary
 from cardwatch.contract.page import ExpiredReason, PageEvent
 from cardwatch.contract.page import PageState as PageEventState
 from cardwatch.contract.rule_alert import RuleAlert
 from cardwatch.contract.streams import Envelope, RejectedRecord, read_event
 from cardwatch.paging.alerts import PagedAlert
+from cardwatch.paging.canary import CanaryArrival
 from cardwatch.paging.entering import enter
 from cardwatch.paging.grouping import (
     MAX_LOOK_BACKS,
@@ -81,6 +83,8 @@ class Outcome:
     received: int = 0
     unpaged: int = 0
     """Alerts that nobody is paged of: of a rule whose paging is off, or of a version in shadow."""
+    canaries: list[CanaryArrival] = field(default_factory=list)
+    """Alerts that are nobody's: they have come this far, and go no further."""
     paged: int = 0
     held: int = 0
     gathered: int = 0
@@ -154,6 +158,7 @@ class Notifier:
         # Poison comes after the pages, so that it delays none.
         self._keep(poison, run)
         self._announce(run)
+        self._note(run.canaries)
         return run
 
     def page_waiting(self, *, close_groups: bool = False) -> Outcome:
@@ -194,6 +199,10 @@ class Notifier:
             return None
         if isinstance(alert, RuleAlert) and not alert.pages:
             run.unpaged += 1
+            return None
+        if isinstance(alert, PaymentAlert) and is_canary(alert.card_token):
+            now = self._clock.now()
+            run.canaries.append(CanaryArrival.of_alert(alert, event.event_date_origin, now))
             return None
         paged = PagedAlert.of(event)
         if isinstance(alert, PaymentAlert) and not alert.late and paged.found_by == "stream":
@@ -566,6 +575,13 @@ class Notifier:
         for page in run.ended:
             if page.page_id not in refused:
                 self._ledger.commit([page.with_event_announced().item()])
+
+    def _note(self, canaries: Sequence[CanaryArrival]) -> None:
+        """Keep the newest canary in the ledger: so its way ends where an alert's page begins."""
+        newest = max(canaries, key=lambda canary: canary.sent_at, default=None)
+        if newest is not None:
+            # Whoever else has just written one says the same.
+            self._ledger.commit([newest.in_place_of(self._ledger.canary()).item()])
 
     def _keep(self, poison: Mapping[str, Sequence[AlertRecord]], run: Outcome) -> None:
         for reason, records in poison.items():

@@ -107,3 +107,15 @@ class PageLinks(Protocol):
         LinkUnavailableError.
         """
         ...
+
+
+class HeartbeatFailedError(Exception):
+    """The heartbeat was not taken, or may not have been; the text does not quote its address."""
+
+
+class Heartbeat(Protocol):
+    """A watch outside AWS, which rings when it is told of no canary for a while."""
+
+    def send(self) -> None:
+        """Say that a canary came; raises HeartbeatFailedError."""
+        ...

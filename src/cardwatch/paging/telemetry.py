@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 from aws_lambda_powertools import Logger, Metrics
 
 from cardwatch.observability import count, observe_ms
+from cardwatch.paging.canary import CanaryArrival
 from cardwatch.paging.notifier import AlertRecord, Notifier, Outcome
+from cardwatch.paging.ports import Heartbeat, HeartbeatFailedError
 from cardwatch.paging.slack import Delivered
 from cardwatch.paging.subscriptions import (
     Subscriptions,
@@ -14,6 +18,8 @@ from cardwatch.paging.subscriptions import (
     reaches_anybody,
     unhealthy,
 )
+
+_MS: Final = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +32,14 @@ class MeasuredNotifier:
     """How many e-mail subscriptions there should be."""
     logger: Logger
     metrics: Metrics
+    heartbeat: Heartbeat | None = None
+    """Who outside is told of each canary that came."""
 
     def page_batch(self, records: Sequence[AlertRecord]) -> set[str]:
         """Page a batch of alerts; give the sequence numbers to be delivered again."""
         outcome = self.notifier.page_batch(records)
         self._report("batch", outcome)
+        self._report_canaries(outcome.canaries)
         return outcome.failed
 
     def page_waiting(self, *, close_groups: bool = False) -> None:
@@ -59,6 +68,24 @@ class MeasuredNotifier:
                 subscriptions=found,
             )
 
+    def _report_canaries(self, canaries: Sequence[CanaryArrival]) -> None:
+        for canary in canaries:
+            observe_ms(self.metrics, "CanaryLatency", canary.took / _MS)
+            observe_ms(self.metrics, "CanaryDetectionLag", canary.detection / _MS)
+            observe_ms(self.metrics, "CanaryDeliveryLag", canary.delivery / _MS)
+        alive = sum(canary.is_sign_of_life for canary in canaries)
+        if not alive:
+            return
+        count(self.metrics, "CanariesArrived", alive)
+        # Last, because whoever does not answer takes time.
+        if self.heartbeat is None:
+            return
+        try:
+            self.heartbeat.send()
+        except HeartbeatFailedError as error:
+            count(self.metrics, "CanaryHeartbeatsFailed")
+            self.logger.error("the heartbeat was not taken", problem=str(error))  # noqa: TRY400  the text says it all
+
     def _report(self, trigger: str, outcome: Outcome) -> None:
         count(self.metrics, "AlertsReceived", outcome.received)
         count(self.metrics, "AlertsPaged", outcome.paged)
@@ -85,6 +112,7 @@ class MeasuredNotifier:
             gathered=outcome.gathered,
             expired=outcome.expired,
             unpaged=outcome.unpaged,
+            canaries=len(outcome.canaries),
             pages=outcome.pages_sent,
             repeated=outcome.pages_repeated,
             to_deliver_again=len(outcome.failed),

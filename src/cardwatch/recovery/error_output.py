@@ -139,7 +139,7 @@ class ErrorOutput:
         assert source == SOURCE  # noqa: S101  there is no other
         yield from [item.key for item in self._objects.list(QUARANTINE)]
 
-    def open(self, name: str) -> Sequence[DeadLetter]:
+    def letters_in(self, name: str) -> Sequence[DeadLetter]:
         """Read one object's records; raises UnreadableObjectError when it is no error output.
 
         Of a record with several events each is one of its own from here on.

@@ -30,7 +30,7 @@ class DeadLetterStore(DeadLetters, Protocol):
 
     def objects(self, source: str) -> Iterable[str]: ...
 
-    def open(self, name: str) -> Sequence[DeadLetter]:
+    def letters_in(self, name: str) -> Sequence[DeadLetter]:
         """Read one object's letters; raises UnreadableObjectError when it holds none."""
         ...
 

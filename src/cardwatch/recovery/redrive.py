@@ -73,7 +73,7 @@ def redrive(
     for name in [name for source in wanted for name in dead_letters.objects(source)]:
         report.objects += 1
         try:
-            letters = dead_letters.open(name)
+            letters = dead_letters.letters_in(name)
         except (UnreadableObjectError, BucketUnavailableError) as error:
             report.problems.append(str(error))
             continue

@@ -4,6 +4,7 @@ from itertools import islice
 
 from tests.emulated_kinesis import STREAM, EmulatedKinesis
 from tests.fakes import FakeClock
+from tests.unit.canary.support import canary_alert
 from tests.unit.paging.support import alert_event, rule_alert_event
 
 from cardwatch.contract.streams import Envelope
@@ -22,14 +23,14 @@ def ids(kinesis: EmulatedKinesis, rule: str | None = None) -> list[str]:
     return sorted(alert.event_id for alert in found)
 
 
-def test_each_alert_is_given_once_and_nothing_else_also_across_a_split() -> None:
+def test_each_alert_is_given_once_and_no_canarys_nor_anything_else_also_across_a_split() -> None:
     kinesis = EmulatedKinesis(shards=1)
     stolen, large, spend = (
         alert_event(1),
         rule_alert_event(1),
         rule_alert_event(2, rule="spend_over_limit"),
     )
-    put(kinesis, stolen, b"poison", b'{"type":"PAYMENT_ALERT"}', large, large)
+    put(kinesis, stolen, b"poison", b'{"type":"PAYMENT_ALERT"}', canary_alert(), large, large)
     kinesis.client.update_shard_count(
         StreamName=STREAM, TargetShardCount=2, ScalingType="UNIFORM_SCALING"
     )

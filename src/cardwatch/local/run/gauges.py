@@ -4,13 +4,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cardwatch.aws.card_registry import DynamoDBCardRegistry
+from cardwatch.aws.ledger import DynamoDBPageLedger
 from cardwatch.aws.subscriptions import SnsSubscriptions
 from cardwatch.clock import SystemClock
 from cardwatch.local.errors import LocalStackError
@@ -18,12 +19,15 @@ from cardwatch.local.firehose.delivery import UnreachableError
 from cardwatch.local.firehose.ends import BucketObjects, Quarantine
 from cardwatch.local.processes.run_folder import RunFolder, leftovers
 from cardwatch.local.run.given_up import GivenUp
-from cardwatch.local.run.status import OFF
+from cardwatch.local.run.status import OFF, CanaryPassed
 from cardwatch.local.services import ministack
 from cardwatch.local.services.deploy import StackOutputs
 from cardwatch.local.services.flink_rest import FlinkHealth
 from cardwatch.local.services.risk_desk import RiskDesk
 from cardwatch.local.warehouse import WarehouseServer
+from cardwatch.paging.canary import SIGN_OF_LIFE
+from cardwatch.paging.ledger import Ledger
+from cardwatch.paging.ports import LedgerUnavailableError
 from cardwatch.paging.subscriptions import SubscriptionsUnavailableError, reaches_anybody
 from cardwatch.settings import LocalSettings
 from cardwatch.staging.stolen import StolenCards
@@ -57,6 +61,9 @@ class Gauges(threading.Thread):
         self.watermark: datetime | None = None
         self.risk_desk_watermark: datetime | None = None
         self.given_up: Mapping[str, int] = {}
+        self.canary: dict[str, CanaryPassed] = {}
+        self._canary_heard: datetime | None = None
+        """When the notifier had the last one, or when one was waited for first."""
         self.job = "not submitted"
         self.risk_desk_job = "starting" if risk_desk else OFF
         self.memory_mb: int | None = None
@@ -83,6 +90,7 @@ class Gauges(threading.Thread):
             (3.0, "quarantine", self.read_quarantine),
             (1.0, "stand-ins", self.read_given_up),
             (5.0, "pages", self.read_subscriptions),
+            (5.0, "canary", self.read_canary),
             (5.0, "memory", self._read_memory),
         ]
         due = dict.fromkeys((name for _, name, _ in readers), 0.0)
@@ -100,6 +108,7 @@ class Gauges(threading.Thread):
                 except (
                     BotoCoreError,
                     ClientError,
+                    LedgerUnavailableError,
                     LocalStackError,
                     OSError,
                     SubscriptionsUnavailableError,
@@ -174,6 +183,29 @@ class Gauges(threading.Thread):
         self._waiting = self._given_up.read()
         self.given_up = self._given_up.counts
         return self.given_up
+
+    def read_canary(self) -> None:
+        """Look where the newest canary is that the stream does not tell of.
+
+        Raises LocalStackError where none has come to the notifier for a while.
+        """
+        clock = SystemClock()
+        dynamodb = ministack.clients(self._settings).impatient_dynamodb()
+        table = self._outputs().ledger_table
+        ledger = DynamoDBPageLedger(dynamodb, table, clock, keep_for=timedelta(days=1))
+        if (last := Ledger(ledger).canary()) is not None:
+            self._canary_heard = last.arrived_at
+            self.canary["notifier"] = CanaryPassed.of(last.sent_at, last.arrived_at)
+        with self._server.connect() as connection:
+            staged = connection.execute(
+                "SELECT origin_at, staged_at FROM marts.canaries ORDER BY origin_at DESC LIMIT 1"
+            ).fetchone()
+        if staged:
+            self.canary["warehouse"] = CanaryPassed.of(*(t.replace(tzinfo=UTC) for t in staged))
+        self._canary_heard = self._canary_heard or clock.now()
+        if clock.now() - self._canary_heard > SIGN_OF_LIFE:
+            msg = "none came to the notifier lately: payments may page nobody"
+            raise LocalStackError(msg)
 
     def read_subscriptions(self) -> None:
         """Raise LocalStackError while a page would reach nobody."""

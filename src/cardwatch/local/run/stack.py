@@ -44,7 +44,7 @@ from cardwatch.local.refresher import Refresher
 from cardwatch.local.run.controls import StackControls
 from cardwatch.local.run.gauges import Gauges
 from cardwatch.local.run.metrics import RunMetrics
-from cardwatch.local.run.status import State, Status, Tally
+from cardwatch.local.run.status import State, Status, Tally, in_order
 from cardwatch.local.run.steps import Step, Steps
 from cardwatch.local.services import dashboard, deploy, flink, ministack
 from cardwatch.local.services.flink_rest import FlinkHealth
@@ -464,6 +464,7 @@ class LocalStack:
             dropped=self._dropped(),
             given_up={what: count for what, count in gauges.given_up.items() if count},
             troubles=troubles,
+            canary=in_order(self.tally.canary() | gauges.canary),
             start=self.start_steps(),
         )
 

@@ -18,6 +18,7 @@ from cardwatch.local.run.steps import Step
 from cardwatch.local.witness.judgement import Payment, Registry
 from cardwatch.local.witness.receipts import (
     AlertSeen,
+    CanarySeen,
     EventSeen,
     Fact,
     PageReceived,
@@ -50,6 +51,29 @@ class LatestPage:
     seconds: float | None
     """From the oldest of its payments to the page; None when none of its alerts was seen."""
     repeat: bool
+
+
+CANARY_STATIONS: Final = ("stream", "alert", "notifier", "warehouse")
+"""In the order in which a canary comes to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryPassed:
+    """The newest canary at one station."""
+
+    arrived: str
+    seconds: float
+    """From its payment to here."""
+
+    @classmethod
+    def of(cls, origin: datetime, arrived: datetime) -> "CanaryPassed":
+        """Say when a payment of `origin` arrived."""
+        return cls(format_time(arrived), round((arrived - origin).total_seconds(), 1))
+
+
+def in_order(canary: Mapping[str, CanaryPassed]) -> dict[str, CanaryPassed]:
+    """Put the stations in the order of a canary's way."""
+    return {name: canary[name] for name in CANARY_STATIONS if name in canary}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +130,8 @@ class Status:
     """What the stand-ins gave up, in words, and how often."""
     troubles: tuple[str, ...] = ()
     """What cannot be seen or reached at the moment."""
+    canary: Mapping[str, CanaryPassed] = field(default_factory=dict)
+    """The newest one by station; a station that none has come to yet is not there."""
     start: tuple[Step, ...] = ()
     """The steps of the start that are done."""
 
@@ -143,6 +169,7 @@ class Tally:
         self._repeated = 0
         self._rejected: Counter[str] = Counter()
         self._minutes: Counter[datetime] = Counter()
+        self._canaries: dict[str, CanarySeen] = {}
         self.last_payment: datetime | None = None
         """The newest event time of a payment."""
         self.first_stolen: datetime | None = None
@@ -158,6 +185,8 @@ class Tally:
             for fact in facts:
                 if isinstance(fact, EventSeen):
                     self._count_minute(fact.origin)
+                if isinstance(fact, CanarySeen):
+                    self._canaries[fact.station] = fact
                 self._take(fact)
 
     def _count_minute(self, origin: datetime) -> None:
@@ -244,6 +273,12 @@ class Tally:
                 },
                 latest_pages=tuple(self._describe(page) for page in self._latest),
             )
+
+    def canary(self) -> dict[str, CanaryPassed]:
+        """Give the newest canary at each station that the stream tells of."""
+        with self._lock:
+            seen = self._canaries.items()
+            return {name: CanaryPassed.of(fact.origin, fact.arrived) for name, fact in seen}
 
     def per_minute(self, since: datetime, until: datetime) -> dict[datetime, int]:
         """Give how many events of each minute of event time were on the stream.

@@ -1,6 +1,7 @@
 """The run in a terminal: pages as they come, above a live view; plain lines without a terminal."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 from rich.console import Console, Group, RenderableType
@@ -125,6 +126,7 @@ def render(status: Status, *, width: int = NARROW) -> RenderableType:
         ("quarantine", _quarantine(status.quarantined, status.quarantined_on_stolen_cards)),
         ("watermark lag", _seconds(status.watermark_lag_seconds)),
         ("last summary", _summary(seen.last_summary)),
+        ("canary", _canary({name: asdict(at) for name, at in status.canary.items()})),
         ("Flink job", status.job),
         ("risk desk", status.risk_desk),
         ("restarts", _by_name({k: v for k, v in status.restarts.items() if v}) or "none"),
@@ -201,6 +203,14 @@ def _summary(summary: Mapping[str, str | int] | None) -> str:
     return f"{at}: {summary['payment_count']} payments, {summary['card_count']} cards in 60 min"
 
 
+def _canary(stations: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say when the newest canary came to each station, and how long after its payment."""
+    passed = [
+        f"{name} {at['arrived'][11:19]} ({at['seconds']:.1f} s)" for name, at in stations.items()
+    ]
+    return ", ".join(passed) or "none yet"
+
+
 def _step(step: Mapping[str, Any]) -> str:
     return f"{step['name']} {step['began_s']:.1f}-{step['ended_s']:.1f} s"
 
@@ -244,6 +254,7 @@ def render_plain(facts: Mapping[str, Any]) -> str:
             f"{counts.get('pages', 0)} ({counts.get('pages_repeated', 0)} marked as repeats)",
         ),
         ("last summary", _summary(counts.get("last_summary"))),
+        ("canary", _canary(facts.get("canary") or {})),
         ("rows staged", _or_dash(facts.get("staged_rows"))),
         (
             "quarantine",

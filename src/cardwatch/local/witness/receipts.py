@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, ClassVar, Final, Self, TypeVar
 
 from cardwatch import files
+from cardwatch.contract.canary import is_canary
 from cardwatch.contract.fields import format_time, parse_time
 from cardwatch.contract.framing import first_documents
 from cardwatch.contract.streams import (
@@ -119,6 +120,18 @@ class AlertSeen(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class CanarySeen(Fact):
+    """A canary's payment, or its alert, as it arrived: for all others neither of the two."""
+
+    file: ClassVar[str] = "canaries.jsonl"
+    arrived: datetime
+    station: str
+    """`stream` or `alert`."""
+    payment_id: str
+    origin: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RuleAlertSeen(Fact):
     """An alert of another rule as it arrived; `origin` is its first payment's time."""
 
@@ -192,6 +205,7 @@ FACTS: tuple[type[Fact], ...] = (
     PaymentSeen,
     StatusSeen,
     AlertSeen,
+    CanarySeen,
     RuleAlertSeen,
     ScoreSeen,
     SummarySeen,
@@ -216,7 +230,15 @@ def facts_of(raw: bytes, *, arrived: datetime, shard: str, sequence: str) -> Ite
         except (ValueError, TypeError, KeyError):
             continue
         if told is not None:
-            yield told
+            yield _as_canary(told)
+
+
+def _as_canary(told: Fact) -> Fact:
+    """Give what is told of a canary as that, so that nobody counts it as something else."""
+    if isinstance(told, PaymentSeen | AlertSeen) and is_canary(told.card_token):
+        station = "stream" if isinstance(told, PaymentSeen) else "alert"
+        return CanarySeen(told.arrived, station, told.payment_id, told.origin)
+    return told
 
 
 def _payment(

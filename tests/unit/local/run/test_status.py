@@ -2,7 +2,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from rich.text import Text
 
 from cardwatch.local.run.status import (
     LATEST_PAGES,
+    CanaryPassed,
     LatestPage,
     RunCounts,
     Status,
     Tally,
+    in_order,
     mark_stopped,
     read_status,
     write_status,
@@ -26,6 +28,7 @@ from cardwatch.local.run.steps import Step
 from cardwatch.local.run.view import RunView, final_table, line, render_plain
 from cardwatch.local.witness.receipts import (
     AlertSeen,
+    CanarySeen,
     PageReceived,
     PaymentSeen,
     RejectedSeen,
@@ -72,6 +75,18 @@ def test_the_tally_counts_what_was_seen() -> None:
         "payment_count": 7,
         "card_count": 1,
     }
+
+
+def test_a_canary_is_counted_nowhere_and_the_newest_shown_at_each_station() -> None:
+    tally = Tally()
+    tally.take([CanarySeen(before(1), "alert", "canary_1", before(7))])
+    for sent in (before(68), before(8)):
+        tally.take([CanarySeen(sent, "stream", "canary", sent)])
+    assert tally.counts(NOW) == RunCounts()
+    assert (tally.last_payment, tally.first_alert) == (None, None)
+    staged = {"warehouse": CanaryPassed.of(before(8), NOW)}
+    shown = render_plain(asdict(replace(status(), canary=in_order(staged | tally.canary()))))
+    assert "stream 07:00:02 (0.0 s), alert 07:00:09 (6.0 s), warehouse 07:00:10 (8.0 s)" in shown
 
 
 def test_the_rate_is_of_the_last_ten_seconds() -> None:
@@ -129,6 +144,7 @@ def status() -> Status:
         dropped={"receipts": 70_000},
         addresses={"Flink": "http://127.0.0.1:8081"},
         troubles=("warehouse: gone",),
+        canary={"notifier": CanaryPassed.of(before(8), before(2))},
     )
 
 
@@ -168,6 +184,10 @@ OTHER = Status(
     given_up={"objects": 1},
     addresses={"Flink": "http://127.0.0.1:8082"},
     troubles=("Flink: gone",),
+    canary={
+        "notifier": CanaryPassed.of(before(8), before(1.5)),
+        "warehouse": CanaryPassed.of(before(8), before(1)),
+    },
     start=(Step("AWS emulator", 1.0, 2.5),),
 )
 """Differs from `status()` in everything that a run can change."""

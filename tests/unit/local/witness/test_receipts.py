@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 from tests.fakes import NOON
+from tests.unit.canary.support import canary_alert
 from tests.unit.paging.support import rule_alert_event
 
+from cardwatch.contract.canary import canary_payment, canary_report
 from cardwatch.local.witness.receipts import (
+    CanarySeen,
     EventSeen,
     Fact,
     PageReceived,
@@ -17,6 +20,7 @@ from cardwatch.local.witness.receipts import (
     RejectedSeen,
     RuleAlertSeen,
     ScoreSeen,
+    StatusSeen,
     facts_after,
     facts_of,
     read_receipts,
@@ -62,6 +66,24 @@ SEEN = PaymentSeen(NOW, "pay_1", "a" * 32, ORIGIN, "1")
 
 def test_a_valid_payment_belongs_into_the_warehouse_and_is_judged() -> None:
     assert seen(payment()) == [EventSeen(NOW, "PAYMENT_EVENT", "e1", SEEN.origin), SEEN]
+
+
+def test_a_canary_belongs_into_the_warehouse_and_is_neither_a_payment_nor_an_alert() -> None:
+    sent = NOW - timedelta(seconds=7)
+    told = [
+        *facts_of(canary_report(sent).to_bytes(), arrived=NOW, shard="s", sequence="1"),
+        *facts_of(canary_payment(sent, sent).to_bytes(), arrived=NOW, shard="s", sequence="2"),
+        *facts_of(canary_alert(sent).to_bytes(), arrived=NOW, shard="s", sequence="3"),
+    ]
+    assert [fact.type for fact in told if isinstance(fact, EventSeen)] == [
+        "CARD_STATUS",
+        "PAYMENT_EVENT",
+        "PAYMENT_ALERT",
+    ]
+    assert [fact for fact in told if not isinstance(fact, EventSeen | StatusSeen)] == [
+        CanarySeen(NOW, "stream", "canary_20261121T0659", sent),
+        CanarySeen(NOW, "alert", "canary_20261121T0659", sent),
+    ]
 
 
 def test_a_payment_with_an_unreadable_amount_is_quarantined_and_still_judged() -> None:

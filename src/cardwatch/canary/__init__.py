@@ -1,0 +1,1 @@
+"""Pure: the canary of each minute."""
