@@ -144,6 +144,15 @@ class NotifierSettings(Settings):
             "because PAGES_PER_MINUTE had gone out.",
         ),
     ] = 60
+    act_holds_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=86_400,
+            description="After somebody acted on a page, nobody is paged for so long of what comes "
+            "on the cards or other entities in it; 0: an act stops no page.",
+        ),
+    ] = 3_600
     lease_seconds: Annotated[
         int,
         Field(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, cast
@@ -15,13 +16,15 @@ from cardwatch.contract.streams import Envelope
 from cardwatch.paging.alerts import PagedAlert, newest_first
 from cardwatch.paging.ledger import Ledger
 from cardwatch.paging.ports import LedgerUnavailableError, PageLedger
-from cardwatch.paging.records import Page
+from cardwatch.paging.records import Group, Page
 from cardwatch.ports import Clock, EventStream, StreamEntry
 
 ACTS: Final[tuple[Act, ...]] = ("ACKNOWLEDGED", "CONFIRMED", "FALSE_POSITIVE")
 """What can be done so far."""
 _TRIES: Final = Backoff(tries=6, first_seconds=0.04, longest_seconds=0.3, patience_seconds=3.0)
 """How often an act is recorded beside others of the same moment."""
+_ITEMS_PER_WRITE: Final = 100
+"""What one transaction takes."""
 
 
 class NoSuchPageError(Exception):
@@ -80,7 +83,7 @@ class ActBook:
             raise IncompleteActError(msg)
         now = self.clock.now()
         self._put(act, now)
-        self._record(act, now)
+        self._record(act, opened.alerts, now)
         return True
 
     def act(self, page_id: str, act: str, by: str, code: str = "") -> PageAct | None:
@@ -111,13 +114,25 @@ class ActBook:
             msg = f"a PAGE_ACT was not put: {lost.error_code}"
             raise NotTakenError(msg)
 
-    def _record(self, act: PageAct, now: datetime) -> None:
+    def _record(self, act: PageAct, alerts: Sequence[PagedAlert], now: datetime) -> None:
+        """Note an act with the page and with the groups of its alerts, in one write.
+
+        A digest of more entities than one write takes has the others noted before, so an act that
+        the page shows holds for all of them.
+        """
         page_id = cast("str", act.page_id)
+        ledger = Ledger(self.ledger)
+        of = {Group.id_of(alert) for alert in alerts}
         why = "others act on the page at the same moment"
         try:
             for _ in _TRIES.attempts(self.clock):
                 acts = self._acts(page_id, now)
-                if acts.knows(act.act_id) or self.ledger.commit([acts.plus(act, now).item()]):
+                if acts.knows(act.act_id):
+                    return
+                items = [group.acted_on(act, now).item() for group in ledger.groups(of).values()]
+                items.append(acts.plus(act, now).item())
+                starts = range(0, len(items), _ITEMS_PER_WRITE)
+                if all(self.ledger.commit(items[n : n + _ITEMS_PER_WRITE]) for n in starts):
                     return
         except LedgerUnavailableError as error:
             why = str(error)

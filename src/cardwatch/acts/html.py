@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring  # nosec B405
 
 from cardwatch.acts.desk import Shown
 from cardwatch.acts.records import DoneAct
-from cardwatch.contract.act import FALSE_POSITIVE_REASONS, Act, FalsePositiveReason
+from cardwatch.contract.act import FALSE_POSITIVE_REASONS, FalsePositiveReason
 from cardwatch.paging import phrases
 from cardwatch.paging.message import headline
 from cardwatch.paging.rules import words_of
@@ -58,14 +58,6 @@ HEADERS: Final = {
     "Strict-Transport-Security": "max-age=31536000",
 }
 
-_DONE: Final[dict[Act, str]] = {
-    "ACKNOWLEDGED": "acknowledged it",
-    "CONFIRMED": "confirmed fraud",
-    "FALSE_POSITIVE": "called it a false positive",
-    "SNOOZED": "snoozed it",
-    "ESCALATED": "escalated it",
-    "RESOLVED": "resolved it",
-}
 _WHY: Final[dict[FalsePositiveReason, str]] = {
     "HOLDER_MADE_IT": "The holder made the payment",
     "CARD_NOT_STOLEN": "The card is not stolen",
@@ -129,10 +121,9 @@ def _done(body: Element, acts: Iterable[DoneAct]) -> None:
 
 
 def _told(done: DoneAct) -> str:
-    who = f"{done.act.by} (as typed)" if done.act.claimed else done.act.by
     reason = done.act.reason
     why = {str(code): words for code, words in _WHY.items()}.get(reason or "", reason)
-    text = f"{phrases.instant(done.at)}: {who} {_DONE[done.act.act]}"
+    text = f"{phrases.instant(done.at)}: {phrases.acted(done.act)}"
     return f"{text}: {why}" if why else text
 
 

@@ -60,6 +60,7 @@ def build_notifier(
             rule_interval=timedelta(seconds=settings.rule_page_seconds),
             group_interval=timedelta(seconds=settings.group_seconds),
             digest_interval=timedelta(seconds=settings.digest_seconds),
+            act_holds=timedelta(seconds=settings.act_holds_seconds),
         ),
         links=build_links(settings.page_links_address, settings.link_key_secret, clients, clock),
     )

@@ -16,6 +16,7 @@ from cardwatch.paging.records import (
     Page,
     PageState,
     Silence,
+    Suppression,
     looks_back_on,
     page_id,
 )
@@ -53,6 +54,8 @@ class Policy:
     follow-up."""
     digest_interval: timedelta = timedelta(seconds=60)
     """Between two pages of what an urgent rule had to hold for want of a token."""
+    act_holds: timedelta = timedelta(hours=1)
+    """So long after somebody acted on a page nobody is paged of what comes on the same groups."""
 
     def too_old(self, alert: PagedAlert, now: datetime) -> bool:
         """Say whether paging this alert helps nobody any more."""
@@ -65,12 +68,21 @@ class Policy:
     def gathers(self, group: Group | None, now: datetime) -> bool:
         """Say whether what comes on a group waits for its follow-up; else it pages at once.
 
-        A time that is too far ahead is another clock's mistake and holds nobody up.
+        A time that is too far ahead is another clock's mistake and holds nobody up. Nothing waits
+        once somebody has acted: it is suppressed, or the first after that.
         """
-        if group is None:
+        if group is None or (group.suppression is not None and self.act_holds):
             return False
         since = now - group.paged_at
         return -self.group_interval - MAX_CLOCK_DIFFERENCE <= since < self.group_interval
+
+    def suppresses(self, group: Group | None, now: datetime) -> Suppression | None:
+        """Give the act because of which nobody is paged of what comes on a group, if one holds."""
+        if group is None or group.suppression is None or not self.act_holds:
+            return None
+        since = now - group.suppression.at
+        holds = -MAX_CLOCK_DIFFERENCE <= since < self.act_holds
+        return group.suppression if holds else None
 
     def due_for(self, group: Group, now: datetime) -> datetime:
         """Say when the follow-up of what comes now is due: the one that waits, or the next one."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from cardwatch.backoff import Backoff
 from cardwatch.contract.alert import PaymentAlert
@@ -46,9 +46,11 @@ from cardwatch.paging.records import (
     PageState,
     Recent,
     Silence,
+    Suppression,
     Work,
 )
 from cardwatch.paging.subscriptions import Audience, SubscriptionsUnavailableError
+from cardwatch.paging.suppressing import take_out
 from cardwatch.ports import Clock, DeadLetters, EventStream, NotKeptError, StreamEntry
 
 SOURCE: Final = "notifier"
@@ -85,6 +87,8 @@ class Outcome:
     held: int = 0
     gathered: int = 0
     """Alerts that wait for the follow-up of their card or other entity."""
+    suppressed: int = 0
+    """Alerts that nobody is paged of, because somebody has acted on what they are about."""
     expired: int = 0
     pages_sent: int = 0
     pages_repeated: int = 0
@@ -132,9 +136,9 @@ class Notifier:
     def page_batch(self, records: Sequence[AlertRecord]) -> Outcome:
         """Page a batch of alerts: new ones as one page, with what waits as far as it fits.
 
-        A record counts as done when its alert is sent, held, gathered or expired by the ledger or
-        not to be paged, and poison when it is kept. While another attempt may still be at an alert,
-        its record fails.
+        A record counts as done when its alert is sent, held, gathered, suppressed or expired by the
+        ledger or not to be paged, and poison when it is kept. While another attempt may still be at
+        an alert, its record fails.
         """
         run = Outcome()
         alerts: dict[str, PagedAlert] = {}
@@ -242,7 +246,9 @@ class Notifier:
                 collided.update({alert.alert_id: alert for alert in step.alerts})
                 continue
             run.received += len(step.alerts)
-            if step.entry.state is EntryState.RECEIVED:
+            if step.page is not None:
+                self._end(step.page.written(), run)
+            elif step.entry.state is EntryState.RECEIVED:
                 mine.append(step.entry.written())
             else:
                 run.gathered += len(step.alerts)
@@ -306,7 +312,7 @@ class Notifier:
             # Another attempt may be carrying the same ones: then one's own go alone.
             carry = attempt == 1 or not own
             bucket, silence = self._shared(now)
-            held, more = self._waiting_beside(own, bucket, now, closing) if carry else ([], False)
+            held, more = self._carried(own, bucket, now, closing, run) if carry else ([], False)
             if not own and not held:
                 return False
             expired = self._ledger.waiting_pages(Work.MENTION, limit=MAX_MENTIONS) if carry else []
@@ -337,6 +343,11 @@ class Notifier:
             entries = self._due(bucket, now, closing=closing, look_backs=look_backs)
             if not entries:
                 return False
+            settled = self._suppress(entries, run)
+            if settled is None:
+                continue
+            if settled:
+                return True
             decided = plan(
                 (),
                 entries,
@@ -387,6 +398,42 @@ class Notifier:
         if page.state is PageState.EXPIRED:
             return self._end(page, run)
         return self._publish(page, decided.entries, run)
+
+    def _suppress(self, entries: Sequence[Entry], run: Outcome) -> bool | None:
+        """Settle what waits on groups that somebody has acted on since; say whether there was any.
+
+        None when something has changed meanwhile. What is left of the entries waits on.
+        """
+        now = self._clock.now()
+        of = {Group.id_of(alert) for entry in entries for alert in entry.alerts}
+        groups = self._ledger.groups(of)
+        found = False
+        for entry in entries:
+            left: Entry | None = entry
+            while left and (out := take_out(left, groups=groups, now=now, policy=self._policy)):
+                if not self._ledger.commit(out.items()):
+                    return None
+                found = self._end(out.page.written(), run)
+                groups |= {group.group_id: group.written() for group in out.groups}
+                left = out.rest.written() if out.rest else None
+        return found
+
+    def _carried(
+        self,
+        own: Sequence[Entry],
+        bucket: Bucket,
+        now: datetime,
+        closing: bool,  # noqa: FBT001  as below
+        run: Outcome,
+    ) -> tuple[list[Entry], bool]:
+        """Find held entries to go with one's own, without what is suppressed meanwhile."""
+        while True:
+            held, more = self._waiting_beside(own, bucket, now, closing)
+            settled = self._suppress(held, run) if held else False
+            if settled is None:
+                return [], False
+            if not settled:
+                return held, more
 
     def _waiting_beside(
         self,
@@ -471,7 +518,7 @@ class Notifier:
             return False
         alerts = page.alerts_of(entries)
         try:
-            self._send(page, alerts, _recent(entries), run)
+            self._send(page, alerts, list(entries), run)
         except PageRefusedError as error:
             run.problems.append(str(error))
             return self._ledger.commit([page.set_aside(self._clock.now()).item()])
@@ -488,12 +535,14 @@ class Notifier:
         self,
         page: Page,
         alerts: Sequence[PagedAlert],
-        recent: Mapping[str, Recent],
+        entries: Sequence[Entry],
         run: Outcome,
     ) -> None:
         link = self._link(page, run)
         try:
-            self._pager.send(compose(page, alerts, self._policy, recent, link=link))
+            recent, suppressed = _known_by_entries(entries)
+            text = compose(page, alerts, self._policy, recent, suppressed=suppressed, link=link)
+            self._pager.send(text)
         except PageRefusedError as error:
             run.pages_refused += 1
             run.problems.append(f"{error}; the short one goes instead of page {page.page_id}")
@@ -547,6 +596,7 @@ class Notifier:
 
     def _end(self, page: Page, run: Outcome) -> bool:
         run.expired += len(page.expired_ids)
+        run.suppressed += len(page.suppressed_ids)
         run.ended.append(page)
         return True
 
@@ -578,12 +628,16 @@ class Notifier:
                 run.poison[reason] += len(records)
 
 
-def _recent(entries: Iterable[Entry]) -> dict[str, Recent]:
-    """Say by group what came on it lately, by the entry that came last."""
-    found: dict[str, Recent] = {}
+def _known_by_entries(
+    entries: Iterable[Entry],
+) -> tuple[dict[str, Recent], dict[str, Suppression]]:
+    """Say by group what came on it lately, by the entry that came last, and what was suppressed."""
+    recent: dict[str, Recent] = {}
+    suppressed: dict[str, Suppression] = {}
     for entry in sorted(entries, key=lambda entry: entry.since):
-        found |= entry.recent
-    return found
+        recent |= entry.recent
+        suppressed |= entry.suppressed
+    return recent, suppressed
 
 
 def page_events(page: Page, channel: str) -> Iterator[Envelope]:
@@ -591,11 +645,13 @@ def page_events(page: Page, channel: str) -> Iterator[Envelope]:
     if page.ended_at is None:
         return
     why: ExpiredReason = "refused" if page.refused else "too_old"
-    steps: list[tuple[PageEventState, tuple[str, ...], dict[str, ExpiredReason]]] = [
+    steps: list[tuple[PageEventState, tuple[str, ...], dict[str, Any]]] = [
         ("SENT", page.alert_ids, {}),
         ("EXPIRED", page.expired_ids, {"reason": why}),
+        # Nobody was paged, as the released contract says it; the reason tells why.
+        ("EXPIRED", page.suppressed_ids, {"reason": "suppressed", "act_id": page.act_id}),
     ]
-    for state, alert_ids, reason in steps:
+    for state, alert_ids, more in steps:
         if alert_ids:
             yield Envelope(
                 type="PAGE_EVENT",
@@ -609,7 +665,7 @@ def page_events(page: Page, channel: str) -> Iterator[Envelope]:
                     channel=channel,
                     repeat=page.repeat and state == "SENT",
                     kind=page.kind,
-                    **reason,
+                    **more,
                 ),
             )
 

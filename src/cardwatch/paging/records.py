@@ -6,7 +6,8 @@
   (they wait for their group's follow-up) or PENDING (its page says what happens).
 - A group: what one rule found on one entity (a card, an account, …): when people were paged of it
   last or will be, which entry waits for its follow-up, and what came in the last hour.
-- A page: PENDING with a lease, SENT, or EXPIRED (its alerts were too old; nobody was paged).
+- A page: PENDING with a lease, SENT, EXPIRED (its alerts were too old; nobody was paged), or
+  SUPPRESSED (somebody had acted on what they are about; nobody was paged).
 - The token bucket, and when rules were paged last.
 - The silence: since when nobody is subscribed to pages, and how many alerts came meanwhile.
 
@@ -23,6 +24,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cardwatch.contract.act import PageAct
 from cardwatch.contract.fields import Amount, EventTime
 from cardwatch.contract.page import PageKind
 from cardwatch.paging import phrases
@@ -56,6 +58,7 @@ class PageState(StrEnum):
     PENDING = "PENDING"
     SENT = "SENT"
     EXPIRED = "EXPIRED"
+    SUPPRESSED = "SUPPRESSED"
 
 
 class Work(StrEnum):
@@ -163,6 +166,18 @@ class Minute(BaseModel):
     came: Recent
 
 
+class Suppression(BaseModel):
+    """An act because of which nobody is paged of what comes on a group."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: EventTime
+    """When somebody acted."""
+    act: PageAct
+    came: Recent = Recent()
+    """What nobody was paged of, and no page has told of yet."""
+
+
 class Group(Record):
     """What one rule found on one entity."""
 
@@ -172,6 +187,8 @@ class Group(Record):
     entry_id: str | None = None
     """The entry that was set up last to wait for a follow-up."""
     minutes: tuple[Minute, ...] = ()
+    suppression: Suppression | None = None
+    """There from an act on until the first page or follow-up after its time."""
 
     @staticmethod
     def id_of(alert: PagedAlert) -> str:
@@ -192,11 +209,23 @@ class Group(Record):
 
     def opened(self, now: datetime) -> Self:
         """Record that a page of it is on its way."""
-        return self._next(paged_at=now)
+        return self._next(paged_at=now, suppression=None)
 
     def joined(self, entry_id: str, *, due: datetime) -> Self:
         """Have what came wait in an entry whose follow-up is due then."""
-        return self._next(entry_id=entry_id, paged_at=due)
+        return self._next(entry_id=entry_id, paged_at=due, suppression=None)
+
+    def acted_on(self, act: PageAct, at: datetime) -> Self:
+        """Have an act hold from now on; what came under an act before is still to be told of."""
+        came = self.suppression.came if self.suppression else Recent()
+        return self._next(suppression=Suppression(at=at, act=act, came=came))
+
+    def suppressing(self, alerts: Sequence[PagedAlert], by: Suppression) -> Self:
+        """Record that nobody is paged of those of these alerts that are on it."""
+        mine = [alert for alert in alerts if self.id_of(alert) == self.group_id]
+        before = self.suppression.came if self.suppression else Recent()
+        came = before.plus(Recent.of(mine))
+        return self._next(suppression=by.model_copy(update={"came": came}))
 
     def counted(self, alerts: Sequence[PagedAlert], now: datetime) -> Self:
         """Count alerts that came now, and forget what is more than an hour ago."""
@@ -232,6 +261,8 @@ class Entry(Record):
     """It is held because nobody is subscribed to pages, or was gathered while nobody was."""
     recent: dict[str, Recent] = Field(default_factory=dict)
     """By group, what came on it in the last hour when these alerts did, they included."""
+    suppressed: dict[str, Suppression] = Field(default_factory=dict)
+    """By group, what nobody was paged of before these alerts came."""
 
     @staticmethod
     def key(entry_id: str) -> str:
@@ -269,9 +300,22 @@ class Entry(Record):
         return self._next(alerts=(*self.alerts, *alerts))
 
     def knowing(self, groups: Iterable[Group]) -> Self:
-        """Note what came on groups lately."""
-        recent = {group.group_id: group.recent() for group in groups}
-        return self._next(recent=self.recent | recent)
+        """Note what came on groups lately, and of what on them nobody was paged."""
+        known = list(groups)
+        recent = {group.group_id: group.recent() for group in known}
+        suppressed = {g.group_id: s for g in known if (s := g.suppression) and s.came.alerts}
+        return self._next(recent=self.recent | recent, suppressed=self.suppressed | suppressed)
+
+    def parted(self, alerts: Sequence[PagedAlert], now: datetime) -> tuple[Self, Self | None]:
+        """Part some of its alerts from the rest, which waits on; None where nothing is left.
+
+        The markers of what is parted name the entry that they came in, which is the rest's.
+        """
+        ids = {alert.alert_id for alert in alerts}
+        rest = tuple(alert for alert in self.alerts if alert.alert_id not in ids)
+        if not rest:
+            return self, None
+        return self.received(alerts, now=now, lease_until=now), self._next(alerts=rest)
 
     @property
     def rule(self) -> str:
@@ -324,6 +368,10 @@ class Page(Record):
     """The alerts it tells of."""
     expired_ids: tuple[str, ...] = ()
     """Alerts of its entries that were too old; nobody is paged of them."""
+    suppressed_ids: tuple[str, ...] = ()
+    """Of a SUPPRESSED one its alerts; nobody is paged of them."""
+    act_id: str | None = None
+    """Of a SUPPRESSED one the act because of which."""
     waited: int = 0
     """How many of its alerts were held before for want of a token."""
     unheard: int = 0
@@ -344,7 +392,7 @@ class Page(Record):
     repeat: bool = False
     """Whether the message says that it may be a repeat."""
     ended_at: EventTime | None = None
-    """When it became SENT or EXPIRED."""
+    """When it became SENT, EXPIRED or SUPPRESSED."""
     announced: bool = False
     """Its PAGE_EVENT is on the stream."""
     mentioned: bool = False
@@ -353,6 +401,24 @@ class Page(Record):
     @staticmethod
     def key(page_id: str) -> str:
         return f"page#{page_id}"
+
+    @classmethod
+    def suppressed(
+        cls, entry: Entry, by: Suppression, *, now: datetime, lease_until: datetime
+    ) -> Self:
+        """Give the record of an entry that nobody is paged of, because somebody has acted."""
+        ids = tuple(sorted(alert.alert_id for alert in entry.alerts))
+        return cls(
+            page_id=page_id(ids),
+            state=PageState.SUPPRESSED,
+            entry_ids=(entry.entry_id,),
+            alert_ids=(),
+            suppressed_ids=ids,
+            act_id=by.act.act_id,
+            since=now,
+            lease_until=lease_until,
+            ended_at=now,
+        )
 
     def retried(self, lease_until: datetime) -> Self:
         """Take over a page that is not known to be sent: the same ids, marked if need be."""
