@@ -5,6 +5,7 @@ A wrong or missing setting is one SettingsError that names it and how to mend it
 
 import os
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -153,6 +154,14 @@ class NotifierSettings(Settings):
             "on the cards or other entities in it; 0: an act stops no page.",
         ),
     ] = 3_600
+    snooze_floors: Annotated[
+        str,
+        Field(
+            pattern=r"^([A-Z]{3}=[0-9]{1,15}(,[A-Z]{3}=[0-9]{1,15})*)?$",
+            description="Amounts from which a payment is paged although it is snoozed, one per "
+            "currency; empty for none.",
+        ),
+    ] = "EUR=1000,GBP=1000,USD=1000"
     lease_seconds: Annotated[
         int,
         Field(
@@ -190,6 +199,12 @@ class NotifierSettings(Settings):
     link_key_secret: Annotated[
         str, Field(description="Secrets Manager id of the key that signs links; empty without.")
     ] = ""
+
+    @property
+    def floors(self) -> dict[str, Decimal]:
+        """Give the snooze floors by currency."""
+        pairs = (pair.split("=") for pair in self.snooze_floors.split(",") if pair)
+        return {currency: Decimal(amount) for currency, amount in pairs}
 
 
 class PageActsSettings(Settings):

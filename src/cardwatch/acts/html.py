@@ -19,7 +19,7 @@ from cardwatch.paging.message import headline
 from cardwatch.paging.rules import words_of
 
 MAX_LISTED: Final = 20
-"""Alerts that are shown in full; the e-mail lists as many."""
+"""Alerts that are shown in full, as many as the e-mail lists, and things that can be snoozed."""
 
 _STYLE: Final = """
 body{font:1rem/1.45 system-ui,sans-serif;max-width:40rem;margin:0 auto;padding:1rem;
@@ -152,6 +152,22 @@ def _form(body: Element, shown: Shown) -> None:
     for code in FALSE_POSITIVE_REASONS:
         _add(reasons, "option", _WHY[code], value=code)
     _add(form, "button", "False positive", name="act", value="FALSE_POSITIVE")
+    if shown.scopes:
+        _snooze(form, shown)
+
+
+def _snooze(form: Element, shown: Shown) -> None:
+    _add(form, "label", "What nobody should be paged of", **{"for": "scope"})
+    scopes = _add(form, "select", id="scope", name="scope")
+    for scope, name in list(shown.scopes.items())[:MAX_LISTED]:
+        _add(scopes, "option", name, value=scope)
+    _add(form, "label", "For how long", **{"for": "until"})
+    untils = _add(form, "select", id="until", name="until")
+    for until, length in shown.untils.items():
+        _add(untils, "option", phrases.span(length), value=until)
+    _add(form, "label", "Why it is snoozed", **{"for": "why"})
+    _add(form, "input", id="why", name="why", maxlength="200")
+    _add(form, "button", "Snooze", name="act", value="SNOOZED")
 
 
 def _document(title: str) -> tuple[Element, Element]:

@@ -1,5 +1,7 @@
 """What all commands share: the application, how examples are written, where the project is."""
 
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,6 +12,10 @@ from cardwatch.settings import LocalSettings
 PROJECT_FILE: Final = "template.yaml"
 
 
+_LENGTH: Final = re.compile(r"(\d{1,4})(s|m|h|d)", re.ASCII)
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
 class CommandError(Exception):
     """What was asked for cannot be done; the text says what, where and how to mend it."""
 
@@ -18,6 +24,12 @@ def examples(*lines: str) -> str:
     """Give the examples that end a command's help."""
     # The backspace is click's mark for lines to keep apart.
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def length_of_time(text: str) -> timedelta | None:
+    """Read a length of time like 90s, 15m, 2h or 7d; None where it is none."""
+    found = _LENGTH.fullmatch(text)
+    return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
 
 
 app = typer.Typer(

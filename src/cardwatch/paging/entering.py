@@ -2,8 +2,8 @@
 
 The first alert on a card (or another entity) pages at once. What comes on it until the group's
 interval is over waits for one follow-up. When that is due is known from the first that waits on, so
-who sends it need not look at the groups. Where somebody has acted on a page of it, nobody is paged
-of what comes as long as the act holds: it is SUPPRESSED in the write that enters it.
+who sends it need not look at the groups. Where somebody has acted on a page of it, or snoozed it,
+nobody is paged of what comes as long as that holds: it is SUPPRESSED in the write that enters it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +21,7 @@ from cardwatch.paging.records import (
     Group,
     Page,
     Silence,
+    Snoozes,
     Suppression,
     looks_back_on,
 )
@@ -54,6 +55,7 @@ def enter(
     alerts: Sequence[PagedAlert],
     *,
     groups: Mapping[str, Group],
+    snoozes: Snoozes,
     entries: Mapping[str, Entry],
     silence: Silence | None,
     now: datetime,
@@ -63,12 +65,13 @@ def enter(
 
     What a look-back found on a card waits for a moment, in entries of its own.
 
-    `groups` are those of the alerts that the ledger knows, `entries` those that wait in them.
+    `groups` are those of the alerts that the ledger knows, `entries` those that wait in them, and
+    `snoozes` what nobody is to be paged of.
     `silence` is given while nobody is subscribed. What is too old to be paged opens no group, waits
     for none, and no act suppresses it.
     """
     known = dict(groups)
-    parts = suppressed_parts(alerts, groups=known, now=now, policy=policy)
+    parts = suppressed_parts(alerts, groups=known, snoozes=snoozes, now=now, policy=policy)
     yield from _unpaged(parts, known, now, policy)
     unpaged = {alert.alert_id for _, same in parts for alert in same}
     at_once: dict[str, list[PagedAlert]] = {}

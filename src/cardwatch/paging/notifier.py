@@ -229,7 +229,7 @@ class Notifier:
         """Enter new alerts; give those of which another attempt has just entered one."""
         collided: dict[str, PagedAlert] = {}
         now = self._clock.now()
-        groups = self._ledger.groups({Group.id_of(alert) for alert in new.values()})
+        groups, snoozes = self._ledger.standing({Group.id_of(a) for a in new.values()}, now)
         gathering = [group for group in groups.values() if self._policy.gathers(group, now)]
         waiting = {group.entry_id for group in gathering if group.entry_id}
         waits = bool(gathering) or any(alert.found_by == "look_back" for alert in new.values())
@@ -237,6 +237,7 @@ class Notifier:
         for step in enter(
             list(new.values()),
             groups=groups,
+            snoozes=snoozes,
             entries=self._ledger.entries(waiting),
             silence=self._shared(now)[1] if silent else None,
             now=now,
@@ -406,11 +407,14 @@ class Notifier:
         """
         now = self._clock.now()
         of = {Group.id_of(alert) for entry in entries for alert in entry.alerts}
-        groups = self._ledger.groups(of)
+        groups, snoozes = self._ledger.standing(of, now)
         found = False
         for entry in entries:
             left: Entry | None = entry
-            while left and (out := take_out(left, groups=groups, now=now, policy=self._policy)):
+            while left:
+                out = take_out(left, groups=groups, snoozes=snoozes, now=now, policy=self._policy)
+                if out is None:
+                    break
                 if not self._ledger.commit(out.items()):
                     return None
                 found = self._end(out.page.written(), run)

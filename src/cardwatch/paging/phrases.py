@@ -87,4 +87,5 @@ def payments(alert: PagedAlert) -> str:
 def acted(act: PageAct) -> str:
     """Say who did what."""
     who = f"{act.by} (as typed)" if act.claimed else act.by
-    return f"{who} {_ACTED[act.act]}"
+    until = f" until {instant(act.until)}" if act.until else ""
+    return f"{who} {_ACTED[act.act]}{until}"

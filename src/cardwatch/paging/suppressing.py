@@ -7,19 +7,26 @@ from datetime import datetime
 from cardwatch.paging.alerts import PagedAlert
 from cardwatch.paging.grouping import Policy
 from cardwatch.paging.ports import LedgerItem
-from cardwatch.paging.records import Entry, Group, Page, Suppression
+from cardwatch.paging.records import Entry, Group, Page, Snoozes, Suppression
 
 
 def suppressed_parts(
-    alerts: Iterable[PagedAlert], *, groups: Mapping[str, Group], now: datetime, policy: Policy
+    alerts: Iterable[PagedAlert],
+    *,
+    groups: Mapping[str, Group],
+    snoozes: Snoozes,
+    now: datetime,
+    policy: Policy,
 ) -> list[tuple[Suppression, list[PagedAlert]]]:
     """Find the alerts that nobody is paged of now, by the act because of which and by rule.
 
-    What is too old expires instead.
+    What is too old expires instead, and what is too large is paged although it is snoozed.
     """
     found: dict[tuple[str, str], tuple[Suppression, list[PagedAlert]]] = {}
     for alert in alerts:
         by = policy.suppresses(groups.get(Group.id_of(alert)), now)
+        if by is None and not policy.pages_although_snoozed(alert):
+            by = snoozes.covering(alert, now)
         if by is not None and not policy.too_old(alert, now):
             _, same = found.setdefault((alert.rule, by.act.act_id), (by, []))
             same.append(alert)
@@ -43,17 +50,24 @@ class Parting:
 
 
 def take_out(
-    entry: Entry, *, groups: Mapping[str, Group], now: datetime, policy: Policy
+    entry: Entry,
+    *,
+    groups: Mapping[str, Group],
+    snoozes: Snoozes,
+    now: datetime,
+    policy: Policy,
 ) -> Parting | None:
     """Take alerts out of an entry that waits, those of one act; None where none is suppressed."""
-    for by, alerts in suppressed_parts(entry.alerts, groups=groups, now=now, policy=policy):
+    for by, alerts in suppressed_parts(
+        entry.alerts, groups=groups, snoozes=snoozes, now=now, policy=policy
+    ):
         part, rest = entry.parted(alerts, now)
         page = Page.suppressed(part, by, now=now, lease_until=now + policy.lease)
-        touched = {Group.id_of(alert): groups[Group.id_of(alert)] for alert in alerts}
+        of = {Group.id_of(alert) for alert in alerts}
         return Parting(
             part.paged(page.page_id),
             rest,
             page,
-            tuple(group.suppressing(alerts, by) for group in touched.values()),
+            tuple(groups[name].suppressing(alerts, by) for name in sorted(of) if name in groups),
         )
     return None

@@ -209,6 +209,10 @@ class World:
 
         return ActBook(port(self.ledger), port(self.stream), self.clock)
 
+    def snooze(self, scope: str, *, hours: float = 4) -> PageAct:
+        until = self.clock.now() + timedelta(hours=hours)
+        return self.book().snooze(scope, "Ana Vella", "the holder is travelling", until)
+
     def act(self, act: str = "ACKNOWLEDGED", *, by: str = "Ana Vella", page: int = -1) -> PageAct:
         """Act on a page that went out, the last one if none is named."""
         done = self.book().act(self.pager.sent[page].page_id, act, by, "HOLDER_MADE_IT")

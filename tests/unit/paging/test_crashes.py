@@ -271,6 +271,13 @@ def the_first_alert_after_an_act_s_time() -> Scenario:
     return Scenario(world, records(events[2]), ids(*events, alert_event(5)))
 
 
+def alerts_of_which_some_are_snoozed() -> Scenario:
+    world = World(policy=Policy())
+    world.snooze("account:acc_00042")
+    events = [alert_event(1), alert_event(2, card_token="5" * 32, account_id="acc_2")]
+    return Scenario(world, records(*events), ids(*events))
+
+
 SCENARIOS: list[Callable[[], Scenario]] = [
     new_alerts,
     new_alerts_that_carry_held_ones,
@@ -297,6 +304,7 @@ SCENARIOS: list[Callable[[], Scenario]] = [
     the_schedule_with_a_follow_up_that_is_suppressed_in_part,
     new_alerts_beside_held_ones_that_are_suppressed,
     the_first_alert_after_an_act_s_time,
+    alerts_of_which_some_are_snoozed,
 ]
 ENTERED = 5
 """The step after an attempt's first write of new alerts, behind two looks into the ledger."""
@@ -415,6 +423,24 @@ def test_an_act_that_crashes_is_done_once_when_it_is_sent_again() -> None:
         world.settle(records(alert_event(7)))
         world.check_promise(expected | ids(alert_event(7)))
         assert kinds(world) == [("FIRST", 1)]
+        assert len({entry.data for entry in world.stream.entries if b"PAGE_ACT" in entry.data}) == 1
+
+
+def test_a_snooze_that_crashes_is_in_force_once_it_is_sent_again() -> None:
+    def snooze(world: World, interrupt: Callable[[str], None] | None = None) -> None:
+        until = world.clock.now() + timedelta(hours=1)
+        world.book(interrupt).snooze("rule:stolen_card", "Ana Vella", "a test", until)
+
+    steps: list[str] = []
+    snooze(World(), steps.append)
+    for number, _ in enumerate(steps):
+        world = World(policy=Policy())
+        with pytest.raises(CrashError):
+            snooze(world, disturbed_at(number, crash))
+        snooze(world)
+        world.settle(records(alert_event(1)))
+        world.check_promise(ids(alert_event(1)))
+        assert kinds(world) == []
         assert len({entry.data for entry in world.stream.entries if b"PAGE_ACT" in entry.data}) == 1
 
 
