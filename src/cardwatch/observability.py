@@ -21,6 +21,7 @@ NotifierMetric = Literal[
     "AlertsPaged",
     "AlertsHeld",
     "AlertsGathered",
+    "AlertsSuppressed",
     "AlertsExpired",
     "PagesSent",
     "PagesRepeated",

@@ -5,6 +5,7 @@ A wrong or missing setting is one SettingsError that names it and how to mend it
 
 import os
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -144,6 +145,23 @@ class NotifierSettings(Settings):
             "because PAGES_PER_MINUTE had gone out.",
         ),
     ] = 60
+    act_holds_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=86_400,
+            description="After somebody acted on a page, nobody is paged for so long of what comes "
+            "on the cards or other entities in it; 0: an act stops no page.",
+        ),
+    ] = 3_600
+    snooze_floors: Annotated[
+        str,
+        Field(
+            pattern=r"^([A-Z]{3}=[0-9]{1,15}(,[A-Z]{3}=[0-9]{1,15})*)?$",
+            description="Amounts from which a payment is paged although it is snoozed, one per "
+            "currency; empty for none.",
+        ),
+    ] = "EUR=1000,GBP=1000,USD=1000"
     lease_seconds: Annotated[
         int,
         Field(
@@ -197,6 +215,12 @@ class CanarySettings(Settings):
     stream_name: Annotated[
         str, Field(min_length=1, description="The Kinesis stream all events go to.")
     ]
+
+    @property
+    def floors(self) -> dict[str, Decimal]:
+        """Give the snooze floors by currency."""
+        pairs = (pair.split("=") for pair in self.snooze_floors.split(",") if pair)
+        return {currency: Decimal(amount) for currency, amount in pairs}
 
 
 class PageActsSettings(Settings):

@@ -15,6 +15,7 @@ from tests.unit.acts.support import hidden_fields
 from tests.unit.paging.support import alert_event
 
 from cardwatch.cli import main
+from cardwatch.contract.streams import Envelope
 from cardwatch.local.services import ministack
 
 pytestmark = pytest.mark.stack
@@ -28,9 +29,28 @@ def client(stack: Stack, service: Any) -> Any:  # noqa: ANN401  boto3's overload
 
 def paged(stack: Stack, number: int) -> str:
     """Have the notifier page an alert, and give the link in its page."""
-    at = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=7)
     # A card of its own, or it would join the follow-up of the one before.
-    event = alert_event(number, at=at, card_token=f"{number:032x}")
+    event = alert_event(number, at=seconds_ago(7), card_token=f"{number:032x}")
+    notify(stack, event)
+    sqs, deadline = client(stack, "sqs"), time.monotonic() + 20
+    while time.monotonic() < deadline:
+        found = sqs.receive_message(
+            QueueUrl=stack.outputs.pages_queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1
+        )
+        for message in found.get("Messages", []):
+            text = json.loads(message["Body"])["Message"]
+            if event.event_id in text:
+                return next(str(line) for line in text.splitlines() if line.startswith("http"))
+    msg = "the page did not arrive"
+    raise AssertionError(msg)
+
+
+def seconds_ago(seconds: float) -> datetime:
+    return datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=seconds)
+
+
+def notify(stack: Stack, event: Envelope) -> None:
+    """Hand an alert to the notifier, which has to be done with it."""
     record = {
         "eventSource": "aws:kinesis",
         "eventVersion": "1.0",
@@ -51,17 +71,6 @@ def paged(stack: Stack, number: int) -> str:
         FunctionName=stack.outputs.notifier_function, Payload=json.dumps({"Records": [record]})
     )
     assert json.loads(answer["Payload"].read()) == {"batchItemFailures": []}
-    sqs, deadline = client(stack, "sqs"), time.monotonic() + 20
-    while time.monotonic() < deadline:
-        found = sqs.receive_message(
-            QueueUrl=stack.outputs.pages_queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1
-        )
-        for message in found.get("Messages", []):
-            text = json.loads(message["Body"])["Message"]
-            if event.event_id in text:
-                return next(str(line) for line in text.splitlines() if line.startswith("http"))
-    msg = "the page did not arrive"
-    raise AssertionError(msg)
 
 
 def browse(link: str, form: dict[str, str] | None = None) -> tuple[int, str]:
@@ -78,9 +87,13 @@ def browse(link: str, form: dict[str, str] | None = None) -> tuple[int, str]:
 
 def acts_on_stream(stack: Stack, link: str) -> list[dict[str, Any]]:
     """Give the acts about a link's page."""
-    records = records_on(client(stack, "kinesis"), stack.outputs.stream_name)
-    found = [json.loads(r["Data"]) for r in records if b"PAGE_ACT" in r["Data"]]
+    found = events_on_stream(stack, "PAGE_ACT")
     return [event for event in found if event["event_json_data"]["page_id"] in link]
+
+
+def events_on_stream(stack: Stack, kind: str) -> list[dict[str, Any]]:
+    records = records_on(client(stack, "kinesis"), stack.outputs.stream_name)
+    return [json.loads(r["Data"]) for r in records if kind.encode() in r["Data"]]
 
 
 def test_the_link_of_a_page_shows_it_and_takes_an_act_once(stack: Stack) -> None:
@@ -107,3 +120,30 @@ def test_a_page_is_acknowledged_from_a_terminal(
     assert main(["ack", page, "--by", "Ben Borg"]) == 0
     assert "ACKNOWLEDGED by Ben Borg" in capsys.readouterr().out
     assert "Ben Borg (as typed) acknowledged it" in browse(link)[1]
+
+
+def test_a_card_is_snoozed_from_a_terminal_and_the_notifier_pages_nobody_of_it(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = paged(stack, number=4713)
+    monkeypatch.setenv("CARDWATCH_VAR", str(stack.settings.var))
+    monkeypatch.setenv("CARDWATCH_AWS_PORT", str(stack.settings.aws_port))
+    page = urlsplit(link).path.removeprefix("/pages/").partition(".")[0]
+    said = ["--by", "Ben Borg", "--why", "a test of its own"]
+    assert main(["snooze", page, "--for", "1h", *said]) == 0
+    assert main(["snooze", "--list"]) == 0
+    scope = f"card:{4713:032x}"
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
+    assert first.startswith(f"{scope}: snoozed until ")
+    again = alert_event(4714, at=seconds_ago(7), card_token=f"{4713:032x}")
+    notify(stack, again)
+    told = [
+        data
+        for event in events_on_stream(stack, "PAGE_EVENT")
+        if again.event_id in (data := event["event_json_data"])["alert_ids"]
+    ]
+    assert [(data["state"], data["reason"]) for data in told] == [("EXPIRED", "suppressed")]
+    assert main(["snooze", scope, "--end", "--by", "Ben Borg"]) == 0
+    assert main(["snooze", "--list"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "nothing is snoozed"

@@ -383,6 +383,7 @@ def test_every_parameter_is_described_grouped_and_bounded(template: Template) ->
         ("RulePageSeconds", NotifierSettings, "rule_page_seconds"),
         ("GroupSeconds", NotifierSettings, "group_seconds"),
         ("DigestSeconds", NotifierSettings, "digest_seconds"),
+        ("ActHoldsSeconds", NotifierSettings, "act_holds_seconds"),
         ("PageMaxAgeSeconds", NotifierSettings, "page_max_age_seconds"),
     ],
 )

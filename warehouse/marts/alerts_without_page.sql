@@ -1,9 +1,10 @@
 -- Question: which alerts, of whichever rule, are in no page, neither sent nor recorded as expired?
 --
--- Empty when all is well. An alert appears here while it waits for its page, for a follow-up up to
--- six minutes at the defaults; one that stays was never told to anybody. One of a rule whose paging
--- is off, or that only counts (in shadow), is in no page on purpose, and not here. payment_id is
--- the first of a rule's payments.
+-- What somebody's act suppressed is recorded, too (marts.suppressed_alerts). Empty when all is
+-- well. An alert appears here while it waits for its page, for a follow-up up to six minutes at the
+-- defaults; one that stays was never told to anybody. One of a rule whose paging is off, or that
+-- only counts (in shadow), is in no page on purpose, and not here. payment_id is the first of a
+-- rule's payments.
 
 CREATE OR REPLACE VIEW marts.alerts_without_page AS
 SELECT

@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
-from cardwatch.acts.book import ActBook, IncompleteActError, about_page
+from cardwatch.acts.book import ActBook, IncompleteActError, OpenPage, about_page, snooze_of
 from cardwatch.acts.keyring import Keyring
 from cardwatch.acts.links import Link, verify
 from cardwatch.acts.records import DoneAct
 from cardwatch.contract.act import PageAct
+from cardwatch.contract.fields import format_time, parse_time
 from cardwatch.paging.alerts import PagedAlert
 from cardwatch.paging.records import Page
+
+SNOOZES: Final = (timedelta(hours=1), timedelta(hours=4), timedelta(hours=24))
+"""For how long a link's page offers to snooze; it takes no longer one."""
 
 
 class ForeignFormError(Exception):
@@ -31,6 +36,10 @@ class Shown:
     seen: str
     """The act that was recorded last when it was shown."""
     form_token: str
+    scopes: Mapping[str, str]
+    """What can be snoozed, and how people call it: what the page is about, never a whole rule."""
+    untils: Mapping[str, timedelta]
+    """Until when, as the form says it back, and how long that is."""
     by: str = ""
     """What the person typed as the own name."""
     said: str = ""
@@ -67,14 +76,7 @@ class ActDesk:
         by = " ".join(form.get("by", "").split())
         opened = self.book.open(link.page_id)
         try:
-            act = about_page(
-                link.page_id,
-                form.get("act", ""),
-                by,
-                form.get("reason", ""),
-                seen=seen,
-                link_id=link.link_id,
-            )
+            act = self._asked(link, opened, form, seen)
             done = self.book.write(act, opened)
         except IncompleteActError as error:
             return replace(self._shown(link), by=by, problem=str(error)), None
@@ -84,8 +86,34 @@ class ActDesk:
     def _verified(self, link_text: str) -> Link:
         return verify(link_text, self.keyring, self.book.clock.now())
 
+    def _asked(self, link: Link, opened: OpenPage, form: Mapping[str, str], seen: str) -> PageAct:
+        asked, by = form.get("act", ""), form.get("by", "")
+        if asked != "SNOOZED":
+            code = form.get("reason", "")
+            return about_page(link.page_id, asked, by, code, seen=seen, link_id=link.link_id)
+        if form.get("scope", "") not in opened.scopes:
+            msg = "Choose what to snooze."
+            raise IncompleteActError(msg)
+        try:
+            until = parse_time(form.get("until", ""))
+        except ValueError:
+            msg = "Choose for how long."
+            raise IncompleteActError(msg) from None
+        return snooze_of(
+            form["scope"],
+            by,
+            form.get("why", ""),
+            until,
+            now=self.book.clock.now(),
+            longest=SNOOZES[-1],
+            page_id=link.page_id,
+            seen=seen,
+            link_id=link.link_id,
+        )
+
     def _shown(self, link: Link) -> Shown:
         opened = self.book.open(link.page_id)
+        now = self.book.clock.now()
         return Shown(
             page=opened.page,
             alerts=opened.alerts,
@@ -93,4 +121,6 @@ class ActDesk:
             expires_at=link.expires_at,
             seen=opened.acts.newest,
             form_token=link.form_token(opened.acts.newest),
+            scopes=opened.scopes,
+            untils={format_time(now + length): length for length in SNOOZES},
         )

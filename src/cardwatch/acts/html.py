@@ -13,13 +13,13 @@ from xml.etree.ElementTree import Element, SubElement, tostring  # nosec B405
 
 from cardwatch.acts.desk import Shown
 from cardwatch.acts.records import DoneAct
-from cardwatch.contract.act import FALSE_POSITIVE_REASONS, Act, FalsePositiveReason
+from cardwatch.contract.act import FALSE_POSITIVE_REASONS, FalsePositiveReason
 from cardwatch.paging import phrases
 from cardwatch.paging.message import headline
 from cardwatch.paging.rules import words_of
 
 MAX_LISTED: Final = 20
-"""Alerts that are shown in full; the e-mail lists as many."""
+"""Alerts that are shown in full, as many as the e-mail lists, and things that can be snoozed."""
 
 _STYLE: Final = """
 body{font:1rem/1.45 system-ui,sans-serif;max-width:40rem;margin:0 auto;padding:1rem;
@@ -58,14 +58,6 @@ HEADERS: Final = {
     "Strict-Transport-Security": "max-age=31536000",
 }
 
-_DONE: Final[dict[Act, str]] = {
-    "ACKNOWLEDGED": "acknowledged it",
-    "CONFIRMED": "confirmed fraud",
-    "FALSE_POSITIVE": "called it a false positive",
-    "SNOOZED": "snoozed it",
-    "ESCALATED": "escalated it",
-    "RESOLVED": "resolved it",
-}
 _WHY: Final[dict[FalsePositiveReason, str]] = {
     "HOLDER_MADE_IT": "The holder made the payment",
     "CARD_NOT_STOLEN": "The card is not stolen",
@@ -129,10 +121,9 @@ def _done(body: Element, acts: Iterable[DoneAct]) -> None:
 
 
 def _told(done: DoneAct) -> str:
-    who = f"{done.act.by} (as typed)" if done.act.claimed else done.act.by
     reason = done.act.reason
     why = {str(code): words for code, words in _WHY.items()}.get(reason or "", reason)
-    text = f"{phrases.instant(done.at)}: {who} {_DONE[done.act.act]}"
+    text = f"{phrases.instant(done.at)}: {phrases.acted(done.act)}"
     return f"{text}: {why}" if why else text
 
 
@@ -161,6 +152,22 @@ def _form(body: Element, shown: Shown) -> None:
     for code in FALSE_POSITIVE_REASONS:
         _add(reasons, "option", _WHY[code], value=code)
     _add(form, "button", "False positive", name="act", value="FALSE_POSITIVE")
+    if shown.scopes:
+        _snooze(form, shown)
+
+
+def _snooze(form: Element, shown: Shown) -> None:
+    _add(form, "label", "What nobody should be paged of", **{"for": "scope"})
+    scopes = _add(form, "select", id="scope", name="scope")
+    for scope, name in list(shown.scopes.items())[:MAX_LISTED]:
+        _add(scopes, "option", name, value=scope)
+    _add(form, "label", "For how long", **{"for": "until"})
+    untils = _add(form, "select", id="until", name="until")
+    for until, length in shown.untils.items():
+        _add(untils, "option", phrases.span(length), value=until)
+    _add(form, "label", "Why it is snoozed", **{"for": "why"})
+    _add(form, "input", id="why", name="why", maxlength="200")
+    _add(form, "button", "Snooze", name="act", value="SNOOZED")
 
 
 def _document(title: str) -> tuple[Element, Element]:

@@ -41,6 +41,7 @@ Cause = Literal[
     "found_by_look_back",
     "too_old",
     "refused",
+    "suppressed",
     "alert_lost",
     "payment_lost",
 ]
@@ -58,6 +59,7 @@ CAUSES: Final[Mapping[tuple[Kind, Cause], str]] = {
     ("unpaged", "lost"): "in no page, sent or expired",
     ("unpaged", "refused"): "the channel refused its page until it was too old",
     ("unpaged", "too_old"): "too old to page when it came",
+    ("unpaged", "suppressed"): "somebody had acted on what it is about, so nobody was paged",
     ("unstaged", "alert_lost"): "a page names an alert that the warehouse has not got",
     ("unstaged", "payment_lost"): "an alert's payment is not in the warehouse",
     ("unstaged", "quarantined"): "an alert's payment is in quarantine",

@@ -61,6 +61,8 @@ def build_notifier(
             rule_interval=timedelta(seconds=settings.rule_page_seconds),
             group_interval=timedelta(seconds=settings.group_seconds),
             digest_interval=timedelta(seconds=settings.digest_seconds),
+            act_holds=timedelta(seconds=settings.act_holds_seconds),
+            snooze_floors=settings.floors,
         ),
         links=build_links(settings.page_links_address, settings.link_key_secret, clients, clock),
     )

@@ -1,5 +1,7 @@
 """What all commands share: the application, how examples are written, where the project is."""
 
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -8,6 +10,10 @@ import typer
 from cardwatch.settings import LocalSettings
 
 PROJECT_FILE: Final = "template.yaml"
+
+
+_LENGTH: Final = re.compile(r"(\d{1,4})(s|m|h|d)", re.ASCII)
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class CommandError(Exception):
@@ -25,6 +31,12 @@ def show_error(text: str) -> None:
     from cardwatch.contract.card_numbers import mask_card_numbers  # noqa: PLC0415  needed for errors alone
 
     typer.echo(mask_card_numbers(text), err=True)
+
+
+def length_of_time(text: str) -> timedelta | None:
+    """Read a length of time like 90s, 15m, 2h or 7d; None where it is none."""
+    found = _LENGTH.fullmatch(text)
+    return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
 
 
 app = typer.Typer(

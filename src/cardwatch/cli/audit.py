@@ -2,19 +2,15 @@
 # ruff: noqa: PLC0415  commands import what they need when they run
 
 import json
-import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from cardwatch.cli.application import app, examples
+from cardwatch.cli.application import app, examples, length_of_time
 from cardwatch.cli.recover import deployment_of
 from cardwatch.settings import LocalSettings
-
-_AGO: Final = re.compile(r"(\d{1,4})(s|m|h|d)", re.ASCII)
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @app.command(
@@ -82,8 +78,8 @@ def audit(
 
 def _since(text: str, now: datetime) -> datetime:
     """Read a point in time, or how long ago one was; a wrong one ends the command with 2."""
-    if (ago := _AGO.fullmatch(text)) is not None:
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    if (ago := length_of_time(text)) is not None:
+        return now - ago
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

@@ -13,9 +13,13 @@ from cardwatch.cli.application import CommandError, app, examples, settings_and_
 from cardwatch.settings import LocalSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cardwatch.local.run.stack import StackOptions
+    from cardwatch.local.witness.receipts import PageReceived
 
 FOLLOW_SECONDS: Final = 0.5
+NEWEST_PAGES: Final = 20
 
 RateOption = Annotated[
     float, typer.Option("--rate", min=0.001, max=10_000, help="Simulated payments per second.")
@@ -143,17 +147,28 @@ def status(
         raise typer.Exit(1)
 
 
-@app.command(epilog=examples("cardwatch pages", "cardwatch pages --follow"))
+@app.command(
+    epilog=examples("cardwatch pages", "cardwatch pages --follow", "cardwatch pages --acts")
+)
 def pages(
     *,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on showing pages as they come.")
+    ] = False,
+    acts: Annotated[
+        bool,
+        typer.Option(
+            "--acts", help="Only the newest ones, in short, and what was done about each."
+        ),
     ] = False,
 ) -> None:
     """Show the pages of this run as a person receives them."""
     from cardwatch.local.witness.receipts import PageReceived, facts_after, read_receipts
 
     receipts = LocalSettings.from_env().var / "receipts"
+    if acts:
+        _show_acts(read_receipts(receipts, PageReceived))
+        return
     shown: PageReceived | None = None
     messages: set[str] = set()
     while True:
@@ -170,6 +185,21 @@ def pages(
         time.sleep(FOLLOW_SECONDS)
     if shown is None:
         typer.echo(f"no page was received yet ({receipts / PageReceived.file})", err=True)
+
+
+def _show_acts(received: "Sequence[PageReceived]") -> None:
+    """Name the newest pages, the newest last, and say what was done about each."""
+    from cardwatch.cli.acts import book_of
+    from cardwatch.paging.phrases import acted, instant
+
+    newest = {page.page_id: page for page in received}
+    shown = list(newest.values())[-NEWEST_PAGES:]
+    done = book_of(None).done_about(list(newest)[-NEWEST_PAGES:])
+    for page in shown:
+        typer.echo(f"{page.received:%Y-%m-%d %H:%M:%S} UTC  {page.page_id}  {page.subject}")
+        lines = [f"{instant(act.at)}: {acted(act.act)}" for act in done.get(page.page_id, ())]
+        for line in lines or ["nobody has done anything about it"]:
+            typer.echo(f"    {line}")
 
 
 @app.command(

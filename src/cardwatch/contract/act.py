@@ -48,7 +48,8 @@ class PageAct(Contract):
         Act,
         Field(
             description="ACKNOWLEDGED: somebody looks at it. CONFIRMED: it is fraud. "
-            "FALSE_POSITIVE: it is none. The others nobody can do yet."
+            "FALSE_POSITIVE: it is none. SNOOZED: nobody is to be paged of the scope for a while. "
+            "The others nobody can do yet."
         ),
     ]
     by: Annotated[Person, Field(description="Who did it.")]
@@ -64,7 +65,11 @@ class PageAct(Contract):
         ),
     ]
     until: Annotated[
-        EventTime | None, Field(description="SNOOZED only: when it ends; null for the others.")
+        EventTime | None,
+        Field(
+            description="SNOOZED only: when it ends; null for the others. One that is not after "
+            "the event itself ends a snooze of the same scope."
+        ),
     ]
     link_id: Annotated[
         Sha256 | None,

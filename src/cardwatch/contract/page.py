@@ -7,7 +7,7 @@ from pydantic import Field
 from cardwatch.contract.fields import Contract, Identifier, Sha256
 
 PageState = Literal["SENT", "EXPIRED"]
-ExpiredReason = Literal["too_old", "refused"]
+ExpiredReason = Literal["too_old", "refused", "suppressed"]
 PageKind = Literal[
     "FIRST", "FOLLOW_UP", "DIGEST", "REMINDER", "ESCALATION", "LOOK_BACK", "RESOLVED"
 ]
@@ -35,7 +35,8 @@ class PageEvent(Contract):
         ExpiredReason | None,
         Field(
             description="EXPIRED only: the alerts were too old, or the channel refused their page "
-            "until they were; absent means too_old."
+            "until they were, or suppressed: somebody had acted on what they are about; absent "
+            "means too_old."
         ),
     ] = None
     kind: Annotated[
@@ -46,5 +47,11 @@ class PageEvent(Contract):
             "several of them, after waiting because too many pages went out. LOOK_BACK: what the "
             "audit found on one of them of the time before its report. The others are not sent "
             "yet."
+        ),
+    ] = None
+    act_id: Annotated[
+        Sha256 | None,
+        Field(
+            description="Of suppressed alerts only: the PAGE_ACT because of which nobody was paged."
         ),
     ] = None

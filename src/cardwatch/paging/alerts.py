@@ -66,6 +66,7 @@ class PagedAlert(BaseModel):
     ] = ()
     payment_count: int = 1
     account_id: str | None = None
+    user_id: str | None = None
     status: str | None = None
     """The payment's."""
     found_by: FoundBy = "stream"
@@ -79,6 +80,18 @@ class PagedAlert(BaseModel):
         if self.found_by != "stream":
             return self.detected_at
         return self.window_end or self.happened_at
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Give what a snooze that covers it may be about, as a PAGE_ACT writes it.
+
+        Its entity, what a payment's alert names beside its card, and its rule. An id of more than
+        80 characters is cut, so no snooze covers it.
+        """
+        own = {self.entity_kind: self.entity_id}
+        named = {"account": self.account_id, "user": self.user_id, "merchant": self.merchant}
+        ids = own | named | own | {"rule": self.rule}
+        return tuple(f"{kind}:{name}" for kind, name in ids.items() if name)
 
     @classmethod
     def of(cls, event: Envelope) -> Self:
@@ -100,6 +113,7 @@ class PagedAlert(BaseModel):
                 reason=_line(alert.reason, MAX_REASON),
                 payment_ids=_lines((alert.payment_id,)),
                 account_id=_line(alert.account_id),
+                user_id=_line(alert.user_id),
                 status=_line(alert.status),
                 found_by=alert.found_by or "stream",
             )

@@ -2,10 +2,11 @@
 
 The first alert on a card (or another entity) pages at once. What comes on it until the group's
 interval is over waits for one follow-up. When that is due is known from the first that waits on, so
-who sends it need not look at the groups.
+who sends it need not look at the groups. Where somebody has acted on a page of it, or snoozed it,
+nobody is paged of what comes as long as that holds: it is SUPPRESSED in the write that enters it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -18,12 +19,16 @@ from cardwatch.paging.records import (
     Entry,
     EntryState,
     Group,
+    Page,
     Silence,
+    Snoozes,
+    Suppression,
     looks_back_on,
 )
+from cardwatch.paging.suppressing import suppressed_parts
 
 MAX_ALERTS_AND_GROUPS: Final = 98
-"""With its entry and the silence that is what one transaction takes."""
+"""With its entry, and the silence or a page, that is what one transaction takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +40,22 @@ class Step:
     """Those of the entry that are new."""
     groups: tuple[Group, ...]
     silence: Silence | None = None
+    page: Page | None = None
+    """Of what is suppressed: the record of it."""
 
     def items(self) -> list[LedgerItem]:
         """Give everything that changes."""
         items = [self.entry.item(), *(m.item() for m in self.entry.markers(self.alerts))]
         items += [group.item() for group in self.groups]
-        return items if self.silence is None else [*items, self.silence.item()]
+        items += [shared.item() for shared in (self.silence, self.page) if shared is not None]
+        return items
 
 
 def enter(
     alerts: Sequence[PagedAlert],
     *,
     groups: Mapping[str, Group],
+    snoozes: Snoozes,
     entries: Mapping[str, Entry],
     silence: Silence | None,
     now: datetime,
@@ -56,14 +65,20 @@ def enter(
 
     What a look-back found on a card waits for a moment, in entries of its own.
 
-    `groups` are those of the alerts that the ledger knows, `entries` those that wait in them.
-    `silence` is given while nobody is subscribed. What is too old to be paged opens no group and
-    waits for none.
+    `groups` are those of the alerts that the ledger knows, `entries` those that wait in them, and
+    `snoozes` what nobody is to be paged of.
+    `silence` is given while nobody is subscribed. What is too old to be paged opens no group, waits
+    for none, and no act suppresses it.
     """
     known = dict(groups)
+    parts = suppressed_parts(alerts, groups=known, snoozes=snoozes, now=now, policy=policy)
+    yield from _unpaged(parts, known, now, policy)
+    unpaged = {alert.alert_id for _, same in parts for alert in same}
     at_once: dict[str, list[PagedAlert]] = {}
     waiting: dict[tuple[str, datetime, str | None], list[PagedAlert]] = {}
     for alert in alerts:
+        if alert.alert_id in unpaged:
+            continue
         group = known.get(Group.id_of(alert))
         looks_back = looks_back_on([alert])
         due = None
@@ -75,30 +90,73 @@ def enter(
             waiting.setdefault((alert.rule, due, looks_back), []).append(alert)
         else:
             at_once.setdefault(alert.rule, []).append(alert)
-    for same in at_once.values():
-        for part in _parts(same, MAX_ALERTS_PER_ENTRY):
-            touched = [g.opened(now) for g in _counted(part, known, now, policy)]
-            entry = Entry.received(part, now=now, lease_until=now + policy.lease)
-            yield Step(entry.knowing(touched), tuple(part), tuple(touched))
-            known |= {group.group_id: group.written() for group in touched}
+    yield from _at_once(at_once.values(), known, now, policy)
     for (_, due, _), same in waiting.items():
-        unheard = silence is not None
-        groups_there = [known.get(Group.id_of(alert)) for alert in same]
-        names = [group.entry_id for group in groups_there if group]
-        found = (entries[name] for name in names if name and name in entries)
-        open_entry = next((e for e in found if _takes_more(e, due, unheard=unheard)), None)
-        room = MAX_ALERTS_PER_ENTRY - len(open_entry.alerts) if open_entry else 0
-        for part in _parts(same, room):
-            if open_entry:
-                entry, open_entry = open_entry.gathering(part), None
-            else:
-                entry = Entry.gathered(part, now=now, due=due, unheard=unheard)
+        for step in _waiting(
+            same, known, due=due, entries=entries, silence=silence, now=now, policy=policy
+        ):
+            yield step
+            silence = step.silence.written() if step.silence else None
+
+
+def _unpaged(
+    parts: Iterable[tuple[Suppression, Sequence[PagedAlert]]],
+    known: dict[str, Group],
+    now: datetime,
+    policy: Policy,
+) -> Iterator[Step]:
+    for by, same in parts:
+        for part in _parts(same, MAX_ALERTS_PER_ENTRY):
             counted = _counted(part, known, now, policy)
-            touched = [group.joined(entry.entry_id, due=due) for group in counted]
-            silence = silence.more(len(part), now) if silence else None
-            yield Step(entry.knowing(touched), tuple(part), tuple(touched), silence)
+            touched = [group.suppressing(part, by) for group in counted]
+            entry = Entry.received(part, now=now, lease_until=now)
+            page = Page.suppressed(entry, by, now=now, lease_until=now + policy.lease)
+            yield Step(entry.paged(page.page_id), tuple(part), tuple(touched), page=page)
             known |= {group.group_id: group.written() for group in touched}
-            silence = silence.written() if silence else None
+
+
+def _at_once(
+    by_rule: Iterable[Sequence[PagedAlert]],
+    known: dict[str, Group],
+    now: datetime,
+    policy: Policy,
+) -> Iterator[Step]:
+    for same in by_rule:
+        for part in _parts(same, MAX_ALERTS_PER_ENTRY):
+            counted = _counted(part, known, now, policy)
+            touched = [group.opened(now) for group in counted]
+            entry = Entry.received(part, now=now, lease_until=now + policy.lease)
+            yield Step(entry.knowing(counted), tuple(part), tuple(touched))
+            known |= {group.group_id: group.written() for group in touched}
+
+
+def _waiting(
+    alerts: Sequence[PagedAlert],
+    known: dict[str, Group],
+    *,
+    due: datetime,
+    entries: Mapping[str, Entry],
+    silence: Silence | None,
+    now: datetime,
+    policy: Policy,
+) -> Iterator[Step]:
+    unheard = silence is not None
+    groups_there = [known.get(Group.id_of(alert)) for alert in alerts]
+    names = [group.entry_id for group in groups_there if group]
+    found = (entries[name] for name in names if name and name in entries)
+    open_entry = next((e for e in found if _takes_more(e, due, unheard=unheard)), None)
+    room = MAX_ALERTS_PER_ENTRY - len(open_entry.alerts) if open_entry else 0
+    for part in _parts(alerts, room):
+        if open_entry:
+            entry, open_entry = open_entry.gathering(part), None
+        else:
+            entry = Entry.gathered(part, now=now, due=due, unheard=unheard)
+        counted = _counted(part, known, now, policy)
+        touched = [group.joined(entry.entry_id, due=due) for group in counted]
+        silence = silence.more(len(part), now) if silence else None
+        yield Step(entry.knowing(counted), tuple(part), tuple(touched), silence)
+        known |= {group.group_id: group.written() for group in touched}
+        silence = silence.written() if silence else None
 
 
 def _takes_more(entry: Entry, due: datetime, *, unheard: bool) -> bool:

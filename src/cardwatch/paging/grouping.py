@@ -1,8 +1,9 @@
 """Which alerts go into one page, which are too old, and when they have to wait."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 from cardwatch.contract.page import PageKind
@@ -16,6 +17,7 @@ from cardwatch.paging.records import (
     Page,
     PageState,
     Silence,
+    Suppression,
     looks_back_on,
     page_id,
 )
@@ -53,6 +55,10 @@ class Policy:
     follow-up."""
     digest_interval: timedelta = timedelta(seconds=60)
     """Between two pages of what an urgent rule had to hold for want of a token."""
+    act_holds: timedelta = timedelta(hours=1)
+    """So long after somebody acted on a page nobody is paged of what comes on the same groups."""
+    snooze_floors: Mapping[str, Decimal] = field(default_factory=dict)
+    """By currency: what is as large is paged although it is snoozed."""
 
     def too_old(self, alert: PagedAlert, now: datetime) -> bool:
         """Say whether paging this alert helps nobody any more."""
@@ -65,12 +71,31 @@ class Policy:
     def gathers(self, group: Group | None, now: datetime) -> bool:
         """Say whether what comes on a group waits for its follow-up; else it pages at once.
 
-        A time that is too far ahead is another clock's mistake and holds nobody up.
+        A time that is too far ahead is another clock's mistake and holds nobody up. Nothing waits
+        once somebody has acted on a page: it is suppressed, or the first after that.
         """
-        if group is None:
+        if group is None or self._was_acted_on(group):
             return False
         since = now - group.paged_at
         return -self.group_interval - MAX_CLOCK_DIFFERENCE <= since < self.group_interval
+
+    def suppresses(self, group: Group | None, now: datetime) -> Suppression | None:
+        """Give the act because of which nobody is paged of what comes on a group, if one holds."""
+        if group is None or not self._was_acted_on(group) or group.suppression is None:
+            return None
+        since = now - group.suppression.at
+        holds = -MAX_CLOCK_DIFFERENCE <= since < self.act_holds
+        return group.suppression if holds else None
+
+    def pages_although_snoozed(self, alert: PagedAlert) -> bool:
+        """Say whether an alert is too large to be snoozed; an unknown amount may be."""
+        floor = self.snooze_floors.get(alert.currency or "")
+        return floor is not None and (alert.amount is None or abs(alert.amount) >= floor)
+
+    def _was_acted_on(self, group: Group) -> bool:
+        """Say whether somebody acted on a page of it: of a snooze the snoozes know the end."""
+        acted = group.suppression is not None and group.suppression.act.act != "SNOOZED"
+        return acted and bool(self.act_holds)
 
     def due_for(self, group: Group, now: datetime) -> datetime:
         """Say when the follow-up of what comes now is due: the one that waits, or the next one."""

@@ -9,12 +9,14 @@ from cardwatch.paging.ports import LedgerItem, PageLedger
 from cardwatch.paging.records import (
     BUCKET_KEY,
     SILENCE_KEY,
+    SNOOZES_KEY,
     Bucket,
     Entry,
     Group,
     Marker,
     Page,
     Silence,
+    Snoozes,
     Work,
 )
 from cardwatch.paging.throttle import TokenBucket
@@ -59,6 +61,15 @@ class Ledger:
         """Read groups by id."""
         items = self._read([Group.key(group_id) for group_id in group_ids])
         return {group.group_id: group for group in map(Group.of, items)}
+
+    def standing(
+        self, group_ids: Collection[str], now: datetime
+    ) -> tuple[dict[str, Group], Snoozes]:
+        """Read groups by id, and of what nobody is paged; in one look."""
+        items = self._read([SNOOZES_KEY, *(Group.key(group_id) for group_id in group_ids)])
+        snoozes = next((Snoozes.of(item) for item in items if item.key == SNOOZES_KEY), None)
+        groups = [Group.of(item) for item in items if item.key != SNOOZES_KEY]
+        return {group.group_id: group for group in groups}, snoozes or Snoozes(since=now)
 
     def shared(self, *, pages_per_minute: int, now: datetime) -> tuple[Bucket, Silence]:
         """Read what is one for all attempts.

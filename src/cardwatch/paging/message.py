@@ -9,7 +9,7 @@ from cardwatch.paging import phrases
 from cardwatch.paging.alerts import PagedAlert, newest_first
 from cardwatch.paging.grouping import Policy
 from cardwatch.paging.ports import PageMessage
-from cardwatch.paging.records import RECENTLY, Group, Page, Recent
+from cardwatch.paging.records import RECENTLY, Group, Page, Recent, Suppression
 from cardwatch.paging.rules import words_of
 from cardwatch.paging.transliteration import in_ascii
 from cardwatch.paging.words import Line
@@ -47,13 +47,15 @@ def compose(
     policy: Policy,
     recent: Mapping[str, Recent] | None = None,
     *,
+    suppressed: Mapping[str, Suppression] | None = None,
     link: str | None = None,
 ) -> PageMessage:
     """Write a page about alerts of one rule, the newest first, at most 20 of them in full.
 
     A follow-up adds them up by entity instead, and a digest names the largest ones before that. A
     look-back adds up one entity's and lists them by a line each.
-    `recent` is what came lately, by group; `link` is where people act on the page.
+    `recent` is what came lately, by group, and `suppressed` what nobody was paged of before; `link`
+    is where people act on the page.
     """
     ordered = newest_first(alerts)
     words = words_of(ordered[0].rule)
@@ -68,6 +70,7 @@ def compose(
     else:
         told = _summed_up if page.kind in _PREFIXES else _listed
         paragraphs += told(ordered, recent or {})
+    paragraphs += _unpaged(ordered, suppressed or {})
     steps = [f"{n}. {step}" for n, step in enumerate(words.what_to_do(ordered), start=1)]
     paragraphs.append("\n".join([WHAT_TO_DO, *steps]))
     paragraphs += _acting(link)
@@ -158,6 +161,21 @@ def _summed_up(alerts: Sequence[PagedAlert], recent: Mapping[str, Recent]) -> It
         more = sum(len(same) for _, same in unlisted)
         entities = phrases.counted(len(unlisted), "other")
         yield f"And {phrases.counted(more, 'alert')} on {entities}, not listed here."
+
+
+def _unpaged(alerts: Sequence[PagedAlert], suppressed: Mapping[str, Suppression]) -> Iterable[str]:
+    """Say what came before that nobody was paged of, and by whose act."""
+    named = {Group.id_of(a): f"{a.entity_kind} {a.entity}" for a in reversed(alerts)}
+    lines = [
+        f"{name}: {_lately(found.came)}; {phrases.instant(found.at)} {phrases.acted(found.act)}"
+        for group_id, name in named.items()
+        if (found := suppressed.get(group_id))
+    ]
+    if (more := len(lines) - MAX_LISTED) > 0:
+        lines = [*lines[:MAX_LISTED], f"and {more} more, not listed here"]
+    if lines:
+        title = "Nobody was paged of what came before, because somebody had acted"
+        yield "\n".join([title, *lines])
 
 
 def _largest(alerts: Sequence[PagedAlert]) -> Iterable[str]:

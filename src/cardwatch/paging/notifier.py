@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from cardwatch.backoff import Backoff
 from cardwatch.contract.alert import PaymentAlert
@@ -48,9 +48,11 @@ from cardwatch.paging.records import (
     PageState,
     Recent,
     Silence,
+    Suppression,
     Work,
 )
 from cardwatch.paging.subscriptions import Audience, SubscriptionsUnavailableError
+from cardwatch.paging.suppressing import take_out
 from cardwatch.ports import Clock, DeadLetters, EventStream, NotKeptError, StreamEntry
 
 SOURCE: Final = "notifier"
@@ -89,6 +91,8 @@ class Outcome:
     held: int = 0
     gathered: int = 0
     """Alerts that wait for the follow-up of their card or other entity."""
+    suppressed: int = 0
+    """Alerts that nobody is paged of, because somebody has acted on what they are about."""
     expired: int = 0
     pages_sent: int = 0
     pages_repeated: int = 0
@@ -136,9 +140,9 @@ class Notifier:
     def page_batch(self, records: Sequence[AlertRecord]) -> Outcome:
         """Page a batch of alerts: new ones as one page, with what waits as far as it fits.
 
-        A record counts as done when its alert is sent, held, gathered or expired by the ledger or
-        not to be paged, and poison when it is kept. While another attempt may still be at an alert,
-        its record fails.
+        A record counts as done when its alert is sent, held, gathered, suppressed or expired by the
+        ledger or not to be paged, and poison when it is kept. While another attempt may still be at
+        an alert, its record fails.
         """
         run = Outcome()
         alerts: dict[str, PagedAlert] = {}
@@ -234,7 +238,7 @@ class Notifier:
         """Enter new alerts; give those of which another attempt has just entered one."""
         collided: dict[str, PagedAlert] = {}
         now = self._clock.now()
-        groups = self._ledger.groups({Group.id_of(alert) for alert in new.values()})
+        groups, snoozes = self._ledger.standing({Group.id_of(a) for a in new.values()}, now)
         gathering = [group for group in groups.values() if self._policy.gathers(group, now)]
         waiting = {group.entry_id for group in gathering if group.entry_id}
         waits = bool(gathering) or any(alert.found_by == "look_back" for alert in new.values())
@@ -242,6 +246,7 @@ class Notifier:
         for step in enter(
             list(new.values()),
             groups=groups,
+            snoozes=snoozes,
             entries=self._ledger.entries(waiting),
             silence=self._shared(now)[1] if silent else None,
             now=now,
@@ -251,7 +256,9 @@ class Notifier:
                 collided.update({alert.alert_id: alert for alert in step.alerts})
                 continue
             run.received += len(step.alerts)
-            if step.entry.state is EntryState.RECEIVED:
+            if step.page is not None:
+                self._end(step.page.written(), run)
+            elif step.entry.state is EntryState.RECEIVED:
                 mine.append(step.entry.written())
             else:
                 run.gathered += len(step.alerts)
@@ -315,7 +322,7 @@ class Notifier:
             # Another attempt may be carrying the same ones: then one's own go alone.
             carry = attempt == 1 or not own
             bucket, silence = self._shared(now)
-            held, more = self._waiting_beside(own, bucket, now, closing) if carry else ([], False)
+            held, more = self._carried(own, bucket, now, closing, run) if carry else ([], False)
             if not own and not held:
                 return False
             expired = self._ledger.waiting_pages(Work.MENTION, limit=MAX_MENTIONS) if carry else []
@@ -346,6 +353,11 @@ class Notifier:
             entries = self._due(bucket, now, closing=closing, look_backs=look_backs)
             if not entries:
                 return False
+            settled = self._suppress(entries, run)
+            if settled is None:
+                continue
+            if settled:
+                return True
             decided = plan(
                 (),
                 entries,
@@ -396,6 +408,45 @@ class Notifier:
         if page.state is PageState.EXPIRED:
             return self._end(page, run)
         return self._publish(page, decided.entries, run)
+
+    def _suppress(self, entries: Sequence[Entry], run: Outcome) -> bool | None:
+        """Settle what waits on groups that somebody has acted on since; say whether there was any.
+
+        None when something has changed meanwhile. What is left of the entries waits on.
+        """
+        now = self._clock.now()
+        of = {Group.id_of(alert) for entry in entries for alert in entry.alerts}
+        groups, snoozes = self._ledger.standing(of, now)
+        found = False
+        for entry in entries:
+            left: Entry | None = entry
+            while left:
+                out = take_out(left, groups=groups, snoozes=snoozes, now=now, policy=self._policy)
+                if out is None:
+                    break
+                if not self._ledger.commit(out.items()):
+                    return None
+                found = self._end(out.page.written(), run)
+                groups |= {group.group_id: group.written() for group in out.groups}
+                left = out.rest.written() if out.rest else None
+        return found
+
+    def _carried(
+        self,
+        own: Sequence[Entry],
+        bucket: Bucket,
+        now: datetime,
+        closing: bool,  # noqa: FBT001  as below
+        run: Outcome,
+    ) -> tuple[list[Entry], bool]:
+        """Find held entries to go with one's own, without what is suppressed meanwhile."""
+        while True:
+            held, more = self._waiting_beside(own, bucket, now, closing)
+            settled = self._suppress(held, run) if held else False
+            if settled is None:
+                return [], False
+            if not settled:
+                return held, more
 
     def _waiting_beside(
         self,
@@ -480,7 +531,7 @@ class Notifier:
             return False
         alerts = page.alerts_of(entries)
         try:
-            self._send(page, alerts, _recent(entries), run)
+            self._send(page, alerts, list(entries), run)
         except PageRefusedError as error:
             run.problems.append(str(error))
             return self._ledger.commit([page.set_aside(self._clock.now()).item()])
@@ -497,12 +548,14 @@ class Notifier:
         self,
         page: Page,
         alerts: Sequence[PagedAlert],
-        recent: Mapping[str, Recent],
+        entries: Sequence[Entry],
         run: Outcome,
     ) -> None:
         link = self._link(page, run)
         try:
-            self._pager.send(compose(page, alerts, self._policy, recent, link=link))
+            recent, suppressed = _known_by_entries(entries)
+            text = compose(page, alerts, self._policy, recent, suppressed=suppressed, link=link)
+            self._pager.send(text)
         except PageRefusedError as error:
             run.pages_refused += 1
             run.problems.append(f"{error}; the short one goes instead of page {page.page_id}")
@@ -556,6 +609,7 @@ class Notifier:
 
     def _end(self, page: Page, run: Outcome) -> bool:
         run.expired += len(page.expired_ids)
+        run.suppressed += len(page.suppressed_ids)
         run.ended.append(page)
         return True
 
@@ -594,12 +648,16 @@ class Notifier:
                 run.poison[reason] += len(records)
 
 
-def _recent(entries: Iterable[Entry]) -> dict[str, Recent]:
-    """Say by group what came on it lately, by the entry that came last."""
-    found: dict[str, Recent] = {}
+def _known_by_entries(
+    entries: Iterable[Entry],
+) -> tuple[dict[str, Recent], dict[str, Suppression]]:
+    """Say by group what came on it lately, by the entry that came last, and what was suppressed."""
+    recent: dict[str, Recent] = {}
+    suppressed: dict[str, Suppression] = {}
     for entry in sorted(entries, key=lambda entry: entry.since):
-        found |= entry.recent
-    return found
+        recent |= entry.recent
+        suppressed |= entry.suppressed
+    return recent, suppressed
 
 
 def page_events(page: Page, channel: str) -> Iterator[Envelope]:
@@ -607,11 +665,13 @@ def page_events(page: Page, channel: str) -> Iterator[Envelope]:
     if page.ended_at is None:
         return
     why: ExpiredReason = "refused" if page.refused else "too_old"
-    steps: list[tuple[PageEventState, tuple[str, ...], dict[str, ExpiredReason]]] = [
+    steps: list[tuple[PageEventState, tuple[str, ...], dict[str, Any]]] = [
         ("SENT", page.alert_ids, {}),
         ("EXPIRED", page.expired_ids, {"reason": why}),
+        # Nobody was paged, as the released contract says it; the reason tells why.
+        ("EXPIRED", page.suppressed_ids, {"reason": "suppressed", "act_id": page.act_id}),
     ]
-    for state, alert_ids, reason in steps:
+    for state, alert_ids, more in steps:
         if alert_ids:
             yield Envelope(
                 type="PAGE_EVENT",
@@ -625,7 +685,7 @@ def page_events(page: Page, channel: str) -> Iterator[Envelope]:
                     channel=channel,
                     repeat=page.repeat and state == "SENT",
                     kind=page.kind,
-                    **reason,
+                    **more,
                 ),
             )
 

@@ -5,9 +5,18 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
+from cardwatch.contract.act import Act, PageAct
 from cardwatch.paging.alerts import PagedAlert
 
 NO_CURRENCY: Final = "(currency unknown)"
+_ACTED: Final[dict[Act, str]] = {
+    "ACKNOWLEDGED": "acknowledged it",
+    "CONFIRMED": "confirmed fraud",
+    "FALSE_POSITIVE": "called it a false positive",
+    "SNOOZED": "snoozed it",
+    "ESCALATED": "escalated it",
+    "RESOLVED": "resolved it",
+}
 
 
 def amount(alert: PagedAlert) -> str | None:
@@ -73,3 +82,10 @@ def payments(alert: PagedAlert) -> str:
     named = ", ".join(alert.payment_ids) or "unknown"
     more = alert.payment_count - len(alert.payment_ids)
     return f"{named} and {more} more" if alert.payment_ids and more > 0 else named
+
+
+def acted(act: PageAct) -> str:
+    """Say who did what."""
+    who = f"{act.by} (as typed)" if act.claimed else act.by
+    until = f" until {instant(act.until)}" if act.until else ""
+    return f"{who} {_ACTED[act.act]}{until}"

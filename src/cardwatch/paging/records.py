@@ -6,8 +6,10 @@
   (they wait for their group's follow-up) or PENDING (its page says what happens).
 - A group: what one rule found on one entity (a card, an account, …): when people were paged of it
   last or will be, which entry waits for its follow-up, and what came in the last hour.
-- A page: PENDING with a lease, SENT, or EXPIRED (its alerts were too old; nobody was paged).
+- A page: PENDING with a lease, SENT, EXPIRED (its alerts were too old; nobody was paged), or
+  SUPPRESSED (somebody had acted on what they are about; nobody was paged).
 - The token bucket, and when rules were paged last.
+- The snoozes: of which cards, accounts, users, merchants and rules nobody is paged until when.
 - The silence: since when nobody is subscribed to pages, and how many alerts came meanwhile.
 
 An alert's state is its entry's until that is PENDING, and its page's from then on, so a page with
@@ -16,13 +18,14 @@ any number of alerts becomes SENT in one write.
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cardwatch.contract.act import PageAct
 from cardwatch.contract.fields import Amount, EventTime
 from cardwatch.contract.page import PageKind
 from cardwatch.paging import phrases
@@ -39,6 +42,11 @@ MAX_RECENT_CURRENCIES: Final = 20
 """So that alerts with made-up currencies cannot make a group's item large."""
 BUCKET_KEY: Final = "bucket"
 SILENCE_KEY: Final = "silence"
+SNOOZES_KEY: Final = "snoozes"
+MAX_SNOOZES: Final = 200
+"""That hold at once; one takes about 600 bytes of the item's 300 KB."""
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""When people were paged of a group that they were not paged of yet."""
 
 
 class EntryState(StrEnum):
@@ -56,6 +64,7 @@ class PageState(StrEnum):
     PENDING = "PENDING"
     SENT = "SENT"
     EXPIRED = "EXPIRED"
+    SUPPRESSED = "SUPPRESSED"
 
 
 class Work(StrEnum):
@@ -163,6 +172,18 @@ class Minute(BaseModel):
     came: Recent
 
 
+class Suppression(BaseModel):
+    """An act because of which nobody is paged of what comes on a group."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: EventTime
+    """When somebody acted."""
+    act: PageAct
+    came: Recent = Recent()
+    """What nobody was paged of, and no page has told of yet."""
+
+
 class Group(Record):
     """What one rule found on one entity."""
 
@@ -172,6 +193,9 @@ class Group(Record):
     entry_id: str | None = None
     """The entry that was set up last to wait for a follow-up."""
     minutes: tuple[Minute, ...] = ()
+    suppression: Suppression | None = None
+    """There from an act on, or the first alert that was suppressed, until the first page or
+    follow-up afterwards."""
 
     @staticmethod
     def id_of(alert: PagedAlert) -> str:
@@ -188,15 +212,27 @@ class Group(Record):
     @classmethod
     def opened_by(cls, alert: PagedAlert, now: datetime) -> Self:
         """Give the group of an alert that is its first."""
-        return cls(group_id=cls.id_of(alert), paged_at=now, since=now)
+        return cls(group_id=cls.id_of(alert), paged_at=_NEVER, since=now)
 
     def opened(self, now: datetime) -> Self:
         """Record that a page of it is on its way."""
-        return self._next(paged_at=now)
+        return self._next(paged_at=now, suppression=None)
 
     def joined(self, entry_id: str, *, due: datetime) -> Self:
         """Have what came wait in an entry whose follow-up is due then."""
-        return self._next(entry_id=entry_id, paged_at=due)
+        return self._next(entry_id=entry_id, paged_at=due, suppression=None)
+
+    def acted_on(self, act: PageAct, at: datetime) -> Self:
+        """Have an act hold from now on; what came under an act before is still to be told of."""
+        came = self.suppression.came if self.suppression else Recent()
+        return self._next(suppression=Suppression(at=at, act=act, came=came))
+
+    def suppressing(self, alerts: Sequence[PagedAlert], by: Suppression) -> Self:
+        """Record that nobody is paged of those of these alerts that are on it."""
+        mine = [alert for alert in alerts if self.id_of(alert) == self.group_id]
+        before = self.suppression.came if self.suppression else Recent()
+        came = before.plus(Recent.of(mine))
+        return self._next(suppression=by.model_copy(update={"came": came}))
 
     def counted(self, alerts: Sequence[PagedAlert], now: datetime) -> Self:
         """Count alerts that came now, and forget what is more than an hour ago."""
@@ -232,6 +268,8 @@ class Entry(Record):
     """It is held because nobody is subscribed to pages, or was gathered while nobody was."""
     recent: dict[str, Recent] = Field(default_factory=dict)
     """By group, what came on it in the last hour when these alerts did, they included."""
+    suppressed: dict[str, Suppression] = Field(default_factory=dict)
+    """By group, what nobody was paged of before these alerts came."""
 
     @staticmethod
     def key(entry_id: str) -> str:
@@ -269,9 +307,22 @@ class Entry(Record):
         return self._next(alerts=(*self.alerts, *alerts))
 
     def knowing(self, groups: Iterable[Group]) -> Self:
-        """Note what came on groups lately."""
-        recent = {group.group_id: group.recent() for group in groups}
-        return self._next(recent=self.recent | recent)
+        """Note what came on groups lately, and of what on them nobody was paged."""
+        known = list(groups)
+        recent = {group.group_id: group.recent() for group in known}
+        suppressed = {g.group_id: s for g in known if (s := g.suppression) and s.came.alerts}
+        return self._next(recent=self.recent | recent, suppressed=self.suppressed | suppressed)
+
+    def parted(self, alerts: Sequence[PagedAlert], now: datetime) -> tuple[Self, Self | None]:
+        """Part some of its alerts from the rest, which waits on; None where nothing is left.
+
+        The markers of what is parted name the entry that they came in, which is the rest's.
+        """
+        ids = {alert.alert_id for alert in alerts}
+        rest = tuple(alert for alert in self.alerts if alert.alert_id not in ids)
+        if not rest:
+            return self, None
+        return self.received(alerts, now=now, lease_until=now), self._next(alerts=rest)
 
     @property
     def rule(self) -> str:
@@ -324,6 +375,10 @@ class Page(Record):
     """The alerts it tells of."""
     expired_ids: tuple[str, ...] = ()
     """Alerts of its entries that were too old; nobody is paged of them."""
+    suppressed_ids: tuple[str, ...] = ()
+    """Of a SUPPRESSED one its alerts; nobody is paged of them."""
+    act_id: str | None = None
+    """Of a SUPPRESSED one the act because of which."""
     waited: int = 0
     """How many of its alerts were held before for want of a token."""
     unheard: int = 0
@@ -344,7 +399,7 @@ class Page(Record):
     repeat: bool = False
     """Whether the message says that it may be a repeat."""
     ended_at: EventTime | None = None
-    """When it became SENT or EXPIRED."""
+    """When it became SENT, EXPIRED or SUPPRESSED."""
     announced: bool = False
     """Its PAGE_EVENT is on the stream."""
     mentioned: bool = False
@@ -353,6 +408,24 @@ class Page(Record):
     @staticmethod
     def key(page_id: str) -> str:
         return f"page#{page_id}"
+
+    @classmethod
+    def suppressed(
+        cls, entry: Entry, by: Suppression, *, now: datetime, lease_until: datetime
+    ) -> Self:
+        """Give the record of an entry that nobody is paged of, because somebody has acted."""
+        ids = tuple(sorted(alert.alert_id for alert in entry.alerts))
+        return cls(
+            page_id=page_id(ids),
+            state=PageState.SUPPRESSED,
+            entry_ids=(entry.entry_id,),
+            alert_ids=(),
+            suppressed_ids=ids,
+            act_id=by.act.act_id,
+            since=now,
+            lease_until=lease_until,
+            ended_at=now,
+        )
 
     def retried(self, lease_until: datetime) -> Self:
         """Take over a page that is not known to be sent: the same ids, marked if need be."""
@@ -467,6 +540,44 @@ class Silence(Record):
 
     def item(self) -> LedgerItem:
         return self._item(SILENCE_KEY, "SILENCE", None)
+
+
+class Snoozes(Record):
+    """What nobody is paged of until when, one item for all attempts."""
+
+    snoozes: tuple[Suppression, ...] = ()
+
+    def holding(self, now: datetime) -> list[Suppression]:
+        """Give those that hold now, the one that ends first first."""
+        held = [snooze for snooze in self.snoozes if _until(snooze) > now]
+        return sorted(held, key=lambda snooze: (_until(snooze), snooze.act.scope))
+
+    def covering(self, alert: PagedAlert, now: datetime) -> Suppression | None:
+        """Give one because of which nobody is paged of an alert; None where there is none."""
+        if not self.snoozes:
+            return None
+        scopes = alert.scopes
+        return next((s for s in self.holding(now) if s.act.scope in scopes), None)
+
+    def knows(self, act_id: str) -> bool:
+        """Say whether an act is in force."""
+        return any(snooze.act.act_id == act_id for snooze in self.snoozes)
+
+    def changed_by(self, act: PageAct, now: datetime) -> Self:
+        """Have an act take the place of the one about the same scope, and forget what is over.
+
+        One that is over by now ends that one and leaves nothing.
+        """
+        others = [snooze for snooze in self.holding(now) if snooze.act.scope != act.scope]
+        own = Suppression(at=now, act=act)
+        return self._next(snoozes=(*others, *([own] if _until(own) > now else [])))
+
+    def item(self) -> LedgerItem:
+        return self._item(SNOOZES_KEY, "SNOOZES", None)
+
+
+def _until(snooze: Suppression) -> datetime:
+    return snooze.act.until or snooze.at
 
 
 def looks_back_on(alerts: Iterable[PagedAlert]) -> str | None:

@@ -91,6 +91,7 @@ class MeasuredNotifier:
         count(self.metrics, "AlertsPaged", outcome.paged)
         count(self.metrics, "AlertsHeld", outcome.held)
         count(self.metrics, "AlertsGathered", outcome.gathered)
+        count(self.metrics, "AlertsSuppressed", outcome.suppressed)
         count(self.metrics, "AlertsExpired", outcome.expired)
         count(self.metrics, "PagesSent", outcome.pages_sent)
         count(self.metrics, "PagesRepeated", outcome.pages_repeated)
@@ -110,6 +111,7 @@ class MeasuredNotifier:
             paged=outcome.paged,
             held=outcome.held,
             gathered=outcome.gathered,
+            suppressed=outcome.suppressed,
             expired=outcome.expired,
             unpaged=outcome.unpaged,
             canaries=len(outcome.canaries),

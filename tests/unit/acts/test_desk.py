@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.card_numbers import NUMBERS, in_groups
 from tests.fakes import NOON, FakeEventStream, FakePageLedger
-from tests.unit.acts.support import Office
-from tests.unit.paging.support import alert_event
+from tests.unit.acts.support import Office, hidden_fields
+from tests.unit.paging.support import TOKEN, alert_event
 
-from cardwatch.acts.answers import MAX_FORM
+from cardwatch.acts.answers import MAX_FORM, Answer
 from cardwatch.acts.html import HEADERS, MAX_LISTED
 from cardwatch.acts.records import MAX_ACTS, PageActs
 from cardwatch.contract.act import FALSE_POSITIVE_REASONS, OF_THE_PAGE, PageAct
@@ -371,3 +371,70 @@ def test_the_stream_has_the_act_before_the_ledger_knows_it() -> None:
     assert office.post(link, office.fill(link, act="CONFIRMED", by="Ana")).done
     assert known_when_put == [0]
     assert len(office.recorded(page)) == 1
+
+
+def snoozed(office: Office, link: str, **typed: str) -> Answer:
+    """Fill the form's part about snoozing in, as a browser does, and send it."""
+    shown = office.get(link).html
+    (scope, *_) = re.findall(r'<option value="([a-z]+:[^"]+)">', shown)
+    (until, *_) = re.findall(r'<option value="(20[^"]+)">', shown)
+    chosen = {"act": "SNOOZED", "by": "Ana", "scope": scope, "until": until, "why": "known"}
+    return office.post(link, hidden_fields(shown) | chosen | typed)
+
+
+def test_a_card_is_snoozed_from_its_page_for_an_hour_and_the_page_says_so() -> None:
+    office = Office()
+    page = office.paged()
+    answer = snoozed(office, office.link(page))
+    assert answer.done == "SNOOZED"
+    (act,) = office.on_stream()
+    assert (act.page_id, act.scope, act.reason) == (page.page_id, f"card:{TOKEN}", "known")
+    assert act.until == office.clock.now() + timedelta(hours=1)
+    assert [snooze.act for snooze in office.book.snoozes()] == [act] == office.recorded(page)
+    assert "snoozed it until 2026-11-21 13:00:00 UTC: known" in answer.html
+
+
+def test_what_can_be_snoozed_from_a_page_is_what_it_is_about_and_no_rule() -> None:
+    office = Office()
+    shown = office.get(office.link(office.paged())).html
+    offered = dict(re.findall(r'<option value="([a-z]+:[^"]+)">([^<]+)</option>', shown))
+    assert offered == {
+        f"card:{TOKEN}": "card 424242******4242",
+        "account:acc_00042": "account acc_00042",
+        "user:usr_00017": "user usr_00017",
+        "merchant:mer_0007": "merchant mer_0007",
+    }
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ({"scope": "rule:stolen_card"}, "Choose what to snooze."),
+        ({"scope": "account:acc_1"}, "Choose what to snooze."),
+        ({"until": "tomorrow"}, "Choose for how long."),
+        ({"until": "2026-11-21T11:59:59.000Z"}, "a time to come"),
+        ({"until": "2026-11-22T12:00:01.000Z"}, "24 hours at most"),
+        ({"why": " "}, "Say why it is snoozed."),
+        ({"by": ""}, "Say who you are."),
+    ],
+)
+def test_a_link_snoozes_nothing_else_and_for_no_longer(typed: dict[str, str], told: str) -> None:
+    office = Office()
+    answer = snoozed(office, office.link(office.paged()), **typed)
+    assert answer.status == 422
+    assert told in answer.html
+    assert (office.on_stream(), office.book.snoozes()) == ([], [])
+
+
+def test_the_same_snooze_sent_again_is_one() -> None:
+    office = Office()
+    link = office.link(office.paged())
+    shown = office.get(link).html
+    until = re.findall(r'<option value="(20[^"]+)">', shown)[0]
+    form = hidden_fields(shown) | {
+        "act": "SNOOZED", "by": "Ana", "scope": f"card:{TOKEN}", "until": until, "why": "known"
+    }  # fmt: skip
+    assert office.post(link, form).done == "SNOOZED"
+    office.clock.advance(1)
+    assert "it counts once" in office.post(link, form).html
+    assert len(office.on_stream()) == 1

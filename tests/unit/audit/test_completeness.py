@@ -205,6 +205,7 @@ SEEDED: dict[str, tuple[Seed, set[tuple[str, str, str]]]] = {
     "too old": (expired("too_old"), {("unpaged", "too_old", "pay_too_old")}),
     "expired": (expired(None), {("unpaged", "too_old", "pay_unsaid")}),
     "refused": (expired("refused"), {("unpaged", "refused", "pay_refused")}),
+    "suppressed": (expired("suppressed"), {("unpaged", "suppressed", "pay_suppressed")}),
     "no payment": (unstaged_payment, {("unstaged", "payment_lost", "pay_gone")}),
     "no payment but quarantine": (
         unstaged_for_quarantine,

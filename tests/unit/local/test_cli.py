@@ -134,7 +134,12 @@ def test_debug_shows_where_an_error_came_from(
     assert "Traceback" in capsys.readouterr().err
 
 
-OVER_A_STACK = [["redrive"], ["backfill"], ["ack", "page_1", "--by", "Ana"]]
+OVER_A_STACK = [
+    ["redrive"],
+    ["backfill"],
+    ["ack", "page_1", "--by", "Ana"],
+    ["snooze", "--list"],
+]
 
 
 @pytest.mark.parametrize("command", OVER_A_STACK, ids=lambda command: command[0])
@@ -184,6 +189,21 @@ def test_a_page_is_not_called_fraud_and_none_at_once(capsys: pytest.CaptureFixtu
     command = ["ack", "page_1", "--by", "Ana", "--fraud", "--false-positive", "OTHER"]
     assert main(command) == 1
     assert "opposite things" in one_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["snooze"], "say what to snooze"),
+        (["snooze", "rule:card_testing", "--by", "Ana", "--why", "known"], "like 15m, 4h or 7d"),
+        (["snooze", "rule:card_testing", "--for", "soon"], "like 15m, 4h or 7d"),
+    ],
+)
+def test_a_snooze_of_nothing_or_without_an_end_is_told_what_is_missing(
+    capsys: pytest.CaptureFixture[str], command: list[str], told: str
+) -> None:
+    assert main(command) == 1
+    assert told in one_line(capsys.readouterr().err)
 
 
 def test_replay_of_a_missing_file_is_one_line(

@@ -16,6 +16,7 @@ from tests.unit.paging.support import (
     World,
     alert_event,
     ids,
+    kinds,
     records,
     rule_alert_event,
 )
@@ -227,6 +228,56 @@ def the_schedule_with_a_digest_that_is_due() -> Scenario:
     return Scenario(world, (), ids(*held))
 
 
+def an_alert_on_a_card_that_somebody_acted_on() -> Scenario:
+    world, events = storm()
+    world.clock.advance(300)
+    world.page_waiting()
+    world.act()
+    batch = [events[2], alert_event(3, card_token="5" * 32)]
+    return Scenario(world, records(*batch), ids(*events, *batch))
+
+
+def the_schedule_with_a_follow_up_that_is_suppressed_in_part() -> Scenario:
+    world = World(policy=Policy())
+    other = "5" * 32
+    first = [alert_event(0), alert_event(10, card_token=other)]
+    waiting = [alert_event(1), alert_event(11, card_token=other), alert_event(2)]
+    for event in first:
+        world.page_batch(records(event))
+    world.page_batch(records(*waiting))
+    world.act(page=0)
+    world.clock.advance(300)
+    return Scenario(world, (), ids(*first, *waiting))
+
+
+def new_alerts_beside_held_ones_that_are_suppressed() -> Scenario:
+    world = World()
+    first = alert_event(0)
+    world.page_batch(records(first))
+    world.spend_all_tokens()
+    held = [alert_event(1), alert_event(2, card_token="5" * 32)]
+    world.page_batch(records(*held))
+    world.act()
+    world.clock.advance(60)
+    new = alert_event(3, card_token="6" * 32)
+    return Scenario(world, records(new), ids(first, *held, new))
+
+
+def the_first_alert_after_an_act_s_time() -> Scenario:
+    world, events = storm()
+    world.act()
+    world.page_batch(records(alert_event(5)))
+    world.clock.advance(3600)
+    return Scenario(world, records(events[2]), ids(*events, alert_event(5)))
+
+
+def alerts_of_which_some_are_snoozed() -> Scenario:
+    world = World(policy=Policy())
+    world.snooze("account:acc_00042")
+    events = [alert_event(1), alert_event(2, card_token="5" * 32, account_id="acc_2")]
+    return Scenario(world, records(*events), ids(*events))
+
+
 SCENARIOS: list[Callable[[], Scenario]] = [
     new_alerts,
     new_alerts_that_carry_held_ones,
@@ -249,6 +300,11 @@ SCENARIOS: list[Callable[[], Scenario]] = [
     alerts_beside_a_look_back_that_is_due,
     the_schedule_with_a_look_back_that_is_due,
     the_schedule_with_a_digest_that_is_due,
+    an_alert_on_a_card_that_somebody_acted_on,
+    the_schedule_with_a_follow_up_that_is_suppressed_in_part,
+    new_alerts_beside_held_ones_that_are_suppressed,
+    the_first_alert_after_an_act_s_time,
+    alerts_of_which_some_are_snoozed,
 ]
 ENTERED = 5
 """The step after an attempt's first write of new alerts, behind two looks into the ledger."""
@@ -339,6 +395,67 @@ def test_an_attempt_that_wakes_up_after_its_lease_cannot_send_an_unmarked_second
         now.attempt(now.world.notifier(disturbed_at(number, overtaken)))
         now.world.settle(now.batch)
         now.world.check_promise(now.expected)
+
+
+def a_card_that_is_acted_on() -> tuple[World, set[str]]:
+    """Give a card that was paged, and one alert that waits for its follow-up."""
+    world, events = storm()
+    return world, ids(*events[:2])
+
+
+def act_on(world: World, interrupt: Callable[[str], None] | None = None) -> None:
+    world.book(interrupt).act(world.pager.sent[0].page_id, "ACKNOWLEDGED", "Ana Vella")
+
+
+def steps_of_an_act() -> list[str]:
+    steps: list[str] = []
+    act_on(a_card_that_is_acted_on()[0], steps.append)
+    return steps
+
+
+def test_an_act_that_crashes_is_done_once_when_it_is_sent_again() -> None:
+    for number, _ in enumerate(steps_of_an_act()):
+        world, expected = a_card_that_is_acted_on()
+        with pytest.raises(CrashError):
+            act_on(world, disturbed_at(number, crash))
+        act_on(world)
+        world.clock.advance(300)
+        world.settle(records(alert_event(7)))
+        world.check_promise(expected | ids(alert_event(7)))
+        assert kinds(world) == [("FIRST", 1)]
+        assert len({entry.data for entry in world.stream.entries if b"PAGE_ACT" in entry.data}) == 1
+
+
+def test_a_snooze_that_crashes_is_in_force_once_it_is_sent_again() -> None:
+    def snooze(world: World, interrupt: Callable[[str], None] | None = None) -> None:
+        until = world.clock.now() + timedelta(hours=1)
+        world.book(interrupt).snooze("rule:stolen_card", "Ana Vella", "a test", until)
+
+    steps: list[str] = []
+    snooze(World(), steps.append)
+    for number, _ in enumerate(steps):
+        world = World(policy=Policy())
+        with pytest.raises(CrashError):
+            snooze(world, disturbed_at(number, crash))
+        snooze(world)
+        world.settle(records(alert_event(1)))
+        world.check_promise(ids(alert_event(1)))
+        assert kinds(world) == []
+        assert len({entry.data for entry in world.stream.entries if b"PAGE_ACT" in entry.data}) == 1
+
+
+def test_alerts_that_come_at_any_step_of_an_act_are_paged_or_suppressed() -> None:
+    for number, _ in enumerate(steps_of_an_act()):
+        world, expected = a_card_that_is_acted_on()
+
+        def another(world: World = world) -> None:
+            world.page_batch(records(alert_event(7)))
+
+        act_on(world, disturbed_at(number, another))
+        world.clock.advance(300)
+        world.settle(())
+        world.check_promise(expected | ids(alert_event(7)))
+        assert kinds(world) == [("FIRST", 1)]
 
 
 @pytest.mark.parametrize("first", range(0, 40, 3))

@@ -16,7 +16,8 @@ INSERT INTO typed.page_event (
     channel,
     repeat,
     reason,
-    kind
+    kind,
+    act_id
 )
 SELECT
     copies.event_id,
@@ -29,7 +30,8 @@ SELECT
     NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'channel'), '') AS channel,
     NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'repeat'), '') = 'true' AS repeat,
     NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'reason'), '') AS reason,
-    NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'kind'), '') AS kind
+    NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'kind'), '') AS kind,
+    NULLIF(JSON_EXTRACT_PATH_TEXT(copies.data, 'act_id'), '') AS act_id
 FROM (
     SELECT
         event_id,

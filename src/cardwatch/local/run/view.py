@@ -172,6 +172,7 @@ def final_table(verdict: Verdict, *, quarantined_on_stolen_cards: int = 0) -> Ta
         *([("  scored once more", again)] if (again := verdict.scores_repeated) else []),
         ("summaries", verdict.summaries),
         ("alerts paged", verdict.alerts_paged),
+        *([("  suppressed by an act", n)] if (n := verdict.alerts_suppressed) else []),
         ("pages", verdict.pages),
         ("  marked as repeats", verdict.pages_repeated),
         *([("  received once more", again)] if (again := verdict.pages_redelivered) else []),

@@ -178,6 +178,8 @@ class PageEventSeen(Fact):
     state: str
     alert_ids: tuple[str, ...]
     repeat: bool
+    reason: str | None = None
+    """Of EXPIRED: why nobody was paged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +314,7 @@ def _page_event(_: dict[str, Any], data: dict[str, Any], arrived: datetime, __: 
         state=_text(data["state"]),
         alert_ids=tuple(_text(alert) for alert in data["alert_ids"]),
         repeat=data["repeat"] is True,
+        reason=_text(data["reason"]) if data.get("reason") else None,
     )
 
 

@@ -118,6 +118,8 @@ class Verdict:
     """Alerts in at least one page that was received."""
     alerts_expired: int
     """Alerts recorded as too old to page."""
+    alerts_suppressed: int
+    """Alerts that nobody was paged of, because somebody had acted on what they are about."""
     pages: int
     """Distinct messages received."""
     pages_redelivered: int
@@ -149,6 +151,13 @@ class Paging:
 
     by_alert: Mapping[str, Sequence[PageReceived]]
     expired: frozenset[str]
+    suppressed: frozenset[str]
+    """Of what is recorded without a page: because somebody had acted on what it is about."""
+
+    @property
+    def accounted_for(self) -> frozenset[str]:
+        """Give the alerts that are in a page, or recorded without one on purpose."""
+        return self.expired | self.suppressed | self.by_alert.keys()
 
     @classmethod
     def of(cls, pages: Sequence[PageReceived], events: Sequence[PageEventSeen]) -> "Paging":
@@ -157,8 +166,10 @@ class Paging:
         for page in distinct(pages):
             for alert in page.alert_ids:
                 by_alert.setdefault(alert, []).append(page)
-        expired = frozenset(i for e in events if e.state == "EXPIRED" for i in e.alert_ids)
-        return cls(by_alert, expired)
+        unpaged = [event for event in events if event.state == "EXPIRED"]
+        suppressed = {i for e in unpaged if e.reason == "suppressed" for i in e.alert_ids}
+        expired = {i for e in unpaged if e.reason != "suppressed" for i in e.alert_ids}
+        return cls(by_alert, frozenset(expired), frozenset(suppressed))
 
 
 def distinct(pages: Iterable[PageReceived]) -> list[PageReceived]:
@@ -212,6 +223,7 @@ def reach_verdict(evidence: Evidence) -> Verdict:
         summaries=len({s.event_id for s in evidence.summaries}),
         alerts_paged=len(paged),
         alerts_expired=len(paging.expired & first.keys()),
+        alerts_suppressed=len(paging.suppressed & first.keys()),
         pages=len(pages),
         pages_redelivered=len(evidence.pages) - len(pages),
         pages_repeated=sum(page.repeat for page in pages),
@@ -323,7 +335,8 @@ def _to_be_paged(evidence: Evidence) -> set[str]:
 
 
 def _alerts_without_page(alerts: Collection[str], paging: Paging) -> list[str]:
-    missing = [a for a in alerts if a not in paging.by_alert and a not in paging.expired]
+    accounted_for = paging.accounted_for
+    missing = [alert for alert in alerts if alert not in accounted_for]
     return _complaint(missing, "{} not accounted for in a page that was received", "alert")
 
 

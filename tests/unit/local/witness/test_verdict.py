@@ -128,6 +128,14 @@ def test_an_expired_alert_is_accounted_for() -> None:
     assert (verdict.alerts_paged, verdict.alerts_expired) == (0, 1)
 
 
+def test_an_alert_that_somebody_s_act_suppressed_is_accounted_for_and_counted_apart() -> None:
+    suppressed = PageEventSeen(at(7), "page_1", "EXPIRED", (ID,), repeat=False, reason="suppressed")
+    verdict = reach_verdict(replace(KEPT, page_events=[suppressed], pages=[]))
+    assert verdict.failures == ()
+    counted = (verdict.alerts_paged, verdict.alerts_expired, verdict.alerts_suppressed)
+    assert counted == (0, 0, 1)
+
+
 def test_an_alert_in_two_unmarked_pages_fails() -> None:
     evidence = replace(
         KEPT,
