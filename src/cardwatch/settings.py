@@ -208,6 +208,12 @@ class NotifierSettings(Settings):
         ),
     ] = ""
 
+    @property
+    def floors(self) -> dict[str, Decimal]:
+        """Give the snooze floors by currency."""
+        pairs = (pair.split("=") for pair in self.snooze_floors.split(",") if pair)
+        return {currency: Decimal(amount) for currency, amount in pairs}
+
 
 class CanarySettings(Settings):
     """Settings of the function that sends canaries (template.yaml, CanaryFunction)."""
@@ -215,12 +221,6 @@ class CanarySettings(Settings):
     stream_name: Annotated[
         str, Field(min_length=1, description="The Kinesis stream all events go to.")
     ]
-
-    @property
-    def floors(self) -> dict[str, Decimal]:
-        """Give the snooze floors by currency."""
-        pairs = (pair.split("=") for pair in self.snooze_floors.split(",") if pair)
-        return {currency: Decimal(amount) for currency, amount in pairs}
 
 
 class PageActsSettings(Settings):
