@@ -56,4 +56,5 @@ def test_the_table_of_event_types_is_the_contracts() -> None:
 def test_make_help_explains_every_target_that_people_call() -> None:
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     explained = set(re.findall(r"^  make ([a-z-]+) +\S", shown.stdout, re.MULTILINE))
-    assert TARGETS - explained == {"setup-dev"}
+    parts_of_others = {target for target in TARGETS if target.startswith(("setup-", "check-"))}
+    assert TARGETS - explained == parts_of_others
