@@ -19,6 +19,7 @@ from tests.adapters.test_ledger import create_table
 from tests.handlers.emf import metric_names
 from tests.kpl import aggregated
 from tests.stream_records import records_on
+from tests.unit.canary.support import canary_alert
 from tests.unit.paging.support import alert_event
 
 from cardwatch.aws.clients import AwsClients
@@ -26,6 +27,7 @@ from cardwatch.aws.dead_letters import S3DeadLetters
 from cardwatch.clock import SystemClock
 from cardwatch.contract.framing import BYTE_ORDER_MARK
 from cardwatch.contract.streams import Envelope
+from cardwatch.local.processes.ports import free_port
 from cardwatch.observability import NotifierMetric
 from cardwatch.paging.records import BUCKET_KEY
 
@@ -226,12 +228,17 @@ def subscribed(deploy: Callable[..., Stack], *, emails: str) -> tuple[Stack, dic
     return stack, json.loads((INVOCATIONS / "scheduled.json").read_text())
 
 
+@pytest.mark.allow_hosts(["127.0.0.1"])
 def test_a_batch_and_the_schedule_put_every_metric_that_the_alarms_may_name(
-    deploy: Callable[..., Stack], capsys: pytest.CaptureFixture[str]
+    deploy: Callable[..., Stack],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    nobody = f"https://127.0.0.1:{free_port()}/"
+    monkeypatch.setenv("CANARY_HEARTBEAT_URL", nobody)
     stack, scheduled = subscribed(deploy, emails="1")
     first, another = alerts(2)
-    stack.invoke(kinesis_event(first))
+    stack.invoke(kinesis_event(first, canary_alert(first.event_date_origin)))
     stack.invoke(kinesis_event(another))
     stack.invoke({**scheduled, "groups": "close"})
     assert metric_names(capsys.readouterr().out) == set(get_args(NotifierMetric))
