@@ -88,7 +88,7 @@ def browse(link: str, form: dict[str, str] | None = None) -> tuple[int, str]:
 def acts_on_stream(stack: Stack, link: str) -> list[dict[str, Any]]:
     """Give the acts about a link's page."""
     found = events_on_stream(stack, "PAGE_ACT")
-    return [event for event in found if event["event_json_data"]["page_id"] in link]
+    return [event for event in found if (event["event_json_data"]["page_id"] or "no page") in link]
 
 
 def events_on_stream(stack: Stack, kind: str) -> list[dict[str, Any]]:

@@ -62,6 +62,7 @@ GOES_WITH_THE_STACK = {
     "PagingStack/SlackWebhookSecret": "an address that Slack shows again",
     "WarehouseStack/AdminSecret": "a password of the warehouse, which goes with it",
     "WarehouseStack/LoaderSecret": "the same",
+    "WarehouseStack/AuditorSecret": "the same",
 }
 """What holds data and may be deleted with its stack, each with the reason."""
 
