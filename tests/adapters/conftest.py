@@ -11,6 +11,7 @@ from pathlib import Path
 import boto3
 import pytest
 from moto import mock_aws
+from tests.deployed import create_key_table
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.local.processes.ports import free_port
@@ -45,12 +46,7 @@ def aws(request: pytest.FixtureRequest) -> Iterator[AwsClients]:
 def control_table(aws: AwsClients) -> str:
     """Make a table like the template's ControlTable."""
     name = f"control-{random.getrandbits(32):08x}"
-    aws.dynamodb().create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-    )
+    create_key_table(aws, name)
     return name
 
 

@@ -4,6 +4,7 @@ import random
 from datetime import timedelta
 
 import pytest
+from tests.deployed import create_key_table
 from tests.fakes import NOON
 
 from cardwatch.aws.card_registry import DynamoDBCardRegistry
@@ -21,12 +22,7 @@ def known(minutes: float = 0, *, stolen: bool = True, card: str = CARD) -> Known
 def registry(aws: AwsClients) -> DynamoDBCardRegistry:
     """Give a registry on a table like the template's CardRegistryTable."""
     name = f"registry-{random.getrandbits(32):08x}"
-    aws.dynamodb().create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-    )
+    create_key_table(aws, name)
     return DynamoDBCardRegistry(aws.impatient_dynamodb(), name)
 
 

@@ -1,8 +1,6 @@
 """The handler that publishes from the bank's database, on AWS by moto and a bank in memory."""
 
-import importlib.util
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from typing import Any, get_args
 
 import pytest
 from moto import mock_aws
+from tests.deployed import cold_start, create_key_table
 from tests.fakes import FakeClock
 from tests.handlers.emf import metric_names
 from tests.stream_records import records_on
@@ -46,15 +45,7 @@ class World:
     """With which the bank was connected to."""
 
     def load(self) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(
-            "banking_handler", ROOT / "functions/banking/handler.py"
-        )
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-        return module
+        return cold_start("banking")
 
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(r["Data"]) for r in records_on(self.clients.kinesis(), "events")]
@@ -91,12 +82,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with mock_aws():
         clients = AwsClients()
         clients.kinesis().create_stream(StreamName="events", ShardCount=2)
-        clients.dynamodb().create_table(
-            TableName="control",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        )
+        create_key_table(clients, "control")
         clients.secrets().create_secret(Name="bank", SecretString=f"{DSN}\n")
         clients.secrets().create_secret(Name="key", SecretString="k" * 64)
         yield World(clients, bank, dsns)

@@ -1,6 +1,5 @@
 """The sender of canaries as Lambda calls it, on AWS by moto."""
 
-import importlib.util
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +7,7 @@ from typing import get_args
 
 import pytest
 from moto import mock_aws
+from tests.deployed import cold_start
 from tests.handlers.emf import metric_names
 from tests.stream_records import records_on
 
@@ -37,13 +37,7 @@ def test_the_schedules_event_puts_the_report_and_the_minutes_payment_on_the_stre
         monkeypatch.setenv(name, value)
     kinesis = AwsClients().kinesis()
     kinesis.create_stream(StreamName="events", ShardCount=1)
-    spec = importlib.util.spec_from_file_location(
-        "canary_handler", ROOT / "functions/canary/handler.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = cold_start("canary")
     event = json.loads((ROOT / "events/invocations/scheduled.json").read_bytes())
     assert module.handler(event, CONTEXT) == {"sent": True}
     events = [json.loads(record["Data"]) for record in records_on(kinesis, "events")]

@@ -2,10 +2,8 @@
 
 import base64
 import gzip
-import importlib.util
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +14,7 @@ from typing import Any, get_args
 import pytest
 from moto import mock_aws
 from tests.adapters.test_ledger import create_table
+from tests.deployed import cold_start
 from tests.handlers.emf import metric_names
 from tests.kpl import aggregated
 from tests.stream_records import records_on
@@ -104,21 +103,9 @@ def deploy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Stack]]:
             }
             for name, value in environment.items():
                 monkeypatch.setenv(name, value)
-            return Stack(clients, queue, _import_handler(monkeypatch))
+            return Stack(clients, queue, cold_start("notifier"))
 
         yield make
-
-
-def _import_handler(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Import the function's file as a cold start does."""
-    path = ROOT / "functions/notifier/handler.py"
-    spec = importlib.util.spec_from_file_location("notifier_handler", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "notifier_handler", module)
-    spec.loader.exec_module(module)
-    return module
 
 
 def kinesis_event(*records: Envelope | bytes) -> dict[str, Any]:

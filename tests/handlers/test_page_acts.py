@@ -1,9 +1,7 @@
 """The links of pages as the HTTP API calls the function, on AWS by moto."""
 
 import base64
-import importlib.util
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +13,7 @@ from urllib.parse import urlencode
 import pytest
 from moto import mock_aws
 from tests.adapters.test_ledger import create_table
+from tests.deployed import cold_start
 from tests.handlers.emf import metric_names
 from tests.handlers.test_notifier import metrics
 from tests.stream_records import records_on
@@ -117,19 +116,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
             "PAGE_LINKS_ADDRESS": ADDRESS,
         }.items():
             monkeypatch.setenv(name, value)
-        yield Stack(clients, queue, _import_handler(monkeypatch))
-
-
-def _import_handler(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Import the function's file as a cold start does."""
-    path = ROOT / "functions/page_acts/handler.py"
-    spec = importlib.util.spec_from_file_location("page_acts_handler", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "page_acts_handler", module)
-    spec.loader.exec_module(module)
-    return module
+        yield Stack(clients, queue, cold_start("page_acts"))
 
 
 def test_the_link_in_a_page_shows_it_and_takes_an_act_once(

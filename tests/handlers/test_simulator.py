@@ -1,8 +1,6 @@
 """The simulator as Lambda calls it, on AWS by moto."""
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +10,7 @@ from typing import Any, get_args
 
 import pytest
 from moto import mock_aws
+from tests.deployed import cold_start, create_key_table
 from tests.handlers.emf import metric_names
 from tests.stream_records import records_on
 from tests.unit.rules.test_publication import version
@@ -84,28 +83,11 @@ def deploy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deploy]:
             clients.kinesis().create_stream(StreamName="events", ShardCount=2)
             clients.s3().create_bucket(Bucket="dead-letters")
             clients.s3().create_bucket(Bucket="delivered")
-            clients.dynamodb().create_table(
-                TableName="control",
-                BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-            )
+            create_key_table(clients, "control")
             clients.secrets().create_secret(Name="token-key", SecretString="k" * 64)
-            return Stack(clients, _import_handler(monkeypatch))
+            return Stack(clients, cold_start("simulator"))
 
         yield make
-
-
-def _import_handler(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Import the function's file as a cold start does."""
-    path = ROOT / "functions/simulator/handler.py"
-    spec = importlib.util.spec_from_file_location("simulator_handler", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "simulator_handler", module)
-    spec.loader.exec_module(module)
-    return module
 
 
 def now() -> str:

@@ -1,8 +1,6 @@
 """The way to Slack as Lambda calls it: AWS by moto, Slack by a server on this machine."""
 
-import importlib.util
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any, get_args
 
 import pytest
 from moto import mock_aws
+from tests.deployed import cold_start
 from tests.handlers.emf import metric_names
 from tests.handlers.test_notifier import metrics
 from tests.slack_server import SlackServer, slack_server
@@ -121,19 +120,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         clients.secrets().create_secret(Name="webhook", SecretString=slack.url)
         monkeypatch.setenv("WEBHOOK_SECRET", "webhook")
         monkeypatch.setenv("QUEUE_URL", queue)
-        yield Stack(clients, topic, queue, slack, _import_handler(monkeypatch))
-
-
-def _import_handler(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Import the function's file as a cold start does."""
-    path = ROOT / "functions/slack/handler.py"
-    spec = importlib.util.spec_from_file_location("slack_handler", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "slack_handler", module)
-    spec.loader.exec_module(module)
-    return module
+        yield Stack(clients, topic, queue, slack, cold_start("slack"))
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> str:

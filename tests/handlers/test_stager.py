@@ -1,7 +1,6 @@
 """The stager's handler on the invocation that Firehose would send, on AWS by moto."""
 
 import base64
-import importlib.util
 import io
 import json
 import logging
@@ -12,6 +11,7 @@ from typing import Any, get_args
 
 import pytest
 from moto import mock_aws
+from tests.deployed import cold_start, create_key_table
 from tests.handlers.emf import metric_names
 from tests.stream_records import records_on
 
@@ -43,25 +43,10 @@ def stager(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], ModuleType]
     }.items():
         monkeypatch.setenv(name, value)
 
-    def cold_start() -> ModuleType:
-        spec = importlib.util.spec_from_file_location(
-            "stager", ROOT / "functions/stager/handler.py"
-        )
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
     with mock_aws():
-        AwsClients().dynamodb().create_table(
-            TableName="registry",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        )
+        create_key_table(AwsClients(), "registry")
         AwsClients().kinesis().create_stream(StreamName="events", ShardCount=1)
-        yield cold_start
+        yield lambda: cold_start("stager")
 
 
 def on_stream() -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """The handler that loads the warehouse, on a bucket by moto and Redshift's Data API in memory."""
 
 import gzip
-import importlib.util
 import io
 import json
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from moto import mock_aws
+from tests.deployed import cold_start
 from tests.fake_redshift_data import FakeRedshiftData, refusal
 
 from cardwatch.aws.clients import AwsClients
@@ -79,13 +79,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     api = FakeRedshiftData(ledger, looks=0)
     monkeypatch.setattr(AwsClients, "redshift_data", lambda _: api)
     with mock_aws():
-        spec = importlib.util.spec_from_file_location(
-            "warehouse_load", ROOT / "functions/warehouse_load/handler.py"
-        )
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        module = cold_start("warehouse_load")
         s3 = AwsClients().s3()
         s3.create_bucket(Bucket="delivered")
         yield World(module, api, ledger, s3)

@@ -1,6 +1,5 @@
 """The audit over the real warehouse: it reads there what it is told of in its unit tests."""
 
-import importlib.util
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from moto import mock_aws
+from tests.deployed import cold_start, create_key_table
 from tests.fake_redshift_data import FakeRedshiftData, refusal
 from tests.fakes import FakeClock, FakeEventStream
 from tests.flink.scenarios import heartbeat
@@ -315,19 +315,8 @@ def deployed(
     with mock_aws():
         clients = AwsClients()
         clients.kinesis().create_stream(StreamName="events", ShardCount=1)
-        clients.dynamodb().create_table(
-            TableName="control",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        )
-        spec = importlib.util.spec_from_file_location(
-            "audit_handler", ROOT / "functions/audit/handler.py"
-        )
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        create_key_table(clients, "control")
+        module = cold_start("audit")
         yield Deployed(api, module, clients)
 
 
