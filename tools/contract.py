@@ -118,24 +118,7 @@ SELECT
     copies.event_dw_regdate,
 {_indented((_redshift_value(field, info.annotation) for field, info in fields.items()), 4)}
 FROM (
-    SELECT
-        event_id,
-        event_date_origin,
-        event_dw_regdate,
-        event_json_data AS data,
-        ROW_NUMBER() OVER (
-            PARTITION BY event_id
-            ORDER BY event_dw_regdate, event_date_origin, event_json_data
-        ) AS copy_number
-    FROM staging.events
-    WHERE
-        event_type = '{name}'
-        AND event_dw_regdate BETWEEN :loaded_from AND :loaded_to
-        AND event_dw_regdate IN (
-            SELECT loads.loaded_at
-            FROM refresh.loads
-            WHERE loads.batch > :from_batch AND loads.batch <= :to_batch
-        )
+{_numbered_copies(f"event_type = '{name}'")}
 ) AS copies
 LEFT JOIN {table} AS known
     ON copies.event_id = known.event_id
@@ -196,8 +179,34 @@ INSERT INTO {table} (
         yield ROOT / "warehouse" / "refresh" / "typed" / f"{name.lower()}.sql", sql
 
 
+def _numbered_copies(types: str, more_column: str = "", *conditions: str) -> str:
+    """Select new events of these types, each one's copies numbered in the order they were seen."""
+    columns = ["event_id", *filter(None, [more_column]), "event_date_origin", "event_dw_regdate"]
+    selected = "\n".join(f"        {column}," for column in columns)
+    more = "".join(f"\n        AND {condition}" for condition in conditions)
+    return f"""\
+    SELECT
+{selected}
+        event_json_data AS data,
+        ROW_NUMBER() OVER (
+            PARTITION BY event_id
+            ORDER BY event_dw_regdate, event_date_origin, event_json_data
+        ) AS copy_number
+    FROM staging.events
+    WHERE
+        {types}
+        AND event_dw_regdate BETWEEN :loaded_from AND :loaded_to
+        AND event_dw_regdate IN (
+            SELECT loads.loaded_at
+            FROM refresh.loads
+            WHERE loads.batch > :from_batch AND loads.batch <= :to_batch
+        ){more}"""  # noqa: S608 - names come from the contract
+
+
 def warehouse_canaries() -> Generated:
     """Give the step that keeps what the typed tables leave out."""
+    types = "event_type IN ('PAYMENT_EVENT', 'PAYMENT_ALERT')"
+    of_canary = f"JSON_EXTRACT_PATH_TEXT(event_json_data, 'card_token')\n        = '{CANARY_TOKEN}'"
     yield (
         ROOT / "warehouse" / "refresh" / "facts" / "canaries.sql",
         f"""\
@@ -221,27 +230,7 @@ SELECT
     ) AS detected_at,
     copies.event_dw_regdate AS staged_at
 FROM (
-    SELECT
-        event_id,
-        event_type,
-        event_date_origin,
-        event_dw_regdate,
-        event_json_data AS data,
-        ROW_NUMBER() OVER (
-            PARTITION BY event_id
-            ORDER BY event_dw_regdate, event_date_origin, event_json_data
-        ) AS copy_number
-    FROM staging.events
-    WHERE
-        event_type IN ('PAYMENT_EVENT', 'PAYMENT_ALERT')
-        AND event_dw_regdate BETWEEN :loaded_from AND :loaded_to
-        AND event_dw_regdate IN (
-            SELECT loads.loaded_at
-            FROM refresh.loads
-            WHERE loads.batch > :from_batch AND loads.batch <= :to_batch
-        )
-        AND JSON_EXTRACT_PATH_TEXT(event_json_data, 'card_token')
-        = '{CANARY_TOKEN}'
+{_numbered_copies(types, "event_type", of_canary)}
 ) AS copies
 LEFT JOIN facts.canaries AS known
     ON copies.event_id = known.event_id
@@ -636,6 +625,15 @@ def _parameter_rows() -> Iterator[str]:
         yield f"| `{name}` | {default} | {takes} | {parameter['Description']} |"
 
 
+def _concrete(settings: type[Settings]) -> Iterator[type[Settings]]:
+    """Give the classes that programs read, not those that they share a part of."""
+    shared = settings.__subclasses__()
+    if not shared:
+        yield settings
+    for each in shared:
+        yield from _concrete(each)
+
+
 def settings_document() -> Generated:
     """Give every setting with its default and meaning, as the settings models say it."""
     parts = [
@@ -647,7 +645,7 @@ def settings_document() -> Generated:
             "`CARDWATCH_`."
         ),
     ]
-    for model in Settings.__subclasses__():
+    for model in _concrete(Settings):
         prefix = model.model_config.get("env_prefix", "")
         rows = ["| Variable | Default | Meaning |", "|---|---|---|"]
         for name, field in model.model_fields.items():

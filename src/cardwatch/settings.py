@@ -319,12 +319,9 @@ class BankingSettings(Settings):
     ] = 1_000
 
 
-class WarehouseLoadSettings(Settings):
-    """Settings of the function that loads the warehouse (infra/warehouse.yaml)."""
+class WarehouseSettings(Settings):
+    """Which warehouse a function works with."""
 
-    delivery_bucket: Annotated[
-        str, Field(min_length=1, description="The bucket with the delivered events.")
-    ]
     warehouse_kind: Annotated[
         Literal["cluster", "serverless"], Field(description="What the warehouse is.")
     ]
@@ -332,6 +329,14 @@ class WarehouseLoadSettings(Settings):
         str, Field(min_length=1, description="Identifier of the cluster, or name of the workgroup.")
     ]
     database_name: Annotated[str, Field(min_length=1, description="Its database.")]
+
+
+class WarehouseLoadSettings(WarehouseSettings):
+    """Settings of the function that loads the warehouse (infra/warehouse.yaml)."""
+
+    delivery_bucket: Annotated[
+        str, Field(min_length=1, description="The bucket with the delivered events.")
+    ]
     loader_secret: Annotated[
         str, Field(min_length=1, description="Secrets Manager ARN of the user that loads.")
     ]
@@ -340,16 +345,9 @@ class WarehouseLoadSettings(Settings):
     ]
 
 
-class WarehouseRefreshSettings(Settings):
+class WarehouseRefreshSettings(WarehouseSettings):
     """Settings of the function that refreshes the warehouse (infra/warehouse.yaml)."""
 
-    warehouse_kind: Annotated[
-        Literal["cluster", "serverless"], Field(description="What the warehouse is.")
-    ]
-    warehouse_name: Annotated[
-        str, Field(min_length=1, description="Identifier of the cluster, or name of the workgroup.")
-    ]
-    database_name: Annotated[str, Field(min_length=1, description="Its database.")]
     owner_secret: Annotated[
         str, Field(min_length=1, description="Secrets Manager ARN of the user that owns it.")
     ]
@@ -363,7 +361,7 @@ class WarehouseRefreshSettings(Settings):
     ]
 
 
-class AuditSettings(Settings):
+class AuditSettings(WarehouseSettings):
     """Settings of the function that audits what is loaded (infra/audit.yaml)."""
 
     stream_name: Annotated[
@@ -372,13 +370,6 @@ class AuditSettings(Settings):
     control_table: Annotated[
         str, Field(min_length=1, description="DynamoDB table with the load that the audit reached.")
     ]
-    warehouse_kind: Annotated[
-        Literal["cluster", "serverless"], Field(description="What the warehouse is.")
-    ]
-    warehouse_name: Annotated[
-        str, Field(min_length=1, description="Identifier of the cluster, or name of the workgroup.")
-    ]
-    database_name: Annotated[str, Field(min_length=1, description="Its database.")]
     reader_secret: Annotated[
         str, Field(min_length=1, description="Secrets Manager ARN of the user that it reads as.")
     ]

@@ -10,7 +10,7 @@ from cardwatch.audit.telemetry import MeasuredAudit
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.cursors import DynamoDBCursors
 from cardwatch.aws.event_stream import KinesisEventStream
-from cardwatch.aws.redshift_data import RedshiftDatabase, RedshiftDataSession
+from cardwatch.bootstrap.warehouse import build_session
 from cardwatch.clock import SystemClock
 from cardwatch.ports import Clock
 from cardwatch.settings import AuditSettings
@@ -30,14 +30,12 @@ def build_audit(
     """Give the audit of the warehouse in Redshift, as one who reads it."""
     clock = clock or SystemClock()
     clients = clients or AwsClients()
-    database = RedshiftDatabase(
-        name=settings.warehouse_name,
-        serverless=settings.warehouse_kind == "serverless",
-        database=settings.database_name,
-        secret_arn=settings.reader_secret,
-    )
-    session = RedshiftDataSession(
-        clients.redshift_data(), database, clock, patience_seconds=STATEMENT_SECONDS
+    session = build_session(
+        settings,
+        settings.reader_secret,
+        patience_seconds=STATEMENT_SECONDS,
+        clock=clock,
+        clients=clients,
     )
     look_back = timedelta(days=settings.look_back_days)
     rounds = AuditRounds(

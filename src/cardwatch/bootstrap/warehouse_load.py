@@ -4,8 +4,8 @@ from aws_lambda_powertools import Logger, Metrics
 
 from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.delivered_objects import S3DeliveredObjects
-from cardwatch.aws.redshift_data import RedshiftDatabase, RedshiftDataSession
 from cardwatch.aws.redshift_loads import RedshiftLoads
+from cardwatch.bootstrap.warehouse import build_session
 from cardwatch.clock import SystemClock
 from cardwatch.ports import Clock
 from cardwatch.recovery.telemetry import LOAD_SECONDS, MeasuredLoad
@@ -24,14 +24,12 @@ def build_warehouse_load(
     clock = clock or SystemClock()
     clients = clients or AwsClients()
     objects = S3DeliveredObjects(clients.s3(), settings.delivery_bucket)
-    database = RedshiftDatabase(
-        name=settings.warehouse_name,
-        serverless=settings.warehouse_kind == "serverless",
-        database=settings.database_name,
-        secret_arn=settings.loader_secret,
-    )
-    session = RedshiftDataSession(
-        clients.redshift_data(), database, clock, patience_seconds=LOAD_SECONDS
+    session = build_session(
+        settings,
+        settings.loader_secret,
+        patience_seconds=LOAD_SECONDS,
+        clock=clock,
+        clients=clients,
     )
     loads = RedshiftLoads(session, objects, settings.copy_role)
     return MeasuredLoad(objects, loads, logger, metrics, clock.monotonic)

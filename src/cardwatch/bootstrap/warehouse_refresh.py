@@ -5,7 +5,7 @@ from pathlib import Path
 from aws_lambda_powertools import Logger, Metrics
 
 from cardwatch.aws.clients import AwsClients
-from cardwatch.aws.redshift_data import RedshiftDatabase, RedshiftDataSession
+from cardwatch.bootstrap.warehouse import build_session
 from cardwatch.clock import SystemClock
 from cardwatch.ports import Clock
 from cardwatch.settings import WarehouseRefreshSettings
@@ -29,14 +29,12 @@ def build_warehouse_refresh(
     """
     clock = clock or SystemClock()
     clients = clients or AwsClients()
-    database = RedshiftDatabase(
-        name=settings.warehouse_name,
-        serverless=settings.warehouse_kind == "serverless",
-        database=settings.database_name,
-        secret_arn=settings.owner_secret,
-    )
-    session = RedshiftDataSession(
-        clients.redshift_data(), database, clock, patience_seconds=STATEMENTS_SECONDS
+    session = build_session(
+        settings,
+        settings.owner_secret,
+        patience_seconds=STATEMENTS_SECONDS,
+        clock=clock,
+        clients=clients,
     )
     upkeep = Upkeep(session, read_refresh_sql(sql_folder), retention_days=settings.retention_days)
     return MeasuredUpkeep(upkeep, logger, metrics, clock.monotonic)
