@@ -559,10 +559,6 @@ class Snoozes(Record):
         scopes = alert.scopes
         return next((s for s in self.holding(now) if s.act.scope in scopes), None)
 
-    def knows(self, act_id: str) -> bool:
-        """Say whether an act is in force."""
-        return any(snooze.act.act_id == act_id for snooze in self.snoozes)
-
     def changed_by(self, act: PageAct, now: datetime) -> Self:
         """Have an act take the place of the one about the same scope, and forget what is over.
 
