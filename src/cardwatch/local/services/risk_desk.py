@@ -123,6 +123,9 @@ class RiskDesk:
             "taskmanager.memory.network.min": "32m",
             "taskmanager.memory.network.max": "32m",
             "taskmanager.memory.managed.size": "128m",
+            # Flink's 64 MB make each column family take memory by 8 MB: the many of this job would
+            # have used up all that is there, and RocksDB would flush at nearly every write.
+            "state.backend.rocksdb.writebuffer.size": "2 mb",
             "execution.buffer-timeout.interval": "50 ms",
             **job_options(self._folder, self._python),
             # Of the checkpoint that it was started from it is the owner, and removes it in time.
