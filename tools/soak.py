@@ -106,6 +106,11 @@ class Plan:
         return math.ceil(self.hours / (self.step / timedelta(hours=1)))
 
     @property
+    def half_a_day(self) -> int:
+        """Give the step that ends the first twelve hours: a link holds for longer."""
+        return math.ceil(timedelta(hours=12) / self.step)
+
+    @property
     def warm_up(self) -> float:
         """Give the hours after which memory counts."""
         return self.hours * WARM_UP_SHARE
@@ -204,8 +209,8 @@ class Soak:
             self._clock.advance(self._plan.step)
             stack.doing = f"soak: hour {self._hours:.0f} of {self._plan.hours:g}"
             yield EVERY_SECONDS
-            if step == self._plan.steps // 3:
-                self._open("a link of before the rotation, a third of the hours later", before, 200)
+            if step == self._plan.half_a_day:
+                self._open(f"the same link {self._hours:.0f} hours later", before, 200)
                 yield from self._loud_log(stack)
             if pages_before_trim is None and self._hours > RETENTION / timedelta(hours=1) + 1:
                 pages_before_trim = stack.tally.counts(datetime.now(UTC)).pages
@@ -449,11 +454,12 @@ def soak(plan: Plan, clock: WallClock, rate: float) -> int:
     )
     stack = StackOptions(rate=rate)
     status = run_stack(settings, ROOT, RunOptions(stack=stack, enough=days.enough), console)
-    if not days.done:
-        console.print("soak: stopped before its end")
-        return 1
     findings = [*days.findings, *memory_findings(days.growth, days.processes)]
     findings.append(Finding("every promise of the run", "see above", kept=status == 0))
+    if not days.done:
+        show(days, days.findings, console)
+        console.print("soak: stopped before its end")
+        return 1
     show(days, findings, console)
     written = {
         "plan": asdict(plan),
