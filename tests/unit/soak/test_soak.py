@@ -1,10 +1,13 @@
 """How the soak's clock goes on, and what it says of memory."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from tools.soak import Plan, memory_findings
+from tools.soak import LINK, LinkSeen, Plan, memory_findings
 from tools.soak_memory import Growth, Sample, growth_of, median_slope
+
+from cardwatch.acts.links import sign
+from cardwatch.acts.ports import LinkKey
 
 
 def test_the_steps_together_are_the_hours_that_were_asked_for() -> None:
@@ -57,6 +60,15 @@ def test_processes_that_grow_by_less_keep_it() -> None:
 def test_memory_that_nobody_looked_at_long_enough_is_no_kept_promise() -> None:
     [finding] = memory_findings([], processes=3)
     assert not finding.kept
+
+
+def test_a_page_s_link_names_the_key_that_signed_it() -> None:
+    now = datetime(2026, 11, 28, tzinfo=UTC)
+    link = sign("a" * 64, now, LinkKey("0f1e-2d3", bytes(32)))
+    text = f"What to do: call.\nhttp://x.execute-api.localhost:4566/pages/{link}\nEnd."
+    found = LINK.search(text)
+    assert found
+    assert LinkSeen(found[0], now).key_id == "0f1e-2d3"
 
 
 def grown(name: str, by: float) -> Growth:
