@@ -54,7 +54,7 @@ class Memory:
 
     def take(self, *, hours: float, seconds: float) -> None:
         """Note how much memory each process has now."""
-        noted = {os.getpid(): OWN_NAME, **{n.pid: n.name for n in self._run.noted()}}
+        noted = {n.pid: n.name for n in self._run.noted()} | {os.getpid(): OWN_NAME}
         for process in [psutil.Process(), *leftovers(self._run)]:
             with suppress(psutil.Error):
                 megabytes = process.memory_info().rss / MEGABYTE
