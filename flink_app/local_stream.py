@@ -179,15 +179,18 @@ class ShardReader:
         start: Start,
         *,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read on after `positions` (shard id → sequence number), from `start` where there is none.
 
-        `clock` gives epoch seconds.
+        `clock` gives epoch seconds; how long something lasts is told by `monotonic`, because a
+        machine that slept has waited for nothing.
         """
         self._client = client
         self._address = address
         self._start = start
         self._clock = clock
+        self._monotonic = monotonic
         self._positions = dict(positions)
         self._shards: list[_Shard] = []
         # A position speaks of a shard that was found while the job ran.
@@ -240,12 +243,12 @@ class ShardReader:
 
     def _fetch(self, shard: _Shard) -> None:
         now = self._clock()
-        if now < shard.wait_until:
+        if self._monotonic() < shard.wait_until:
             return
         try:
             answer = self._get(shard)
         except (ClientError, BotoCoreError) as error:
-            self._failed(shard, error, now)
+            self._failed(shard, error)
             return
         shard.failures = 0
         shard.fetched = answer["Records"]
@@ -256,7 +259,7 @@ class ShardReader:
             shard.position = shard.fetched[-1]["SequenceNumber"]
             shard.reached = _arrival(shard.fetched[-1])
         if "NextShardIterator" not in answer:
-            self._close(shard, now)
+            self._close(shard)
 
     def _get(self, shard: _Shard) -> Mapping[str, Any]:
         iterator, answer = self._iterator(shard), {}
@@ -267,12 +270,12 @@ class ShardReader:
                 break
         return answer
 
-    def _close(self, shard: _Shard, now: float) -> None:
+    def _close(self, shard: _Shard) -> None:
         """Read no more of a shard, and what took its place from now on."""
         try:
             self._add(_list_shards(self._client, self._address))
         except (ClientError, BotoCoreError) as error:
-            self._failed(shard, error, now)
+            self._failed(shard, error)
             return
         shard.closed, shard.behind = True, False
         logger.info("%s of %s was split or merged: its end", shard.id, self._address)
@@ -298,17 +301,18 @@ class ShardReader:
         except (ClientError, BotoCoreError):
             return False
 
-    def _failed(self, shard: _Shard, error: ClientError | BotoCoreError, now: float) -> None:
+    def _failed(self, shard: _Shard, error: ClientError | BotoCoreError) -> None:
         # The others wait with it: what they have would make its records late.
         shard.behind = True
         if _code(error) == "ExpiredIteratorException":
             return
         if _code(error) == "ResourceNotFoundException" and self._is_gone(shard):
-            self._close(shard, now)
+            self._close(shard)
             return
         if not _may_pass(error):
             msg = f"cannot read {shard.id} of {self._address}: {_what(error)}"
             raise StreamError(msg) from None
+        now = self._monotonic()
         if shard.failures == 0:
             shard.failing_since = now
         shard.failures += 1

@@ -155,6 +155,23 @@ def test_what_the_job_writes_stands_under_the_partition_key_of_its_type(running:
 
 @pytest.mark.flink
 @pytest.mark.stack
+def test_one_tick_wakes_the_reader_and_no_other_reaches_it(running: Running) -> None:
+    """However many there are: the generator makes up for each second that a machine slept."""
+
+    def ticks(made: str) -> list[int]:
+        vertices = asked(running, f"/jobs/{running.job}")["vertices"]
+        return [
+            vertex["metrics"][f"{made}-records"]
+            for vertex in vertices
+            if vertex["name"].startswith("Source: ticks" if made == "write" else "read stream")
+        ]
+
+    wait_for(lambda: ticks("write")[0] > 5)
+    assert ticks("read")[0] <= 2
+
+
+@pytest.mark.flink
+@pytest.mark.stack
 def test_the_reporter_gives_every_metric_of_flink_that_the_dashboard_asks_for(
     running: Running,
 ) -> None:

@@ -39,6 +39,7 @@ class FakeKinesis:
 
     shards: dict[str, list[tuple[float, bytes]]] = field(default_factory=dict)
     now: float = 1_000.0
+    slept: float = 0.0
     limit: int = 10_000
     closed: set[str] = field(default_factory=set)
     failures: dict[str, list[Exception]] = field(default_factory=dict)
@@ -49,6 +50,9 @@ class FakeKinesis:
     iterators: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def clock(self) -> float:
+        return self.now + self.slept
+
+    def monotonic(self) -> float:
         return self.now
 
     def expire_iterators(self) -> None:
@@ -142,6 +146,7 @@ def reader(
         positions or {},
         start or Start(),
         clock=kinesis.clock,
+        monotonic=kinesis.monotonic,
     )
 
 
@@ -323,6 +328,18 @@ def test_the_reader_gives_up_on_a_stream_that_does_not_answer_for_a_minute() -> 
         StreamError, match=r"a of stream 'events' at http://127\.0\.0\.1:9 for 60 s"
     ):
         list(of.poll())
+
+
+def test_a_machine_that_slept_between_two_failures_has_not_waited_meanwhile() -> None:
+    kinesis = FakeKinesis({"a": [(1_000.0, b"paid")]})
+    kinesis.failures["a"] = [EndpointConnectionError(endpoint_url=ADDRESS.endpoint)] * 2
+    of = reader(kinesis)
+    assert list(of.poll()) == []
+    kinesis.slept = 8 * 3600
+    kinesis.now += LONGEST_WAIT_SECONDS
+    assert list(of.poll()) == []
+    kinesis.now += LONGEST_WAIT_SECONDS
+    assert [data for *_, data in of.poll()] == [b"paid"]
 
 
 def test_an_answer_that_will_not_change_fails_at_once() -> None:

@@ -76,6 +76,11 @@ def deployed_of(settings: LocalSettings) -> Any:  # noqa: ANN401  boto3's own ty
         "TemplateBody"
     ]
     functions = session.client("lambda", endpoint_url=endpoint).list_functions()["Functions"]
+    ledger = deploy.read_outputs(settings).ledger_table
+    forgets = session.client("dynamodb", endpoint_url=endpoint).describe_time_to_live(
+        TableName=ledger
+    )["TimeToLiveDescription"]
+    assert forgets == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
     parameters = {p["ParameterKey"]: p["ParameterValue"] for p in found["Parameters"]}
     return template, parameters, found["Tags"], sorted(f["CodeSha256"] for f in functions)
 

@@ -53,6 +53,13 @@ class RunOptions:
     seconds: float | None = None
     """Seconds of payments after everything is up; None: until it is stopped."""
     stack: StackOptions = field(default_factory=StackOptions)
+    enough: Callable[[LocalStack], bool] | None = None
+    """Asked again and again while payments flow; once it says so, they end."""
+
+    @property
+    def measured(self) -> bool:
+        """Say whether payments end by themselves, and the run is judged."""
+        return self.seconds is not None or self.enough is not None
 
 
 def audits_itself(options: RunOptions, settings: LocalSettings) -> bool:
@@ -60,7 +67,7 @@ def audits_itself(options: RunOptions, settings: LocalSettings) -> bool:
 
     A measured run does not: it is judged by what the stream promises.
     """
-    return options.seconds is None and settings.audit == "on"
+    return not options.measured and settings.audit == "on"
 
 
 class Reporter(threading.Thread):
@@ -115,7 +122,7 @@ def run(settings: LocalSettings, root: Path, options: RunOptions, console: Conso
                 settings,
                 root,
                 replace(options.stack, audit=audits_itself(options, settings)),
-                receipts_file_bytes=RECEIPTS_FILE_BYTES if options.seconds is None else None,
+                receipts_file_bytes=None if options.measured else RECEIPTS_FILE_BYTES,
             )
             return _run(stack, options, console)
     finally:
@@ -130,9 +137,8 @@ def _run(stack: LocalStack, options: RunOptions, console: Console) -> int:
         stack.gauges.start()
         reporter.start()
         stack.start()
-        if options.seconds is None:
-            _watch(stack, until=None)
-        _watch(stack, until=time.monotonic() + (options.seconds or 0))
+        until = None if options.seconds is None else time.monotonic() + options.seconds
+        _watch(stack, until=until, enough=options.enough)
         verdict = _finish(stack)
         stack.doing = "keeping Flink's classes for the next start"
         stack.cluster.classes.finish_archive(wait_seconds=ARCHIVE_SECONDS)
@@ -156,10 +162,17 @@ def _run(stack: LocalStack, options: RunOptions, console: Console) -> int:
     return _conclude(stack, verdict, console)
 
 
-def _watch(stack: LocalStack, *, until: float | None) -> None:
+def _watch(
+    stack: LocalStack,
+    *,
+    until: float | None,
+    enough: Callable[[LocalStack], bool] | None = None,
+) -> None:
     while until is None or time.monotonic() < until:
         stack.check()
         stack.tend()
+        if enough is not None and enough(stack):
+            return
         time.sleep(TICK_SECONDS)
 
 

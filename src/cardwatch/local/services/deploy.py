@@ -18,7 +18,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cardwatch.aws.deployed import stack_outputs
-from cardwatch.aws.failures import FAILURES
+from cardwatch.aws.failures import FAILURES, reason
+from cardwatch.aws.ledger import EXPIRES_AT
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.services import ministack
 from cardwatch.local.services.kept_stack import KeptStack
@@ -136,7 +137,21 @@ def deploy(
     LocalStackError with the reason and the log's place.
     """
     with _alone(root, progress):
-        return _deploy(settings, root, progress=progress, given=dict(parameters or {}))
+        outputs = _deploy(settings, root, progress=progress, given=dict(parameters or {}))
+    _have_it_forget(settings, outputs)
+    return outputs
+
+
+def _have_it_forget(settings: LocalSettings, outputs: StackOutputs) -> None:
+    """Switch on the ledger's time to live: the emulator does not read it in the template."""
+    try:
+        ministack.clients(settings).dynamodb().update_time_to_live(
+            TableName=outputs.ledger_table,
+            TimeToLiveSpecification={"AttributeName": EXPIRES_AT, "Enabled": True},
+        )
+    except FAILURES as error:
+        msg = f"the ledger's time to live cannot be switched on: {reason(error)}"
+        raise LocalStackError(msg) from None
 
 
 def _deploy(

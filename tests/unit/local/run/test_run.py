@@ -140,4 +140,5 @@ def test_a_run_waits_for_what_it_owes_as_long_as_that_becomes_less(
 def test_a_run_without_an_end_audits_itself_and_a_measured_one_does_not() -> None:
     assert audits_itself(RunOptions(), LocalSettings())
     assert not audits_itself(RunOptions(seconds=30), LocalSettings())
+    assert not audits_itself(RunOptions(enough=lambda _: True), LocalSettings())
     assert not audits_itself(RunOptions(), LocalSettings(audit="off"))
