@@ -124,7 +124,7 @@ class RiskDesk:
             "taskmanager.memory.network.max": "32m",
             "taskmanager.memory.managed.size": "128m",
             "execution.buffer-timeout.interval": "50 ms",
-            **job_options(self._folder, self._python),
+            **job_options(self._folder, self._python, self._folder / "checkpoints"),
             # Of the checkpoint that it was started from it is the owner, and removes it in time.
             "execution.state-recovery.claim-mode": "CLAIM",
             "restart-strategy.exponential-delay.initial-backoff": "1 s",
