@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from rich.console import Console
 
@@ -46,6 +46,18 @@ ARCHIVE_SECONDS: Final = 60.0
 """How long a measured run waits at its end for what only the first one makes."""
 
 
+class Disturbance(Protocol):
+    """Who tries faults on a run."""
+
+    def begin(self, stack: LocalStack) -> None:
+        """Begin, for payments flow now."""
+        ...
+
+    def end(self) -> None:
+        """Try nothing more and undo what is still on, if anything is."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """What is asked of a run."""
@@ -53,6 +65,8 @@ class RunOptions:
     seconds: float | None = None
     """Seconds of payments after everything is up; None: until it is stopped."""
     stack: StackOptions = field(default_factory=StackOptions)
+    disturbance: Disturbance | None = None
+    """Tries faults from the first payment until the last."""
 
 
 def audits_itself(options: RunOptions, settings: LocalSettings) -> bool:
@@ -130,9 +144,13 @@ def _run(stack: LocalStack, options: RunOptions, console: Console) -> int:
         stack.gauges.start()
         reporter.start()
         stack.start()
+        if options.disturbance is not None:
+            options.disturbance.begin(stack)
         if options.seconds is None:
             _watch(stack, until=None)
         _watch(stack, until=time.monotonic() + (options.seconds or 0))
+        if options.disturbance is not None:
+            options.disturbance.end()
         verdict = _finish(stack)
         stack.doing = "keeping Flink's classes for the next start"
         stack.cluster.classes.finish_archive(wait_seconds=ARCHIVE_SECONDS)
@@ -147,6 +165,8 @@ def _run(stack: LocalStack, options: RunOptions, console: Console) -> int:
         stack.doing = "stopping everything"
         # Asked to stop while it stops, it does.
         with suppress(StopRequested), stop_held():
+            if options.disturbance is not None:
+                options.disturbance.end()
             stack.stop()
             stack.state, stack.doing = ("failed" if failed else "stopped"), ""
             reporter.stop()
