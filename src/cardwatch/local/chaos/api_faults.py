@@ -303,7 +303,7 @@ FAULTS: Final[Mapping[str, ApiFault]] = {
     "batch done, answer lost": ApiFault(is_batch, answer_lost, 0.7),
     "notifier throttled": ApiFault(is_batch, refused(429, "TooManyRequestsException"), 0.7),
     "objects refused": ApiFault(_OBJECTS, refused(503, "SlowDown"), 0.5),
-    "everything slow": ApiFault(lambda _: True, slow, 0.5),
-    "nothing reachable": ApiFault(lambda _: True, unreachable),
+    "everything slow": ApiFault(lambda _: True, slow, 0.5, in_doubt=True),
+    "nothing reachable": ApiFault(lambda _: True, unreachable, in_doubt=True),
 }
 """By what people call it."""

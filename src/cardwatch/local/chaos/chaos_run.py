@@ -8,7 +8,7 @@ its warehouse and the table must agree: nothing lost, nothing doubled without sa
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -65,7 +65,15 @@ class ChaosOptions:
 class Chaos:
     """Tries the schedule on the stack of a run."""
 
-    def __init__(self, settings: LocalSettings, options: ChaosOptions, console: Console) -> None:
+    def __init__(
+        self,
+        settings: LocalSettings,
+        options: ChaosOptions,
+        console: Console,
+        *,
+        disk: Callable[[Path], SmallDisk] = SmallDisk,
+        clocks: Callable[[Path], Clocks] = Clocks,
+    ) -> None:
         """Prepare the folder, the small disk and the clocks; what cannot be had is not tried."""
         self.folder = (settings.var / "chaos").resolve()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -77,11 +85,11 @@ class Chaos:
         self._disk: SmallDisk | None = None
         self._clocks: Clocks | None = None
         try:
-            self._disk = SmallDisk(self.folder / "disk")
+            self._disk = disk(self.folder / "disk")
         except UntriedError as error:
             self._leave_out("disk", error)
         try:
-            self._clocks = Clocks(self.folder / "clocks")
+            self._clocks = clocks(self.folder / "clocks")
         except UntriedError as error:
             self._leave_out("clock", error)
         acts = {kind: act for kind, act in ACTS.items() if kind not in self.untried}
