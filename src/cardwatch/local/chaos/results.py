@@ -119,8 +119,7 @@ def tabulate(
     for page in distinct(evidence.pages):
         first.setdefault(page.page_id, page.received)
     repeats = [first[page.page_id] for page in distinct(evidence.pages) if page.repeat]
-    costs = [_put_down(moments, tried) for moments in (lost, doubled)]
-    costs.append(_put_down(repeats, in_doubt))
+    cost = (_put_down(lost, tried), _put_down(doubled, tried), _put_down(repeats, in_doubt))
     alerted = _Firsts((alert.origin, alert.arrived) for alert in evidence.alerts)
     paged = _Firsts(
         (alerts[name].origin, pages[0].received)
@@ -137,7 +136,9 @@ def tabulate(
             kind,
             len(moments[kind]),
             called[kind],
-            *(cost[kind] for cost in costs),
+            cost[0][kind],
+            cost[1][kind],
+            cost[2][kind],
             Took.of(alerted.after(moments[kind])),
             Took.of(paged.after(moments[kind])),
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import boto3
@@ -93,7 +94,7 @@ class Proxied:
         write_switches(self.folder, [Switch(5, kind, FOR_LONG, seed=1)])
 
     def put(self, *names: str) -> Any:  # noqa: ANN401  boto3's
-        records = [{"Data": b"{}", "PartitionKey": name} for name in names]
+        records: Any = [{"Data": b"{}", "PartitionKey": name} for name in names]
         return self.client.put_records(StreamName="events", Records=records)
 
     def close(self) -> None:
@@ -223,7 +224,7 @@ def test_a_conflict_names_one_item_of_the_transaction() -> None:
     asked = request("DynamoDB_20120810.TransactWriteItems", {"TransactItems": [{}, {}, {}]})
     fault = api_faults.FAULTS["transactions conflict"]
     assert fault.of(asked)
-    answer = fault.effect(asked, done, api_faults.Random(1), api_faults.Memory())
+    answer = fault.effect(asked, done, Random(1), api_faults.Memory())
     said = json.loads(answer.body)
     assert (answer.status, said["__type"]) == (400, "TransactionCanceledException")
     codes = [reason["Code"] for reason in said["CancellationReasons"]]
@@ -244,7 +245,7 @@ def test_a_batch_is_delivered_again_after_the_one_behind_it() -> None:
         return done(asked)
 
     assert fault.of(second)
-    assert fault.effect(second, forward, api_faults.Random(1), memory).body == second.body
+    assert fault.effect(second, forward, Random(1), memory).body == second.body
     assert delivered == [second, first]
 
 
