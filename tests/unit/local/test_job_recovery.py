@@ -62,7 +62,8 @@ class FakeSubmission:
     cluster: FakeCluster
     checkpoint: Path | None
 
-    def finish(self, groups: Mapping[str, Mapping[str, str]]) -> str:
+    def finish(self, groups: Mapping[str, Mapping[str, str]], *, timeout_seconds: float) -> str:
+        assert timeout_seconds > 0
         assert groups == {"group": {}}
         cluster = self.cluster
         if self.checkpoint is not None and self.checkpoint == cluster.dies_at:

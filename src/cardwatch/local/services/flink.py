@@ -339,6 +339,8 @@ def job_options(folder: Path, python: Path, checkpoints: Path) -> dict[str, str]
         "execution.checkpointing.interval": f"{CHECKPOINT_SECONDS} s",
         "execution.checkpointing.dir": checkpoints.as_uri(),
         "execution.checkpointing.num-retained": str(CHECKPOINTS_KEPT),
+        # A job that cannot be restored is canceled, and must not take the checkpoints with it.
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.reset-backoff-threshold": "2 min",
         "io.tmp.dirs": str(folder / "tmp"),

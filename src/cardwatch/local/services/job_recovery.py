@@ -18,7 +18,8 @@ from cardwatch.local.services.flink import JOB_MANAGER, Edge
 from cardwatch.local.services.flink_rest import FlinkHealth
 
 POLL_SECONDS: Final = 0.2
-RESTORE_SECONDS: Final = 120.0
+SUBMIT_SECONDS: Final = 240.0
+RESTORE_SECONDS: Final = 240.0
 """How long a job may take to run after it was submitted; then another checkpoint is tried."""
 RETRY_SECONDS: Final = 5.0
 """Before all of it is tried again, where nothing helped."""
@@ -29,7 +30,7 @@ MOST_RESTARTS: Final = 3
 class Submission(Protocol):
     """A submission that was begun."""
 
-    def finish(self, groups: Mapping[str, Mapping[str, str]], /) -> str:
+    def finish(self, groups: Mapping[str, Mapping[str, str]], /, *, timeout_seconds: float) -> str:
         """Submit with these property groups; gives the job's id, or raises LocalStackError."""
         ...
 
@@ -150,7 +151,7 @@ class JobRecovery(threading.Thread):
                 msg = "stopped"
                 raise LocalStackError(msg)
             self._submission = self._cluster.begin_submission(self._edge, checkpoint=checkpoint)
-        return self._submission.finish(self._groups)
+        return self._submission.finish(self._groups, timeout_seconds=SUBMIT_SECONDS)
 
     def _runs(self, job: str) -> bool:
         """Wait for all of a job's tasks; say whether they run."""
