@@ -589,5 +589,9 @@ class LocalStack:
             self.recovery.stop()
         self.supervisor.stop()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        # A start that failed early may have been starting it still.
+        if self.server.pid() is not None:
+            with suppress(WarehouseUnavailableError, OSError, psutil.Error):
+                self.server.stop()
         if self._receipts is not None:
             self._receipts.close()
