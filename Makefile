@@ -13,7 +13,7 @@ RUN_OPTIONS := $(if $(filter command line environment,$(origin SECONDS)),--secon
 	$(if $(EDGE),--edge $(EDGE))
 
 CHECKS := types lint sql templates derived
-.PHONY: help setup setup-dev setup-fuzz run connector monitor ui down test check contract cost bench soak fuzz lock $(CHECKS:%=check-%)
+.PHONY: help setup setup-dev setup-fuzz run connector monitor ui down test check contract cost bench soak chaos fuzz lock $(CHECKS:%=check-%)
 
 help: ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,10 @@ bench: setup-dev ## Measure, and write docs/benchmarks.md: make bench [SECTIONS=
 
 soak: setup-dev ## Run for days in minutes, by a moved clock: make soak [HOURS=48] [SPEED=10 hours a minute] [RATE=20]
 	$(BIN)/python -m tools.soak $(if $(HOURS),--hours $(HOURS)) $(if $(SPEED),--speed $(SPEED)) $(if $(RATE),--rate $(RATE))
+
+chaos: setup ## Try faults on the whole system, and write docs/reliability.md: make chaos [MINUTES=20] [SEED=1] [RATE=100]
+	@$(BIN)/cardwatch chaos --document docs/reliability.md $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE))
 
 fuzz: setup-fuzz ## Feed what others write with inputs by the code that they reach: make fuzz [TARGETS="record page"] [RUNS=100000] [KEEP=1]
 	$(BIN)/python -m tools.fuzz $(TARGETS) $(if $(RUNS),--runs $(RUNS)) $(if $(KEEP),--keep)

@@ -16,7 +16,7 @@ from typing import Any, Final
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,15 @@ class StreamAddress:
             retries={"mode": "standard", "total_max_attempts": 1},
             proxies={},
         )
+        session.events.register("before-parse", _refuse_half_answers)
         return session.client("kinesis", endpoint_url=self.endpoint, config=config)
+
+
+def _refuse_half_answers(response_dict: Mapping[str, Any], **_: object) -> None:
+    """Raise where the connection was lost in the middle: botocore gives an answer of no field."""
+    body, length = response_dict["body"], response_dict["headers"].get("content-length")
+    if length is not None and 0 < len(body) < int(length):
+        raise IncompleteReadError(actual_bytes=len(body), expected_bytes=int(length))
 
 
 def list_shards(address: StreamAddress) -> tuple[str, ...]:

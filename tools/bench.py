@@ -363,7 +363,7 @@ def emulator(folder: Path) -> Iterator[LocalSettings]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        while not ministack.is_ready(settings):
+        while not ministack.is_ready(settings.aws_port):
             if process.poll() is not None:
                 sys.exit("bench: the AWS emulator did not start")
             time.sleep(0.1)

@@ -32,6 +32,7 @@ from cardwatch.local.services.flink import (
     metrics_ports,
 )
 from cardwatch.local.services.flink_rest import FlinkHealth, reason_of
+from cardwatch.local.services.job_recovery import JobRecovery, retained_checkpoints
 from cardwatch.settings import LocalSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -216,15 +217,49 @@ def test_a_killed_task_manager_costs_no_alert_and_adds_none(running: Running) ->
     wait_for(lambda: stream.has_alerts(before))
     wait_for(lambda: is_followed(cluster.rest.health(running.job)))
 
+    restarts = supervisor.restarts()[TASK_MANAGER]
     meanwhile = [stream.pay(f"pay_meanwhile_{n}") for n in range(5)]
     children = psutil.Process(supervisor.pids()[TASK_MANAGER]).children(recursive=True)
     os.kill(supervisor.pids()[TASK_MANAGER], signal.SIGKILL)
     after = [stream.pay(f"pay_after_{n}") for n in range(5)]
     wait_for(lambda: stream.has_alerts(meanwhile + after))
     wait_for(lambda: is_restored(cluster.rest.health(running.job)))
-    assert supervisor.restarts() == {JOB_MANAGER: 0, TASK_MANAGER: 1}
+    assert supervisor.restarts()[TASK_MANAGER] == restarts + 1
     assert not any(child.is_running() for child in children)
     assert stream.ids_of(before + meanwhile + after) == expected(before + meanwhile + after)
+
+
+@pytest.mark.flink
+@pytest.mark.stack
+def test_a_killed_job_manager_costs_no_alert_and_the_job_goes_on_from_its_newest_checkpoint(
+    running: Running,
+) -> None:
+    cluster, stream, supervisor = running.cluster, running.stream, running.supervisor
+    before = [stream.pay(f"pay_until_{n}") for n in range(5)]
+    wait_for(lambda: stream.has_alerts(before))
+    wait_for(lambda: has_checkpoint(cluster.rest.health(running.job)))
+    recovery = JobRecovery(
+        cluster,
+        "local",
+        running.groups,
+        deaths=lambda: supervisor.restarts()[JOB_MANAGER],
+        submitted=lambda job: setattr(running, "job", job),
+    )
+    recovery.start()
+    try:
+        meanwhile = [stream.pay(f"pay_without_{n}") for n in range(5)]
+        killed = running.job
+        os.kill(supervisor.pids()[JOB_MANAGER], signal.SIGKILL)
+        newest, *_ = retained_checkpoints(cluster.checkpoints)
+        wait_for(lambda: recovery.recoveries == 1)
+        after = [stream.pay(f"pay_again_{n}") for n in range(5)]
+        wait_for(lambda: stream.has_alerts(meanwhile + after))
+    finally:
+        recovery.stop()
+    assert stream.ids_of(before + meanwhile + after) == expected(before + meanwhile + after)
+    assert cluster.rest.knows(killed) is False
+    restored = asked(running, f"/jobs/{running.job}/checkpoints")["latest"]["restored"]
+    assert Path(restored["external_path"].removeprefix("file:")) == newest
 
 
 @pytest.mark.flink

@@ -4,10 +4,12 @@ The endpoint and the credentials come from botocore's own chain (AWS_ENDPOINT_UR
 a program of the one-machine stack passes them instead.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -34,6 +36,20 @@ def _config(*, tries: int, read_timeout: float) -> Config:
 _IMPATIENT = _config(tries=1, read_timeout=2).merge(Config(connect_timeout=1))
 
 
+def refuse_half_answers(response_dict: Mapping[str, Any], **_: object) -> None:
+    """Raise ResponseParserError for an answer whose connection was lost in the middle.
+
+    botocore looks at no length: half a JSON document is an answer without any field to it, and
+    would be taken for a table without the item, or a put without a failed record.
+    """
+    length, body = response_dict["headers"].get("content-length"), response_dict["body"]
+    if length is None or not isinstance(body, bytes):
+        return  # chunks have an end of their own, and a stream looks at its length itself
+    if 0 < len(body) < int(length):
+        msg = f"the answer was cut off: {len(body)} of {length} bytes"
+        raise ResponseParserError(msg)
+
+
 class AwsClients:
     """Makes clients of one session and, where given, one endpoint."""
 
@@ -42,6 +58,9 @@ class AwsClients:
     ) -> None:
         """Use a session (default: botocore's own chain) and an endpoint (default: AWS)."""
         self._session = session or boto3.Session()
+        self._session.events.register(
+            "before-parse", refuse_half_answers, unique_id="cardwatch-half-answers"
+        )
         self._endpoint_url = endpoint_url
 
     @property

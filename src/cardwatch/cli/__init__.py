@@ -13,6 +13,7 @@ from typing import Final
 from cardwatch.cli.application import app, show_error
 from cardwatch.cli import (  # noqa: F401  each adds its commands
     run,
+    chaos,
     monitor,
     audit,
     recover,

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from rich.console import Console
 
@@ -46,6 +46,18 @@ ARCHIVE_SECONDS: Final = 60.0
 """How long a measured run waits at its end for what only the first one makes."""
 
 
+class Disturbance(Protocol):
+    """Who tries faults on a run."""
+
+    def begin(self, stack: LocalStack) -> None:
+        """Begin, for payments flow now."""
+        ...
+
+    def end(self) -> None:
+        """Try nothing more and undo what is still on, if anything is."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """What is asked of a run."""
@@ -55,6 +67,8 @@ class RunOptions:
     stack: StackOptions = field(default_factory=StackOptions)
     enough: Callable[[LocalStack], bool] | None = None
     """Asked again and again while payments flow; once it says so, they end."""
+    disturbance: Disturbance | None = None
+    """Tries faults from the first payment until the last."""
 
     @property
     def measured(self) -> bool:
@@ -137,8 +151,12 @@ def _run(stack: LocalStack, options: RunOptions, console: Console) -> int:
         stack.gauges.start()
         reporter.start()
         stack.start()
+        if options.disturbance is not None:
+            options.disturbance.begin(stack)
         until = None if options.seconds is None else time.monotonic() + options.seconds
         _watch(stack, until=until, enough=options.enough)
+        if options.disturbance is not None:
+            options.disturbance.end()
         verdict = _finish(stack)
         stack.doing = "keeping Flink's classes for the next start"
         stack.cluster.classes.finish_archive(wait_seconds=ARCHIVE_SECONDS)
@@ -153,6 +171,8 @@ def _run(stack: LocalStack, options: RunOptions, console: Console) -> int:
         stack.doing = "stopping everything"
         # Asked to stop while it stops, it does.
         with suppress(StopRequested), stop_held():
+            if options.disturbance is not None:
+                options.disturbance.end()
             stack.stop()
             stack.state, stack.doing = ("failed" if failed else "stopped"), ""
             reporter.stop()

@@ -14,10 +14,10 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
@@ -48,6 +48,7 @@ from cardwatch.local.run.status import State, Status, Tally, in_order
 from cardwatch.local.run.steps import Step, Steps
 from cardwatch.local.services import dashboard, deploy, flink, ministack
 from cardwatch.local.services.flink_rest import FlinkHealth
+from cardwatch.local.services.job_recovery import JobRecovery
 from cardwatch.local.services.risk_desk import RiskDesk
 from cardwatch.local.stream.shard import Stream
 from cardwatch.local.warehouse import Warehouse, WarehouseServer
@@ -74,6 +75,20 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a stack is put into by whoever tries faults on it."""
+
+    emulator_port: int | None = None
+    """Where the emulator listens; what stands at the stack's AWS port is among the `programs`."""
+    programs: Sequence[Program] = ()
+    """Started before all others."""
+    environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What is added to a program's, by the program's name."""
+    checkpoints: Path | None = None
+    """Where the job that watches stolen cards keeps its checkpoints."""
+
+
+@dataclass(frozen=True, slots=True)
 class StackOptions:
     """What is asked of a stack."""
 
@@ -87,6 +102,7 @@ class StackOptions:
     """How the Flink job reads and writes the stream."""
     audit: bool = False
     """Whether missing alerts are put on the stream meanwhile."""
+    surroundings: Surroundings = field(default_factory=Surroundings)
 
 
 class LocalStack:
@@ -106,6 +122,13 @@ class LocalStack:
         """
         self.settings = settings
         self.clients = ministack.clients(settings)
+        self._around = options.surroundings
+        self.witness = ministack.clients(
+            settings.model_copy(
+                update={"aws_port": self._around.emulator_port or settings.aws_port}
+            )
+        )
+        """Clients of whoever only looks on, or steers the run: nothing stands in their way."""
         self.state: State = "starting"
         self.doing = "starting"
         self.started_at = datetime.fromtimestamp(psutil.Process().create_time(), UTC)
@@ -123,9 +146,10 @@ class LocalStack:
         )
         self.auditor: Auditor | None = None
         self.bank: LocalBank | None = None
-        self.cluster = flink.FlinkCluster(settings, root)
+        self.cluster = flink.FlinkCluster(settings, root, checkpoints=self._around.checkpoints)
         self.risk_desk = RiskDesk(settings, root) if settings.risk_desk == "on" else None
         self.job_id: str | None = None
+        self.recovery: JobRecovery | None = None
         self._submission: flink.Submission | None = None
         self.gauges = Gauges(
             settings,
@@ -160,7 +184,7 @@ class LocalStack:
     @property
     def controls(self) -> StackControls:
         """Give what the deployed stack can be asked for."""
-        return StackControls(self.clients, self.outputs)
+        return StackControls(self.witness, self.outputs)
 
     @property
     def receipts_folder(self) -> Path:
@@ -178,12 +202,16 @@ class LocalStack:
         self.doing = "starting the AWS emulator, Flink and PostgreSQL; building the functions"
         self.supervisor.__enter__()
         with self.steps.step("AWS emulator"):
-            self.supervisor.start(ministack.program(self.settings, self._root))
+            for program in self._around.programs:
+                self._start_program(program)
+            self._start_program(
+                ministack.program(self.settings, self._root, port=self._around.emulator_port)
+            )
             self.cluster.prepare()
             with stop_held():
                 self._submission = self.cluster.begin_submission(self._options.edge)
             for program in self.cluster.programs():
-                self.supervisor.start(program)
+                self._start_program(program)
             warehouse = self._pool.submit(self._start_warehouse)
             built = self._pool.submit(self._build)
             self.supervisor.wait_ready("ministack", timeout_seconds=EMULATOR_SECONDS)
@@ -199,14 +227,15 @@ class LocalStack:
         if self.risk_desk is not None:
             self._result(self._pool.submit(self._open_bank))
         self.job_id = self._result(submitted)
+        self._keep_job()
         self.doing = "waiting for the Flink job to read the stream"
-        self.supervisor.start(event_source.program(self.settings))
+        self._start_program(event_source.program(self.settings))
         warm = [self._pool.submit(self._warm_notifier) for _ in range(NOTIFIER_WORKERS)]
         with self.steps.step("start the job's tasks"):
             self._wait_for(self._tasks_run, self._why_no_job, FLINK_SECONDS)
         self.controls.set_payments(on=True)
         self._payments_since = time.time()
-        self.supervisor.start(self._delivery())
+        self._start_program(self._delivery())
         self.refresher.start()
         if self._options.audit:
             self._audit()
@@ -215,12 +244,17 @@ class LocalStack:
         self._wait_for(self._job_reads, self._why_no_job, FLINK_SECONDS)
         if self.risk_desk is not None:
             # Not before the stolen cards are watched.
-            self.supervisor.start(self.risk_desk.program(self._options.edge, self.outputs))
+            self._start_program(self.risk_desk.program(self._options.edge, self.outputs))
         self.state, self.doing = "running", ""
         # Last, for nobody's page waits for it.
         if (shown := dashboard.program(self.settings, self._root)) is not None:
             with suppress(LocalStackError):
-                self.supervisor.start(shown)
+                self._start_program(shown)
+
+    def _start_program(self, program: Program) -> None:
+        added = self._around.environment.get(program.name, {})
+        environment = {**program.environment, **added}
+        self.supervisor.start(replace(program, environment=environment))
 
     def _clear(self) -> None:
         # Thousands of files: out of the way at once, and removed while other things start.
@@ -310,10 +344,10 @@ class LocalStack:
         self._receipts = receipts
         self._observers = [
             *(
-                StreamObserver(Stream(self.clients.kinesis(), name), keep)
+                StreamObserver(Stream(self.witness.kinesis(), name), keep)
                 for name in (self.outputs.stream_name, self.outputs.scores_stream_name)
             ),
-            PageObserver(self.clients.sqs(), self.outputs.pages_queue_url, keep),
+            PageObserver(self.witness.sqs(), self.outputs.pages_queue_url, keep),
         ]
         for observer in self._observers:
             observer.start()
@@ -322,9 +356,24 @@ class LocalStack:
         if self._submission is None:
             msg = "the Flink job's submission was not begun"
             raise LocalStackError(msg)
-        groups = flink.edge_properties(self._options.edge, self.outputs, self.settings)
         with self.steps.step("plan and submit the Flink job"):
-            return self._submission.finish(groups)
+            return self._submission.finish(self._job_properties())
+
+    def _job_properties(self) -> dict[str, dict[str, str]]:
+        return flink.edge_properties(self._options.edge, self.outputs, self.settings)
+
+    def _keep_job(self) -> None:
+        def submitted(job: str) -> None:
+            self.job_id = job
+
+        self.recovery = JobRecovery(
+            self.cluster,
+            self._options.edge,
+            self._job_properties(),
+            deaths=lambda: self.supervisor.restarts()[flink.JOB_MANAGER],
+            submitted=submitted,
+        )
+        self.recovery.start()
 
     def job_health(self) -> FlinkHealth | None:
         """Say how the job is; None while nobody answers."""
@@ -443,6 +492,8 @@ class LocalStack:
         troubles = unseen + gauges.troubles() + self.refresher.troubles()
         troubles += self.auditor.troubles() if self.auditor else ()
         troubles += self.bank.troubles() if self.bank else ()
+        if self.recovery is not None and self.recovery.trouble:
+            troubles += (self.recovery.trouble,)
         pids = self.supervisor.pids()
         postgres = self.server.pid() if self._postgres_wanted else None
         return Status(
@@ -534,7 +585,13 @@ class LocalStack:
             self.server.stop()
         if self._submission is not None:
             self._submission.stop()
+        if self.recovery is not None:
+            self.recovery.stop()
         self.supervisor.stop()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        # A start that failed early may have been starting it still.
+        if self.server.pid() is not None:
+            with suppress(WarehouseUnavailableError, OSError, psutil.Error):
+                self.server.stop()
         if self._receipts is not None:
             self._receipts.close()

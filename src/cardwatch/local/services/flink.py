@@ -2,8 +2,8 @@
 
 Both run in the foreground, started by the supervisor as plain Java programs: Flink's own start
 scripts run several JVMs each to work out memory sizes that are fixed here, and take four times as
-long. A JobManager that dies takes the job with it; a TaskManager is started again, and Flink
-restores the job from its last checkpoint by itself.
+long. Both are started again when they die. After a TaskManager Flink restores the job from its last
+checkpoint by itself; a JobManager takes the job with it, and job_recovery.py submits it again.
 """
 
 import contextlib
@@ -38,6 +38,8 @@ APPLICATION: Final = Path("flink_app")
 JOB_MANAGER: Final = "flink-jobmanager"
 TASK_MANAGER: Final = "flink-taskmanager"
 CHECKPOINT_SECONDS: Final = 10
+CHECKPOINTS_KEPT: Final = 3
+"""Whoever finds the newest damaged goes on from one before it."""
 POLL_SECONDS: Final = 0.1
 SUBMIT: Final = Path(__file__).with_name("submit_job.py").resolve()
 CONNECTORS: Final = APPLICATION / "lib"
@@ -84,10 +86,13 @@ appender.console.layout.pattern = %d{yyyy-MM-dd'T'HH:mm:ss.SSS'Z'}{UTC} %-5p %c{
 class FlinkCluster:
     """The cluster of one run: its programs for the supervisor, and its job."""
 
-    def __init__(self, settings: LocalSettings, root: Path) -> None:
+    def __init__(
+        self, settings: LocalSettings, root: Path, *, checkpoints: Path | None = None
+    ) -> None:
         """Use the environment and the application under `root`, the project's folder.
 
-        Raises LocalStackError when Flink is not installed.
+        Jobs keep their `checkpoints` there, or beside the cluster's other state. Raises
+        LocalStackError when Flink is not installed.
         """
         self.settings = settings
         self.rest = FlinkRest(settings.flink_port)
@@ -100,6 +105,8 @@ class FlinkCluster:
         self._home = homes[0]
         self._folder = (settings.var / "flink").resolve()
         self._conf = self._folder / "conf"
+        self.checkpoints = checkpoints or self._folder / "checkpoints"
+        """The folder below which jobs keep their checkpoints."""
         java = java_home()
         self._java = java / "bin" / "java"
         self.classes = FlinkClasses(
@@ -111,8 +118,8 @@ class FlinkCluster:
     def prepare(self) -> None:
         """Write the cluster's configuration; what an earlier run left is removed."""
         shutil.rmtree(self._folder, ignore_errors=True)
-        for folder in (self._conf, self._folder / "tmp", self._folder / "checkpoints"):
-            folder.mkdir(parents=True)
+        for folder in (self._conf, self._folder / "tmp", self.checkpoints):
+            folder.mkdir(parents=True, exist_ok=True)
         self.classes.prepare()
         (self._conf / "log4j.properties").write_text(LOGGING)
         (self._conf / "config.yaml").write_text(yaml.safe_dump(self._configuration()))
@@ -132,7 +139,6 @@ class FlinkCluster:
                 environment=self._environment(),
                 folder=self._folder,
                 ready=self.rest.is_ready,
-                fatal="the job was in its memory",
             ),
             Program(
                 name=TASK_MANAGER,
@@ -148,16 +154,19 @@ class FlinkCluster:
             ),
         )
 
-    def begin_submission(self, edge: Edge) -> "Submission":
+    def begin_submission(self, edge: Edge, *, checkpoint: Path | None = None) -> "Submission":
         """Begin to submit the application; it waits for its properties once it is ready to plan.
 
         It may be called as soon as `prepare` was: nothing of the cluster is needed before that.
+        With a `checkpoint` the job goes on from there, and removes it in time.
         """
         properties = self._folder / "application_properties.json"
         command = [
             *self._command("org.apache.flink.client.cli.CliFrontend", _CLIENT_JVM, "flink-client"),
             "run",
             "--detached",
+            *(("--fromSavepoint", checkpoint.as_uri()) if checkpoint else ()),
+            *(("--claimMode", "CLAIM") if checkpoint else ()),
             "--python",
             str(SUBMIT),
             "--pyFiles",
@@ -200,7 +209,7 @@ class FlinkCluster:
             # Half a dozen hops, each of which would wait up to 100 ms for its buffer to fill.
             "execution.buffer-timeout.interval": "10 ms",
             "pipeline.object-reuse": True,
-            **job_options(self._folder, self._python),
+            **job_options(self._folder, self._python, self.checkpoints),
             "restart-strategy.exponential-delay.initial-backoff": "500 ms",
             "restart-strategy.exponential-delay.max-backoff": "10 s",
             "heartbeat.interval": "2 s",
@@ -318,8 +327,8 @@ def metrics_ports(settings: LocalSettings) -> tuple[int, ...]:
     return tuple(range(port + 1, port + 1 + programs)) if port else ()
 
 
-def job_options(folder: Path, python: Path) -> dict[str, str]:
-    """Give the options that both applications' jobs have; what they keep is below `folder`."""
+def job_options(folder: Path, python: Path, checkpoints: Path) -> dict[str, str]:
+    """Give the options that both applications' jobs have; temporary files are below `folder`."""
     return {
         "parallelism.default": "1",
         # What a job brings along is on the class path, whose classes alone are archived.
@@ -328,7 +337,10 @@ def job_options(folder: Path, python: Path) -> dict[str, str]:
         "state.backend.type": "rocksdb",
         "execution.checkpointing.incremental": "true",
         "execution.checkpointing.interval": f"{CHECKPOINT_SECONDS} s",
-        "execution.checkpointing.dir": (folder / "checkpoints").as_uri(),
+        "execution.checkpointing.dir": checkpoints.as_uri(),
+        "execution.checkpointing.num-retained": str(CHECKPOINTS_KEPT),
+        # A job that cannot be restored is canceled, and must not take the checkpoints with it.
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.reset-backoff-threshold": "2 min",
         "io.tmp.dirs": str(folder / "tmp"),

@@ -50,6 +50,15 @@ class FlinkRest:
         overview = self._get("/overview")
         return overview is not None and int(overview["taskmanagers"]) > 0
 
+    def knows(self, job_id: str) -> bool | None:
+        """Say whether a JobManager has a job, running or ended; None while none answers."""
+        jobs = self._get("/jobs/overview")
+        return None if jobs is None else any(job["jid"] == job_id for job in jobs["jobs"])
+
+    def cancel(self, job_id: str) -> None:
+        """Ask for a job's end; one that is not there, or has ended, is left alone."""
+        self._get(f"/jobs/{job_id}?mode=cancel", method="PATCH")
+
     def newest_job(self) -> str | None:
         """Give the id of the job that was submitted last."""
         jobs = (self._get("/jobs/overview") or {}).get("jobs", [])
@@ -95,10 +104,10 @@ class FlinkRest:
         ]
         return _moment(min(found)) if found else None
 
-    def _get(self, path: str) -> Any | None:  # noqa: ANN401  JSON
+    def _get(self, path: str, *, method: str = "GET") -> Any | None:  # noqa: ANN401  JSON
         connection = http.client.HTTPConnection(HOST, self._port, timeout=5)
         try:
-            connection.request("GET", path)
+            connection.request(method, path)
             answer = connection.getresponse()
             body = answer.read()
             return (

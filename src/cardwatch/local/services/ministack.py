@@ -59,8 +59,10 @@ def clients(settings: LocalSettings) -> AwsClients:
     return AwsClients(session(settings), endpoint_url=endpoint(settings))
 
 
-def program(settings: LocalSettings, root: Path) -> Program:
+def program(settings: LocalSettings, root: Path, *, port: int | None = None) -> Program:
     """Give the emulator as a program of the stack; `root` is the project's folder.
+
+    It listens on `port`, where something else stands at the stack's AWS port.
 
     Its environment is also that of every function it runs, whose code it unpacks under
     `var/ministack`. Raises LocalStackError when it is not installed.
@@ -79,7 +81,7 @@ def program(settings: LocalSettings, root: Path) -> Program:
             **credentials(settings),
             emulator.DROPPED: str(dropped_path(settings).resolve()),
             "BIND_HOST": HOST,
-            "GATEWAY_PORT": str(settings.aws_port),
+            "GATEWAY_PORT": str(port or settings.aws_port),
             "MINISTACK_REGION": settings.region,
             "PERSIST_STATE": "0",
             "S3_PERSIST": "0",
@@ -90,7 +92,7 @@ def program(settings: LocalSettings, root: Path) -> Program:
             "SFTP_ENABLED": "0",
         },
         folder=scratch,
-        ready=lambda: is_ready(settings),
+        ready=lambda: is_ready(port or settings.aws_port),
         fatal="the stream and the ledger were in its memory",
     )
 
@@ -108,9 +110,9 @@ def dropped_records(settings: LocalSettings) -> int:
         return 0
 
 
-def is_ready(settings: LocalSettings) -> bool:
-    """Say whether the emulator answers."""
-    connection = http.client.HTTPConnection(HOST, settings.aws_port, timeout=2)
+def is_ready(port: int) -> bool:
+    """Say whether the emulator answers on a port."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=2)
     try:
         connection.request("GET", "/_ministack/ready")
         return connection.getresponse().status == http.HTTPStatus.OK

@@ -127,7 +127,7 @@ class RiskDesk:
             # have used up all that is there, and RocksDB would flush at nearly every write.
             "state.backend.rocksdb.writebuffer.size": "2 mb",
             "execution.buffer-timeout.interval": "50 ms",
-            **job_options(self._folder, self._python),
+            **job_options(self._folder, self._python, self._folder / "checkpoints"),
             # Of the checkpoint that it was started from it is the owner, and removes it in time.
             "execution.state-recovery.claim-mode": "CLAIM",
             "restart-strategy.exponential-delay.initial-backoff": "1 s",
