@@ -29,13 +29,13 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.table import Table
 from tools.soak_memory import Growth, Memory
-from tools.wallclock import FILE, PRELOAD, NoWallClockError, WallClock
 
 from cardwatch.acts.keyring import KEPT_FOR
 from cardwatch.aws.deployed import read_deployed_outputs
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.processes.logs import LOG_BYTES, OLDER
 from cardwatch.local.processes.run_folder import RunFolder, leftovers
+from cardwatch.local.processes.wallclock import FILE, PRELOAD, NoWallClockError, WallClock
 from cardwatch.local.run.run import ARCHIVE_SECONDS, RunOptions
 from cardwatch.local.run.run import run as run_stack
 from cardwatch.local.run.stack import LocalStack, StackOptions

@@ -1,23 +1,20 @@
 """What of the machine faults need: a small disk of a run's own, and clocks that can be moved.
 
 Neither outlives the run or is seen by anybody else: the disk is mounted in a namespace that ends
-with its processes, and a clock is that of a process that loads wallclock.c.
+with its processes, and a clock is that of the processes that load its shim.
 """
 
-import contextlib
 import ctypes
 import errno
 import os
-import shutil
-import struct
-import subprocess
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from cardwatch.local.processes.wallclock import ONLY, NoWallClockError, WallClock, build_shim
+
 DISK_BYTES: Final = 64 * 1024 * 1024
 NOTIFIER: Final = "NotifierFunction"
-SOURCE: Final = Path(__file__).with_name("wallclock.c")
 _CLONE_NEWNS: Final = 0x00020000
 _MS_REC_PRIVATE: Final = 0x4000 | 0x40000
 _FILL: Final = "fill"
@@ -63,41 +60,23 @@ class SmallDisk:
 
 
 class Clocks:
-    """The wall clocks of some programs."""
+    """The wall clocks of some programs, each of its own."""
 
     def __init__(self, folder: Path) -> None:
         """Build what moves them into `folder`; raises UntriedError."""
-        compiler = shutil.which("gcc") or shutil.which("cc")
-        if compiler is None:
-            msg = "there is no C compiler to build what moves a process's clock"
-            raise UntriedError(msg)
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self._library = folder / "wallclock.so"
-        command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(self._library), str(SOURCE)]
-        built = subprocess.run([*command, "-ldl"], capture_output=True, text=True, check=False)
-        if built.returncode:
-            said = (built.stderr.strip() or "it said nothing").splitlines()[-1]
-            msg = f"what moves a process's clock does not compile: {said}"
-            raise UntriedError(msg)
+        try:
+            self._shim = build_shim(folder)
+        except NoWallClockError as error:
+            raise UntriedError(str(error)) from None
+        self._folder = folder.resolve()
+        self._clocks: dict[str, WallClock] = {}
 
     def environment(self, program: str, *, only: str = "") -> dict[str, str]:
         """Give what a program's environment needs; `only` names functions of the emulator."""
-        self.move(program, timedelta())
-        return {
-            "LD_PRELOAD": str(self._library),
-            "WALLCLOCK_FILE": str(self._file(program)),
-            **({"WALLCLOCK_ONLY": only} if only else {}),
-        }
+        clock = WallClock(self._shim, self._folder / f"{program}.clock")
+        self._clocks[program] = clock
+        return {**clock.environment, **({ONLY: only} if only else {})}
 
     def move(self, program: str, by: timedelta) -> None:
-        """Set how far a program's clock is from the machine's."""
-        nanoseconds = by // timedelta(microseconds=1) * 1000
-        path = self._file(program)
-        with contextlib.suppress(FileExistsError):
-            path.touch(exist_ok=False)
-        with path.open("r+b") as file:
-            file.write(struct.pack("<q", nanoseconds))
-
-    def _file(self, program: str) -> Path:
-        return self._folder / f"{program}.clock"
+        """Set how far the clock of a program that has one is from the machine's."""
+        self._clocks[program].set_off(by)

@@ -8,7 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tools.wallclock import NoWallClockError, WallClock
+
+from cardwatch.local.processes.wallclock import NoWallClockError, WallClock
 
 WATCHER = """
 import datetime, sys, threading, time
