@@ -160,7 +160,7 @@ def run_chaos(settings: LocalSettings, root: Path, options: ChaosOptions, consol
         console.print(f"not tried: {kinds}: {why}", highlight=False, markup=False)
     (settings.var / "run.json").unlink(missing_ok=True)
     stack = StackOptions(rate=options.rate, surroundings=chaos.surroundings(settings))
-    code = run_stack(settings, root, RunOptions(options.seconds, stack, chaos), console)
+    code = run_stack(settings, root, RunOptions(options.seconds, stack, disturbance=chaos), console)
     try:
         figures = json.loads((settings.var / "run.json").read_text())
     except FileNotFoundError:
