@@ -227,6 +227,13 @@ class Fault(_Part):
     until: Offset
 
 
+class Disturbance(_Part):
+    """Something that is done to a running stack; a replay has none."""
+
+    at: Length
+    disturbance: Literal["the TaskManager is killed", "a shard is split", "two shards are merged"]
+
+
 class Paging(_Part):
     """The notifier's settings, by the names that they have there (docs/settings.md)."""
 
@@ -281,6 +288,8 @@ class Expected(_Part):
     summaries: tuple[ExpectedSummary, ...] | None = None
     rejected: tuple[RejectionReason, ...] = ()
     """Why records break the contract, in the order of their arrival."""
+    look_back: Names = ()
+    """Payments that the audit of a running stack finds; a replay has no audit."""
 
     def each_alert(self) -> list[ExpectedAlert]:
         """Give each alert for itself."""
@@ -301,6 +310,10 @@ class Scenario(_Part):
     ends: Length | None = None
     """When the stream ends, with a last heartbeat; by default 7 s after the last event."""
     faults: tuple[Fault, ...] = ()
+    disturbances: tuple[Disturbance, ...] = ()
+    """Where there are any, it is played on a running stack only."""
+    not_live: Annotated[str, Field(min_length=10, max_length=200)] | None = None
+    """Why it cannot be played on a running stack."""
     paging: Paging = Paging()
     expect: Expected
 
@@ -347,6 +360,7 @@ class Scenario(_Part):
         for number, page in enumerate(self.expect.pages):
             yield ("pages", number, "alerts"), page.alerts
         yield ("expired",), self.expect.expired
+        yield ("look_back",), self.expect.look_back
 
 
 def _refuse(problem: str, *at: str | int) -> NoReturn:

@@ -10,7 +10,7 @@ from typing import Final
 from cardwatch.contract.card_status import CardStatus, Status, card_status_event_id
 from cardwatch.contract.heartbeat import Heartbeat
 from cardwatch.contract.payment import Payment
-from cardwatch.contract.streams import Envelope, EventData, EventType, new_event_id
+from cardwatch.contract.streams import EVENT_TYPES, Envelope, EventData, EventType, new_event_id
 from cardwatch.golden.scenario import (
     Beat,
     CardCleared,
@@ -46,6 +46,7 @@ class Record:
     """What moves the job's watermark; None of what is no event."""
     payment: tuple[str, str] | None = None
     """A payment's name and its card's."""
+    partition_key: str = "scenario"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,15 @@ class Script:
         return self.scenario.end
 
 
-def write_script(name: str, scenario: Scenario, begins: datetime) -> Script:
-    """Write a scenario's records; what happens at one instant stands in the file's order."""
-    writer = _Writer(name, scenario, begins)
+def write_script(name: str, scenario: Scenario, begins: datetime, *, live: bool = False) -> Script:
+    """Write a scenario's records; what happens at one instant stands in the file's order.
+
+    One that is played `live` has ids of its own each time, and the stream's heartbeats.
+    """
+    writer = _Writer(f"{name}.{begins:%Y%m%dT%H%M%S}" if live else name, begins)
     happened = [writer.record(number, each) for number, each in enumerate(scenario.happenings())]
-    beats = [writer.beat(-BEFORE_MS), writer.beat(scenario.end)]
-    if scenario.heartbeats == "every second":
+    beats = [] if live else [writer.beat(-BEFORE_MS), writer.beat(scenario.end)]
+    if scenario.heartbeats == "every second" and not live:
         beats += [writer.beat(at) for at in range(1_000 - BEFORE_MS, scenario.end, 1_000)]
     # A stable sort: at one instant what happens comes before the heartbeat.
     return Script(
@@ -118,9 +122,8 @@ def write_scripts(scenarios: Mapping[str, Scenario]) -> list[Script]:
 class _Writer:
     """Writes one scenario's records."""
 
-    def __init__(self, name: str, scenario: Scenario, begins: datetime) -> None:
+    def __init__(self, name: str, begins: datetime) -> None:
         self._name = name
-        self._scenario = scenario
         self._begins = begins
 
     def token(self, card: str) -> str:
@@ -202,7 +205,8 @@ class _Writer:
             event_date_origin=self._time(at),
             event_json_data=data,
         )
-        return Record(arrival, event.to_bytes(), at)
+        key = getattr(data, EVENT_TYPES[kind].partition_key, "scenario")
+        return Record(arrival, event.to_bytes(), at, partition_key=key)
 
     def _time(self, at: int) -> datetime:
         return self._begins + timedelta(milliseconds=at)
