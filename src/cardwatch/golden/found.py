@@ -64,13 +64,15 @@ class Found:
     expired: tuple[str, ...] = ()
     summaries: tuple[FoundSummary, ...] = ()
     rejected: tuple[str, ...] = ()
+    canaries: int = 0
+    """That came to the notifier."""
     look_back: tuple[str, ...] | None = None
     """Payments that an audit found; None where there was none."""
 
 
 def find(
     script: Script,
-    alerts: Iterable[Mapping[str, Any]],
+    alerts: Sequence[Mapping[str, Any]],
     summaries: Iterable[Mapping[str, Any]],
     rejected: Sequence[str],
 ) -> Found:
@@ -84,7 +86,11 @@ def find(
         for record in alerts
         if record["event_json_data"]["card_token"] in script.card_by_token
     ]
-    heard = [Heard(alert.at, _as_detected(script, alert, record)) for alert, record in mine]
+    heard = [Heard(alert.at, _as_detected(script, alert.at, record)) for alert, record in mine]
+    for record in alerts:
+        if record["event_json_data"]["payment_id"] in script.canary_ids:
+            at = _heard_at(script, record)
+            heard.append(Heard(at, _as_detected(script, at, record)))
     paged = page(script.scenario, script.begins, heard)
     payment_by_alert = {alert.alert_id: alert.payment for alert, _ in mine}
     return Found(
@@ -101,6 +107,7 @@ def find(
         expired=tuple(payment_by_alert[alert_id] for alert_id in paged.expired_ids),
         summaries=tuple(_turning_points(script, summaries)),
         rejected=tuple(rejected),
+        canaries=paged.canaries,
     )
 
 
@@ -121,7 +128,11 @@ def read_alert(script: Script, record: Mapping[str, Any], *, at: int) -> FoundAl
 def _heard_at(script: Script, record: Mapping[str, Any]) -> int:
     """Give when the stream would have an alert."""
     data = record["event_json_data"]
-    payment = script.payment_by_id[data["payment_id"]], script.card_by_token[data["card_token"]]
+    payment_id, token = data["payment_id"], data["card_token"]
+    payment = (
+        script.payment_by_id.get(payment_id, payment_id),
+        script.card_by_token.get(token, token),
+    )
     time = script.offset(parse_time(record["event_date_origin"]))
     judged = next(
         number
@@ -133,9 +144,9 @@ def _heard_at(script: Script, record: Mapping[str, Any]) -> int:
     return script.closing(script.offset(parse_time(data["window_end"])), judged)
 
 
-def _as_detected(script: Script, alert: FoundAlert, record: Mapping[str, Any]) -> bytes:
+def _as_detected(script: Script, at: int, record: Mapping[str, Any]) -> bytes:
     """Give an alert the time at which the job would have made it."""
-    detected = format_time(script.begins + timedelta(milliseconds=alert.at))
+    detected = format_time(script.begins + timedelta(milliseconds=at))
     data = record["event_json_data"] | {"detected_at": detected}
     return json.dumps({**record, "event_json_data": data}).encode()
 

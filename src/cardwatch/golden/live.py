@@ -25,6 +25,7 @@ from cardwatch.golden.found import (
 )
 from cardwatch.golden.scenario import (
     Beat,
+    CanarySent,
     Disturbance,
     Expected,
     ExpectedPage,
@@ -124,6 +125,9 @@ def why_not_live(scenario: Scenario, patience: timedelta) -> str | None:
     few_pages = scenario.paging.pages_per_minute != Paging().pages_per_minute
     reasons = {
         "a running stack has heartbeats of its own": beats,
+        "a running stack has canaries of its own": any(
+            isinstance(each, CanarySent) for each in happenings
+        ),
         "a clock that is ahead makes late what all other scenarios do": any(
             each.at > each.arrival for each in happenings
         ),

@@ -191,13 +191,20 @@ class Beat(_Event):
     heartbeat: YesOrNo
 
 
+class CanarySent(_Event):
+    """A payment on nobody's card, with its card's report before it, as one is sent every minute."""
+
+    canary: YesOrNo
+
+
 class PoisonPut(_Event):
     """A record that is no event."""
 
     poison: Literal["not JSON", "unknown type", "no time", "a list"]
 
 
-_KINDS: Final = ("payment", "reported", "cleared", "heartbeat", "poison")
+_KINDS: Final = ("payment", "reported", "cleared", "heartbeat", "canary", "poison")
+Happening = PaymentMade | CardReported | CardCleared | Beat | CanarySent | PoisonPut
 
 
 def _kind(value: Any) -> str | None:  # noqa: ANN401  whatever the file says
@@ -210,6 +217,7 @@ Event = Annotated[
     | Annotated[CardReported, Tag("reported")]
     | Annotated[CardCleared, Tag("cleared")]
     | Annotated[Beat, Tag("heartbeat")]
+    | Annotated[CanarySent, Tag("canary")]
     | Annotated[PoisonPut, Tag("poison")],
     Discriminator(
         _kind,
@@ -288,6 +296,8 @@ class Expected(_Part):
     summaries: tuple[ExpectedSummary, ...] | None = None
     rejected: tuple[RejectionReason, ...] = ()
     """Why records break the contract, in the order of their arrival."""
+    canaries: Count = 0
+    """So many come to the notifier, which pages nobody of them."""
     look_back: Names = ()
     """Payments that the audit of a running stack finds; a replay has no audit."""
 
@@ -325,7 +335,7 @@ class Scenario(_Part):
         last = max(max(each.at, each.arrival) for each in self.happenings())
         return max(0, -(-last // 1_000) * 1_000) + MARGIN_MS
 
-    def happenings(self) -> list[PaymentMade | CardReported | CardCleared | Beat | PoisonPut]:
+    def happenings(self) -> list[Happening]:
         """Give each event for itself."""
         return [
             each
