@@ -312,18 +312,23 @@ def _as_expected(expected: Sequence[ExpectedPage], found: Sequence[FoundPage]) -
     have been paged of it beside others of its window counts there: it was on another shard.
     """
     pages = list(found)
+    taken: set[int] = set()
     for wanted in expected:
         names = Counter(written_out(wanted.alerts))
         at = next(
             (
                 n
                 for n, page in enumerate(pages)
-                if page.kind == wanted.kind and not Counter(page.alerts) - names and page.alerts
+                if n not in taken
+                and page.kind == wanted.kind
+                and page.alerts
+                and not Counter(page.alerts) - names
             ),
             None,
         )
         if at is None:
             continue
+        taken.add(at)
         left = names - Counter(pages[at].alerts)
         for n in range(at + 1, len(pages)):
             strays = left & Counter(pages[n].alerts)

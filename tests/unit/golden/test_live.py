@@ -181,7 +181,17 @@ def test_of_two_alerts_of_a_window_the_one_on_another_shard_may_come_in_the_foll
     assert stack.clock.now() - NOW > timedelta(minutes=6)
 
 
-def test_an_alert_that_is_in_no_page_is_told() -> None:
+def test_two_cards_that_pay_under_one_id_have_each_its_page() -> None:
+    both = scenario(
+        "  - {at: 0 s, reported: ben, from: -1 d}\n"
+        f"{SHOES}\n  - {{at: 2 s, payment: shoes, card: ben}}",
+        "{alerts: [{payment: shoes, card: anna}, {payment: shoes, card: ben}], "
+        "pages: [{kind: FIRST, at: 6 s, alerts: [shoes, shoes]}]}",
+    )
+    assert played(mine=both)["mine"].broken == ()
+
+
+def test_a_first_page_in_the_place_of_a_follow_up_is_told() -> None:
     more = scenario(
         f"{SHOES}\n  - {{at: 6 s, payment: hat, card: anna}}",
         f"{{alerts: [shoes, hat], pages: [{PAGE}, {{kind: FOLLOW_UP, alerts: [hat]}}]}}",
