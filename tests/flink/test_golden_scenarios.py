@@ -12,6 +12,8 @@ pytestmark = pytest.mark.flink
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
+REPLAYED = [path for path in SCENARIOS if "\ndisturbances:" not in path.read_text()]
+"""The others need a stack that runs."""
 BROKEN = """
 question: What is told of a scenario that expects too much?
 cards: [anna]
@@ -51,7 +53,7 @@ def said_of(name: str, ran: "subprocess.CompletedProcess[str]") -> list[str]:
     return lines[mine : ends[mine]]
 
 
-@pytest.mark.parametrize("name", [path.stem for path in SCENARIOS])
+@pytest.mark.parametrize("name", [path.stem for path in REPLAYED])
 def test_a_scenario_is_kept(name: str, ran: "subprocess.CompletedProcess[str]") -> None:
     said = said_of(name, ran)
     assert said[0].startswith("kept  "), "\n".join(said)
@@ -68,5 +70,7 @@ def test_a_broken_scenario_is_told_with_what_is_otherwise_and_ends_with_1(
         "        summaries: should say nothing else, say 0 payments from 1 h 10 s",
         "        rejected: should be nothing, is not_json",
     ]
-    assert ran.stdout.splitlines()[-1] == f"{len(SCENARIOS) + 1} scenarios, 1 broken"
+    left_out = len(SCENARIOS) - len(REPLAYED)
+    last = f"{len(REPLAYED) + 1} scenarios, 1 broken, {left_out} not played"
+    assert ran.stdout.splitlines()[-1] == last
     assert ran.returncode == 1

@@ -111,6 +111,7 @@ ASKED_FOR: Final = {
     "DeadLetters",
     "Quarantine",
     "StolenPaymentsQuarantined",
+    "QuarantineNotTold",
     "BankingErrors",
     "BankBehind",
     "ErrorObjects",

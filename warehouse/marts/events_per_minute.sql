@@ -1,7 +1,7 @@
 -- Question: how many events of each type are there of each minute, and how many copies of them?
 --
--- Minutes of event time. Delivery is at least once, so a few copies are no fault. Canaries and
--- their alerts are no events here.
+-- Minutes of event time. Delivery is at least once, so a few copies are no fault. Canaries,
+-- their card's report and their alerts are no events here.
 
 CREATE OR REPLACE VIEW marts.events_per_minute AS
 WITH
@@ -13,6 +13,14 @@ canaries AS (
         COUNT(*) AS event_count
     FROM facts.canaries
     GROUP BY DATE_TRUNC('minute', origin_at), event_type
+    UNION ALL
+    -- Their card's report goes before each of them, always as the same event.
+    SELECT DISTINCT
+        DATE_TRUNC('minute', origin_at) AS minute,
+        'CARD_STATUS' AS event_type,
+        1 AS event_count
+    FROM facts.canaries
+    WHERE event_type = 'PAYMENT_EVENT'
 )
 
 SELECT

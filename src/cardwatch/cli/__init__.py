@@ -4,9 +4,13 @@ Commands import what they need when they run, so that `--help` answers at once. 
 people can mend is one line: what, where, how. `--debug` shows the traceback as well.
 """
 
+import io
 import sys
 import traceback
-from typing import Final
+from collections.abc import Callable
+from typing import IO, Final, Protocol, cast
+
+from typer.exceptions import TyperException
 
 # In the order in which `--help` lists their commands.
 # isort: off
@@ -29,13 +33,28 @@ from cardwatch.cli import (  # noqa: F401  each adds its commands
 INTERRUPTED: Final = 130
 
 
+class _Shown(Protocol):
+    """How typer's wrong usage is shown: usage, where help is, and what is wrong."""
+
+    def show(self, file: IO[str]) -> None: ...
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; gives the exit status, and never shows a traceback unasked."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    return run_command_line(app, sys.argv[1:] if arguments is None else arguments)
+
+
+def run_command_line(command: Callable[..., object], arguments: list[str]) -> int:
+    """Run a command of typer's; gives the exit status, and shows every error in its way."""
     try:
-        app(arguments, prog_name="cardwatch")
-    except SystemExit as ended:  # how typer ends a command, wrong usage included
-        return ended.code if isinstance(ended.code, int) else 0
+        ended = command(arguments, prog_name="cardwatch", standalone_mode=False)
+    except TyperException as error:  # wrong usage
+        shown = io.StringIO()
+        cast("_Shown", error).show(shown)
+        show_error(shown.getvalue().rstrip("\n"))
+        return error.exit_code
+    except SystemExit as stopped:
+        return stopped.code if isinstance(stopped.code, int) else 0
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001  the last line of defence shows one line, not a trace
@@ -43,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
             traceback.print_exc()
         show_error(f"cardwatch: {_in_one_line(error)}")
         return 1
-    return 0
+    return ended if isinstance(ended, int) else 0
 
 
 def _in_one_line(error: Exception) -> str:

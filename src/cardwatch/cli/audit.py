@@ -58,7 +58,7 @@ def audit(
     from cardwatch.local.warehouse import Warehouse, WarehouseServer
 
     clock = SystemClock()
-    start = None if since is None else _since(since, clock.now())
+    start = None if since is None else read_since(since, clock.now())
     settings = LocalSettings.from_env()
     with closing(Warehouse(WarehouseServer(settings.var / "postgres"))) as warehouse:
         staged = TypedEvents(warehouse, translate=to_postgres).read(start)
@@ -76,18 +76,19 @@ def audit(
     raise typer.Exit(exit_status(report, repaired))
 
 
-def _since(text: str, now: datetime) -> datetime:
+def read_since(text: str, now: datetime) -> datetime:
     """Read a point in time, or how long ago one was; a wrong one ends the command with 2."""
     if (ago := length_of_time(text)) is not None:
         return now - ago
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
+        said = datetime.fromisoformat(text)
+        at = said.astimezone(UTC) if said.tzinfo else None
+    except (ValueError, OverflowError):
         at = None
-    if at is None or at.tzinfo is None:
+    if at is None:
         msg = (
             f"{text!r} is no time with a zone, like 2026-11-21T07:00:00Z, and not how long ago, "
             "like 90s, 15m, 2h or 7d"
         )
         raise typer.BadParameter(msg, param_hint="--since")
-    return at.astimezone(UTC)
+    return at

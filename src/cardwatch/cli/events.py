@@ -118,8 +118,8 @@ def events_import(
     from cardwatch.local.processes.stopping import stop_on_signals
 
     _check_outputs(file, out, labels, report, to_stream=to_stream)
-    first_at = _instant("--start", start)
-    stolen_at = _instant("--stolen-from", stolen_from)
+    first_at = read_instant("--start", start)
+    stolen_at = read_instant("--stolen-from", stolen_from)
     found = find_mapping(mapping).with_label(label_column)
     columns = found.columns()
     if labels is not None:
@@ -169,7 +169,7 @@ def _check_outputs(
         raise CommandError(msg)
 
 
-def _instant(option: str, text: str | None) -> datetime | None:
+def read_instant(option: str, text: str | None) -> datetime | None:
     from cardwatch.contract.fields import parse_time
 
     if text is None:

@@ -28,6 +28,8 @@ def differences(expected: Expected, found: Found) -> list[str]:
         *(f"expired: {each}" for each in _named(written_out(expected.expired), found.expired)),
         *_summaries(expected.summaries, found.summaries),
         *_rejected(expected.rejected, found.rejected),
+        *_canaries(expected.canaries, found.canaries),
+        *_looked_back(expected.look_back, found.look_back),
     ]
 
 
@@ -137,6 +139,16 @@ def _rejected(expected: Sequence[str], found: Sequence[str]) -> Iterator[str]:
         yield f"rejected: should be {_listed(expected)}, is {_listed(found)}"
 
 
+def _canaries(expected: int, found: int) -> Iterator[str]:
+    if expected != found:
+        yield f"canaries: {expected} should come to the notifier, {found} came"
+
+
+def _looked_back(expected: Iterable[str], found: Sequence[str] | None) -> Iterator[str]:
+    if found is not None:
+        yield from (f"look-back: {each}" for each in _named(written_out(expected), found))
+
+
 def _listed(names: Iterable[str]) -> str:
     shown = sorted(names)
     more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
@@ -157,6 +169,10 @@ def told(found: Found) -> Iterator[str]:
         yield f"page {page.kind}{repeat} at {duration(page.at)}: {_listed(page.alerts)}"
     if found.expired:
         yield f"expired: {_listed(found.expired)}"
+    if found.canaries:
+        yield f"canaries at the notifier: {found.canaries}"
+    if found.look_back:
+        yield f"found by the audit: {_listed(found.look_back)}"
     for summary in found.summaries:
         yield f"summaries say {_summary(summary)}"
     if found.rejected:

@@ -64,11 +64,15 @@ class Found:
     expired: tuple[str, ...] = ()
     summaries: tuple[FoundSummary, ...] = ()
     rejected: tuple[str, ...] = ()
+    canaries: int = 0
+    """That came to the notifier."""
+    look_back: tuple[str, ...] | None = None
+    """Payments that an audit found; None where there was none."""
 
 
 def find(
     script: Script,
-    alerts: Iterable[Mapping[str, Any]],
+    alerts: Sequence[Mapping[str, Any]],
     summaries: Iterable[Mapping[str, Any]],
     rejected: Sequence[str],
 ) -> Found:
@@ -78,11 +82,15 @@ def find(
     has the reasons of the records of this one that break the contract.
     """
     mine = [
-        (_alert(script, record), record)
+        (read_alert(script, record, at=_heard_at(script, record)), record)
         for record in alerts
         if record["event_json_data"]["card_token"] in script.card_by_token
     ]
-    heard = [Heard(alert.at, _as_detected(script, alert, record)) for alert, record in mine]
+    heard = [Heard(alert.at, _as_detected(script, alert.at, record)) for alert, record in mine]
+    for record in alerts:
+        if record["event_json_data"]["payment_id"] in script.canary_ids:
+            at = _heard_at(script, record)
+            heard.append(Heard(at, _as_detected(script, at, record)))
     paged = page(script.scenario, script.begins, heard)
     payment_by_alert = {alert.alert_id: alert.payment for alert, _ in mine}
     return Found(
@@ -99,24 +107,16 @@ def find(
         expired=tuple(payment_by_alert[alert_id] for alert_id in paged.expired_ids),
         summaries=tuple(_turning_points(script, summaries)),
         rejected=tuple(rejected),
+        canaries=paged.canaries,
     )
 
 
-def _alert(script: Script, record: Mapping[str, Any]) -> FoundAlert:
+def read_alert(script: Script, record: Mapping[str, Any], *, at: int) -> FoundAlert:
+    """Say what an alert tells of a scenario, in its words; the stream has it at `at`."""
     data = record["event_json_data"]
-    payment = script.payment_by_id[data["payment_id"]]
-    card = script.card_by_token[data["card_token"]]
-    time = script.offset(parse_time(record["event_date_origin"]))
-    judged = next(
-        number
-        for number, each in enumerate(script.records)
-        if each.payment == (payment, card) and each.row_time == time
-    )
-    window_end = script.offset(parse_time(data["window_end"]))
-    at = script.records[judged].arrival if data["late"] else script.closing(window_end, judged)
     return FoundAlert(
-        payment=payment,
-        card=card,
+        payment=script.payment_by_id[data["payment_id"]],
+        card=script.card_by_token[data["card_token"]],
         late=data["late"],
         amount=None if data["amount"] is None else Money(data["amount"], data["currency"]),
         since=script.offset(parse_time(data["reported_at"])),
@@ -125,9 +125,28 @@ def _alert(script: Script, record: Mapping[str, Any]) -> FoundAlert:
     )
 
 
-def _as_detected(script: Script, alert: FoundAlert, record: Mapping[str, Any]) -> bytes:
+def _heard_at(script: Script, record: Mapping[str, Any]) -> int:
+    """Give when the stream would have an alert."""
+    data = record["event_json_data"]
+    payment_id, token = data["payment_id"], data["card_token"]
+    payment = (
+        script.payment_by_id.get(payment_id, payment_id),
+        script.card_by_token.get(token, token),
+    )
+    time = script.offset(parse_time(record["event_date_origin"]))
+    judged = next(
+        number
+        for number, each in enumerate(script.records)
+        if each.payment == payment and each.row_time == time
+    )
+    if data["late"]:
+        return script.records[judged].arrival
+    return script.closing(script.offset(parse_time(data["window_end"])), judged)
+
+
+def _as_detected(script: Script, at: int, record: Mapping[str, Any]) -> bytes:
     """Give an alert the time at which the job would have made it."""
-    detected = format_time(script.begins + timedelta(milliseconds=alert.at))
+    detected = format_time(script.begins + timedelta(milliseconds=at))
     data = record["event_json_data"] | {"detected_at": detected}
     return json.dumps({**record, "event_json_data": data}).encode()
 
@@ -140,9 +159,19 @@ def _turning_points(
     first, last = script.begins - before, script.over - before
     said = [record["event_json_data"] for record in summaries]
     mine = [data for data in said if first < parse_time(data["window_end"]) <= last]
+    yield from turning_points(_summary(script, data) for data in mine)
+
+
+def turning_points(
+    summaries: Iterable[FoundSummary], *, until: int | None = None
+) -> Iterator[FoundSummary]:
+    """Give of summaries those that say something else than the one before.
+
+    Where there is none any more, nothing was stolen; what is after `until` nobody has seen.
+    """
     known = FoundSummary(-BEFORE_MS, 0)
     expected = -BEFORE_MS
-    for each in sorted((_summary(script, data) for data in mine), key=lambda each: each.since):
+    for each in sorted(summaries, key=lambda each: each.since):
         if known.payments and each.since != expected:
             known = FoundSummary(expected, 0)
             yield known
@@ -150,7 +179,7 @@ def _turning_points(
             known = each
             yield known
         expected = each.since + SLIDE_MS
-    if known.payments:
+    if known.payments and (until is None or expected <= until):
         yield FoundSummary(expected, 0)
 
 

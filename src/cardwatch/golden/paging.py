@@ -51,6 +51,7 @@ class Paged:
 
     pages: tuple[SentPage, ...]
     expired_ids: tuple[str, ...]
+    canaries: int
 
 
 def page(scenario: Scenario, begins: datetime, alerts: Iterable[Heard]) -> Paged:
@@ -60,21 +61,22 @@ def page(scenario: Scenario, begins: datetime, alerts: Iterable[Heard]) -> Paged
     coming: dict[int, list[AlertRecord]] = {}
     for number, heard in enumerate(alerts):
         coming.setdefault(heard.at, []).append(AlertRecord(str(number), heard.record))
-    minute = 0
+    minute = canaries = 0
     latest = scenario.end + AFTERWARDS_MS
     while coming or minute <= scenario.end or (minute <= latest and world.unfinished()):
         now = min([minute, *coming])
         # What the notifier waited for between two tries has taken time; it does not run back.
         world.clock.time = max(world.clock.time, begins + timedelta(milliseconds=now))
         if batch := coming.pop(now, None):
-            failed = notifier.page_batch(batch).failed
-            again = [record for record in batch if record.sequence_number in failed]
+            outcome = notifier.page_batch(batch)
+            canaries += len(outcome.canaries)
+            again = [record for record in batch if record.sequence_number in outcome.failed]
             if again and now < latest:
                 coming[now + AGAIN_MS] = again + coming.get(now + AGAIN_MS, [])
         if now == minute:
             notifier.page_waiting()
             minute += MINUTE_MS
-    return Paged(tuple(world.sent), tuple(world.expired_ids))
+    return Paged(tuple(world.sent), tuple(world.expired_ids), canaries)
 
 
 def _notifier(scenario: Scenario, world: "_World") -> Notifier:

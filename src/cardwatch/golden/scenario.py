@@ -191,13 +191,20 @@ class Beat(_Event):
     heartbeat: YesOrNo
 
 
+class CanarySent(_Event):
+    """A payment on nobody's card, with its card's report before it, as one is sent every minute."""
+
+    canary: YesOrNo
+
+
 class PoisonPut(_Event):
     """A record that is no event."""
 
     poison: Literal["not JSON", "unknown type", "no time", "a list"]
 
 
-_KINDS: Final = ("payment", "reported", "cleared", "heartbeat", "poison")
+_KINDS: Final = ("payment", "reported", "cleared", "heartbeat", "canary", "poison")
+Happening = PaymentMade | CardReported | CardCleared | Beat | CanarySent | PoisonPut
 
 
 def _kind(value: Any) -> str | None:  # noqa: ANN401  whatever the file says
@@ -210,6 +217,7 @@ Event = Annotated[
     | Annotated[CardReported, Tag("reported")]
     | Annotated[CardCleared, Tag("cleared")]
     | Annotated[Beat, Tag("heartbeat")]
+    | Annotated[CanarySent, Tag("canary")]
     | Annotated[PoisonPut, Tag("poison")],
     Discriminator(
         _kind,
@@ -225,6 +233,13 @@ class Fault(_Part):
     fault: Literal["nobody is subscribed", "the channel refuses", "the channel does not answer"]
     since: Annotated[Offset, Field(alias="from")]
     until: Offset
+
+
+class Disturbance(_Part):
+    """Something that is done to a running stack; a replay has none."""
+
+    at: Length
+    disturbance: Literal["the TaskManager is killed", "a shard is split", "two shards are merged"]
 
 
 class Paging(_Part):
@@ -281,6 +296,10 @@ class Expected(_Part):
     summaries: tuple[ExpectedSummary, ...] | None = None
     rejected: tuple[RejectionReason, ...] = ()
     """Why records break the contract, in the order of their arrival."""
+    canaries: Count = 0
+    """So many come to the notifier, which pages nobody of them."""
+    look_back: Names = ()
+    """Payments that the audit of a running stack finds; a replay has no audit."""
 
     def each_alert(self) -> list[ExpectedAlert]:
         """Give each alert for itself."""
@@ -301,6 +320,10 @@ class Scenario(_Part):
     ends: Length | None = None
     """When the stream ends, with a last heartbeat; by default 7 s after the last event."""
     faults: tuple[Fault, ...] = ()
+    disturbances: tuple[Disturbance, ...] = ()
+    """Where there are any, it is played on a running stack only."""
+    not_live: Annotated[str, Field(min_length=10, max_length=200)] | None = None
+    """Why it cannot be played on a running stack."""
     paging: Paging = Paging()
     expect: Expected
 
@@ -312,7 +335,7 @@ class Scenario(_Part):
         last = max(max(each.at, each.arrival) for each in self.happenings())
         return max(0, -(-last // 1_000) * 1_000) + MARGIN_MS
 
-    def happenings(self) -> list[PaymentMade | CardReported | CardCleared | Beat | PoisonPut]:
+    def happenings(self) -> list[Happening]:
         """Give each event for itself."""
         return [
             each
@@ -347,6 +370,7 @@ class Scenario(_Part):
         for number, page in enumerate(self.expect.pages):
             yield ("pages", number, "alerts"), page.alerts
         yield ("expired",), self.expect.expired
+        yield ("look_back",), self.expect.look_back
 
 
 def _refuse(problem: str, *at: str | int) -> NoReturn:

@@ -1,20 +1,29 @@
 """A scenario as the stream has it: its records in the order in which they arrive."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
+from cardwatch.contract.canary import (
+    CANARY_TOKEN,
+    REPORTED_AT,
+    canary_payment,
+    canary_report,
+    is_canary,
+)
 from cardwatch.contract.card_status import CardStatus, Status, card_status_event_id
 from cardwatch.contract.heartbeat import Heartbeat
 from cardwatch.contract.payment import Payment
-from cardwatch.contract.streams import Envelope, EventData, EventType, new_event_id
+from cardwatch.contract.streams import EVENT_TYPES, Envelope, EventData, EventType, new_event_id
 from cardwatch.golden.scenario import (
     Beat,
+    CanarySent,
     CardCleared,
     CardReported,
+    Happening,
     PaymentMade,
     PoisonPut,
     Scenario,
@@ -46,6 +55,7 @@ class Record:
     """What moves the job's watermark; None of what is no event."""
     payment: tuple[str, str] | None = None
     """A payment's name and its card's."""
+    partition_key: str = "scenario"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,7 @@ class Script:
     records: tuple[Record, ...]
     card_by_token: Mapping[str, str]
     payment_by_id: Mapping[str, str] = field(default_factory=dict)
+    canary_ids: frozenset[str] = frozenset()
 
     @property
     def over(self) -> datetime:
@@ -84,12 +95,19 @@ class Script:
         return self.scenario.end
 
 
-def write_script(name: str, scenario: Scenario, begins: datetime) -> Script:
-    """Write a scenario's records; what happens at one instant stands in the file's order."""
-    writer = _Writer(name, scenario, begins)
-    happened = [writer.record(number, each) for number, each in enumerate(scenario.happenings())]
-    beats = [writer.beat(-BEFORE_MS), writer.beat(scenario.end)]
-    if scenario.heartbeats == "every second":
+def write_script(name: str, scenario: Scenario, begins: datetime, *, live: bool = False) -> Script:
+    """Write a scenario's records; what happens at one instant stands in the file's order.
+
+    One that is played `live` has ids of its own each time, and the stream's heartbeats.
+    """
+    writer = _Writer(f"{name}.{begins:%Y%m%dT%H%M%S}" if live else name, begins)
+    happened = [
+        record
+        for number, each in enumerate(scenario.happenings())
+        for record in writer.records(number, each)
+    ]
+    beats = [] if live else [writer.beat(-BEFORE_MS), writer.beat(scenario.end)]
+    if scenario.heartbeats == "every second" and not live:
         beats += [writer.beat(at) for at in range(1_000 - BEFORE_MS, scenario.end, 1_000)]
     # A stable sort: at one instant what happens comes before the heartbeat.
     return Script(
@@ -103,6 +121,11 @@ def write_script(name: str, scenario: Scenario, begins: datetime) -> Script:
             for each in scenario.happenings()
             if isinstance(each, PaymentMade)
         },
+        canary_ids=frozenset(
+            record.payment[0]
+            for record in happened
+            if record.payment is not None and is_canary(record.payment[1])
+        ),
     )
 
 
@@ -118,9 +141,8 @@ def write_scripts(scenarios: Mapping[str, Scenario]) -> list[Script]:
 class _Writer:
     """Writes one scenario's records."""
 
-    def __init__(self, name: str, scenario: Scenario, begins: datetime) -> None:
+    def __init__(self, name: str, begins: datetime) -> None:
         self._name = name
-        self._scenario = scenario
         self._begins = begins
 
     def token(self, card: str) -> str:
@@ -132,18 +154,29 @@ class _Writer:
     def beat(self, at: int) -> Record:
         return self._heartbeat(at, at, "beat", at)
 
-    def record(
-        self, number: int, event: PaymentMade | CardReported | CardCleared | Beat | PoisonPut
-    ) -> Record:
-        if isinstance(event, PoisonPut):
-            return Record(event.arrival, _POISON[event.poison])
-        if isinstance(event, Beat):
-            return self._heartbeat(event.at, event.arrival, "event", number)
-        if isinstance(event, PaymentMade):
-            return self._payment(event)
-        if isinstance(event, CardReported):
-            return self._status(event, event.reported, "STOLEN")
-        return self._status(event, event.cleared, "ACTIVE")
+    def records(self, number: int, event: Happening) -> Sequence[Record]:
+        match event:
+            case PoisonPut():
+                return [Record(event.arrival, _POISON[event.poison])]
+            case Beat():
+                return [self._heartbeat(event.at, event.arrival, "event", number)]
+            case PaymentMade():
+                return [self._payment(event)]
+            case CardReported():
+                return [self._status(event, event.reported, "STOLEN")]
+            case CardCleared():
+                return [self._status(event, event.cleared, "ACTIVE")]
+            case CanarySent():
+                return self._canary(event)
+
+    def _canary(self, event: CanarySent) -> Sequence[Record]:
+        now = self._time(event.at)
+        payment = canary_payment(now, now)
+        made = (payment.event_id, CANARY_TOKEN)
+        return [
+            Record(event.arrival, canary_report(now).to_bytes(), self._offset(REPORTED_AT)),
+            Record(event.arrival, payment.to_bytes(), event.at, payment=made),
+        ]
 
     def _payment(self, event: PaymentMade) -> Record:
         token = self.token(event.card)
@@ -202,10 +235,14 @@ class _Writer:
             event_date_origin=self._time(at),
             event_json_data=data,
         )
-        return Record(arrival, event.to_bytes(), at)
+        key = getattr(data, EVENT_TYPES[kind].partition_key, "scenario")
+        return Record(arrival, event.to_bytes(), at, partition_key=key)
 
     def _time(self, at: int) -> datetime:
         return self._begins + timedelta(milliseconds=at)
+
+    def _offset(self, time: datetime) -> int:
+        return round((time - self._begins) / timedelta(milliseconds=1))
 
 
 def _last4(token: str) -> str:

@@ -12,11 +12,12 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from html.parser import HTMLParser
+from io import StringIO
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode
 
@@ -25,11 +26,18 @@ from tests.fakes import NOON
 from tests.unit.acts.support import Office, hidden_fields
 from tests.unit.imports.support import THREE_ROWS
 from tests.unit.paging.support import World, alert_event, records
+from typer import BadParameter
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from cardwatch.acts.answers import FORM_TYPE, answer_get, answer_post
 from cardwatch.cards.card_file import CardFileError, read_card_file, write_card_file
 from cardwatch.cards.generator import generate_cards
 from cardwatch.cards.tokenizer import Tokenizer
+from cardwatch.cli import run_command_line
+from cardwatch.cli.application import CommandError, app, length_of_time
+from cardwatch.cli.audit import read_since
+from cardwatch.cli.events import read_instant
 from cardwatch.contract.card_numbers import holds_card_number
 from cardwatch.contract.framing import split_record
 from cardwatch.contract.streams import Envelope, RejectedRecord, read_event
@@ -323,7 +331,65 @@ def table_seeds() -> Iterator[bytes]:
     yield THREE_ROWS.replace("4.97", "-4.97").replace("Moravian Falls", NUMBERS[0]).encode()
 
 
+@cache
+def command_line() -> TyperGroup:
+    """Give the whole command line, of which no command does anything."""
+
+    def harmless(group: TyperGroup) -> None:
+        for command in group.commands.values():
+            if isinstance(command, TyperGroup):
+                harmless(command)
+            else:
+                command.callback = _take_texts
+
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    harmless(group)
+    return group
+
+
+def _take_texts(**given: object) -> None:
+    """Read what is given as a command would: as a time, and as a length of time."""
+    for text in given.values():
+        if isinstance(text, str):
+            length_of_time(text)
+            with suppress(BadParameter):
+                read_since(text, NOON)
+            with suppress(CommandError):
+                read_instant("--start", text)
+
+
+def read_arguments(data: bytes) -> None:
+    """Words of a command line are separated by zeros, as the system gives them."""
+    words = data.decode("utf-8", "surrogateescape").split("\0")[:MAX_RECORDS]
+    shown = StringIO()
+    with redirect_stdout(shown), redirect_stderr(shown):
+        status = run_command_line(command_line(), words)
+    assert status in {0, 1, 2}
+    assert "; run the command with --debug" not in shown.getvalue()
+    no_card_number(shown.getvalue())
+
+
+def argument_seeds() -> Iterator[bytes]:
+    for line in (
+        "--help",
+        "up --rate 200 --faults duplicates,late --cards my.txt --detach",
+        "run --seconds 90 --edge connector",
+        "audit --since 15m --json",
+        "audit --since 2026-11-21T07:00:00Z --repair",
+        "audit --since 0001-01-01T00:00:00+01:00",
+        "alerts --follow --rule spend_over_limit",
+        "scenarios run window_edges --from mine --show --live --patience 8m",
+        "cards generate --out cards.txt",
+        "snooze card:0123 --for 4h --by me --why because",
+        f"replay {NUMBERS[0]}",
+        f"{NUMBERS[1]} x",
+    ):
+        yield line.replace(" ", "\0").encode()
+
+
 TARGETS = {
+    "arguments": Target(read_arguments, argument_seeds),
     "record": Target(read_record, record_seeds),
     "stage": Target(stage, record_seeds),
     "page": Target(page, page_seeds),

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime
 
-from tests.unit.golden.support import played, scenario
+from tests.unit.golden.support import broken, played, scenario
 
 from cardwatch.contract.streams import RejectedRecord, read_event
 from cardwatch.golden.script import FIRST_BEGINNING, write_script, write_scripts
@@ -68,3 +68,13 @@ def test_scenarios_begin_at_full_hours_more_than_an_hour_after_the_one_before() 
     first, second = write_scripts({"one": scenario(PAYMENT), "two": scenario(PAYMENT)})
     assert (first.begins.hour, second.begins.hour) == (10, 12)
     assert {*first.card_by_token} & {*second.card_by_token} == set()
+
+
+def test_a_canary_comes_to_the_notifier_and_is_nowhere_else() -> None:
+    events = f"{PAYMENT}\n  - {{at: 1 s, canary: yes}}\n  - {{at: 61 s, canary: yes}}"
+    expect = "{alerts: [shoes], pages: [{kind: FIRST, at: 6 s, alerts: [shoes]}], canaries: 2}"
+    said = scenario(events, expect)
+    assert broken(said) == []
+    assert broken(said.model_copy(update={"expect": scenario(PAYMENT).expect}))[-1] == (
+        "canaries: 0 should come to the notifier, 2 came"
+    )

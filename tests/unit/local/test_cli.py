@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 import typer.main
+from tests.card_numbers import NUMBERS
 from typer.core import TyperGroup
 
 from cardwatch.cli import main
@@ -72,6 +73,24 @@ def test_wrong_usage_says_which_option_and_how_to_get_help(
     text = capsys.readouterr().err
     assert "--nonsense" in text
     assert "-h" in text
+
+
+def test_wrong_usage_shows_no_card_number_that_somebody_wrote(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words in (["replay", "--out", "here", NUMBERS[0], NUMBERS[1]], [NUMBERS[2]]):
+        assert main(words) == 2
+    shown = capsys.readouterr().err
+    assert "Usage: cardwatch" in shown
+    assert not any(number in shown for number in NUMBERS)
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
+def test_a_time_that_no_utc_has_is_wrong_usage(
+    time: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["audit", "--since", time]) == 2
+    assert "is no time with a zone" in capsys.readouterr().err
 
 
 def test_cards_are_written_with_exactly_the_asked_share_stolen(

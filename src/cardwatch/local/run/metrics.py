@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from cardwatch.contract.fields import parse_time
 from cardwatch.local.run.status import OFF, Status
 
 HOST: Final = "127.0.0.1"
@@ -95,6 +96,19 @@ class RunMetrics(Collector):
             runs = status.risk_desk.startswith(_JOB_RUNS)
             yield _gauge("risk_desk_running", "1 while the risk desk's job runs.", int(runs))
         yield _gauge("troubles", "What cannot be seen or reached.", len(status.troubles))
+        canary = status.canary.items()
+        yield _each(
+            "canary_arrived_timestamp_seconds",
+            "When the newest canary came to each station of its way.",
+            "station",
+            {name: parse_time(passed.arrived).timestamp() for name, passed in canary},
+        )
+        yield _each(
+            "canary_seconds",
+            "From its payment to its arrival there.",
+            "station",
+            {name: passed.seconds for name, passed in canary},
+        )
         if status.staged_rows is not None:
             yield _gauge(
                 "staged_rows", "Rows in the warehouse's staging table.", status.staged_rows

@@ -1,6 +1,7 @@
-"""A whole stream from its oldest record on, whatever is split or merged meanwhile."""
+"""A whole stream, or all of it from a time on, whatever is split or merged meanwhile."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Final
 
 from cardwatch.local.stream.shard import ShardCursor, Stream, StreamRecord
@@ -14,9 +15,10 @@ Take = Callable[[str, Sequence[StreamRecord]], None]
 class AllShards:
     """Reads every shard of a stream, each in its order; a shard that ends hands over to others."""
 
-    def __init__(self, stream: Stream) -> None:
-        """Read `stream`."""
+    def __init__(self, stream: Stream, *, since: datetime | None = None) -> None:
+        """Read `stream`, from `since` on or all of it."""
         self._stream = stream
+        self._since = since
         self._cursors: dict[str, ShardCursor] = {}
         self._closed: set[str] = set()
         self._look_for_shards = True
@@ -30,7 +32,7 @@ class AllShards:
         if self._look_for_shards:
             for shard in self._stream.shards():
                 if shard.shard_id not in self._closed:
-                    cursor = ShardCursor(self._stream, shard.shard_id)
+                    cursor = ShardCursor(self._stream, shard.shard_id, since=self._since)
                     self._cursors.setdefault(shard.shard_id, cursor)
             self._look_for_shards = False
         behind = False

@@ -15,7 +15,7 @@ from cardwatch.local.errors import LocalStackError
 from cardwatch.local.processes.ports import check_port, free_port
 from cardwatch.local.run.metrics import RunMetrics
 from cardwatch.local.run.monitor import configuration, prometheus
-from cardwatch.local.run.status import RunCounts, Status
+from cardwatch.local.run.status import CanaryPassed, RunCounts, Status
 from cardwatch.settings import LocalSettings
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -45,6 +45,7 @@ BUSY = Status(
     restarts={"delivery": 1},
     memory_mb=1700,
     given_up={"records": 1},
+    canary={"notifier": CanaryPassed("2026-11-21T07:00:09.000Z", 8.2)},
     troubles=("Flink: it does not answer",),
 )
 
@@ -87,6 +88,8 @@ def test_a_scrape_gives_the_status_of_that_moment(scraped: Scraped) -> None:
     assert values["cardwatch_job_running"] == 1
     assert values["cardwatch_risk_desk_running"] == 0
     assert values["cardwatch_memory_bytes"] == 1.7e9
+    assert values["cardwatch_canary_arrived_timestamp_seconds/notifier"] == 1_795_244_409
+    assert values["cardwatch_canary_seconds/notifier"] == 8.2
     scraped.status = replace(
         BUSY, job="RESTARTING, 3 checkpoints", risk_desk="RUNNING, 1 checkpoints", programs={}
     )
