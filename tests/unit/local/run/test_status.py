@@ -114,7 +114,8 @@ def test_the_tally_says_how_long_each_alert_and_each_page_took_once() -> None:
     follow_up = PageReceived(
         NOW, "m3", "p3", "Follow-up", "", ("x",), repeat=False, kind="FOLLOW_UP"
     )
-    tally.take([page, page, again, follow_up])
+    reminder = replace(follow_up, message_id="m4", page_id="p4", kind="REMINDER")
+    tally.take([page, page, again, follow_up, reminder])
     assert (alerts, pages) == ([2.0], [7.0])
     assert (tally.counts(NOW).alerts, tally.counts(NOW).alerts_paged) == (2, 1)
 
