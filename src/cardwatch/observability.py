@@ -28,6 +28,7 @@ NotifierMetric = Literal[
     "PagesRefused",
     "PagesReminded",
     "PagesEscalated",
+    "PagesResolved",
     "PageProblems",
     "PoisonRecords",
     "DetectionLag",

@@ -52,7 +52,7 @@ class PageEvent(Contract):
             "audit found on one of them of the time before its report. Each alert is accounted "
             "for by one page of these. REMINDER: alerts that were paged before and that nobody "
             "has acted on, once more to the same people. ESCALATION: the same to the next ones. "
-            "RESOLVED is not sent yet."
+            "RESOLVED: that somebody says that it is done, to those who were paged."
         ),
     ] = None
     act_id: Annotated[

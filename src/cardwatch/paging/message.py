@@ -31,6 +31,7 @@ _PREFIXES: Final[Mapping[PageKind, str]] = {
     "LOOK_BACK": "Look-back: ",
     "REMINDER": "Reminder: ",
     "ESCALATION": "Escalation: ",
+    "RESOLVED": "Resolved: ",
 }
 _ADDED_UP: Final[frozenset[PageKind]] = frozenset({"FOLLOW_UP", "DIGEST", "LOOK_BACK"})
 """Kinds that add up by entity rather than tell of each alert."""
@@ -75,12 +76,14 @@ def compose(
         # What came lately is of the look-back itself.
         paragraphs += [*_summed_up(ordered, {}), *_in_short(ordered)]
     else:
-        told = _summed_up if page.kind in _ADDED_UP or len(page.tells_of) > 1 else _listed
+        adds_up = page.kind in _ADDED_UP or len(page.tells_of) > 1 or page.kind == "RESOLVED"
+        told = _summed_up if adds_up else _listed
         paragraphs += told(ordered, recent or {})
     paragraphs += _unpaged(ordered, suppressed or {})
-    steps = [f"{n}. {step}" for n, step in enumerate(words.what_to_do(ordered), start=1)]
-    paragraphs.append("\n".join([WHAT_TO_DO, *steps]))
-    paragraphs += _acting(link)
+    if page.kind != "RESOLVED":
+        steps = [f"{n}. {step}" for n, step in enumerate(words.what_to_do(ordered), start=1)]
+        paragraphs.append("\n".join([WHAT_TO_DO, *steps]))
+        paragraphs += _acting(link)
     paragraphs += _notes(page, policy)
     return _message(page, _subject(page, ordered), [*paragraphs, _footer(page, ordered)])
 
@@ -118,7 +121,10 @@ def _acting(link: str | None) -> Iterable[str]:
 
 def _told_before(page: Page, policy: Policy) -> Iterable[str]:
     """Say that nobody acted on what was paged before, and who is asked to now."""
-    if not page.tells_of:
+    if page.resolved_at is not None:
+        when = phrases.instant(page.resolved_at)
+        yield f"{page.resolved_by} (as typed) resolved this at {when}. There is nothing left to do."
+    if not page.tells_of or page.kind == "RESOLVED":
         return
     pages = phrases.counted(len(page.tells_of), "page")
     since = phrases.span(policy.escalate_after)

@@ -53,7 +53,7 @@ from cardwatch.paging.records import (
     Suppression,
     Work,
 )
-from cardwatch.paging.reminding import Told, fitting_pages, remind, unacted
+from cardwatch.paging.reminding import Told, fitting_pages, remind, resolved, unacted
 from cardwatch.paging.subscriptions import Audience, SubscriptionsUnavailableError
 from cardwatch.paging.suppressing import take_out
 from cardwatch.ports import Clock, DeadLetters, EventStream, NotKeptError, StreamEntry
@@ -202,6 +202,8 @@ class Notifier:
             pass
         while not run.channel_down and self._remind(run):
             pass
+        if not run.channel_down:
+            self._tell_resolved(run)
         self._retry_refused(run)
         self._announce(run)
         return run
@@ -522,6 +524,19 @@ class Notifier:
                 return True
         return False
 
+    def _tell_resolved(self, run: Outcome) -> None:
+        """Tell those who were paged that somebody resolved it; no page is told of twice."""
+        for resolution in self._ledger.waiting_resolutions(limit=_LOOK_AHEAD):
+            now = self._clock.now()
+            page = self._ledger.pages([resolution.page_id]).get(resolution.page_id)
+            told = resolved(page, resolution, now) if page else []
+            there = self._ledger.pages([page.page_id for page in told])
+            new = [page for page in told if page.page_id not in there]
+            items = [resolution.with_pages().item(), *(page.item() for page in new)]
+            if self._ledger.commit(items):
+                for page in new:
+                    self._retry(page.written(), run)
+
     def _told(self, pages: Sequence[Page]) -> list[Told]:
         entries = self._ledger.entries({i for page in pages for i in page.entry_ids})
         return [
@@ -546,6 +561,8 @@ class Notifier:
         # marked, until the channel answers.
         if page.may_be_out:
             return None
+        if page.kind == "RESOLVED":
+            return page.expired(now) if now - page.since > self._policy.max_age else None
         if all(self._policy.too_old(alert, now) for alert in alerts):
             return page.expired(now)
         if not page.tells_of:

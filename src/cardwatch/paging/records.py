@@ -92,6 +92,8 @@ class Work(StrEnum):
     """A page whose PAGE_EVENT is not on the stream yet."""
     MENTION = "mention"
     """Expired alerts that no page has told of yet."""
+    RESOLVED = "resolved"
+    """What somebody resolved, and nobody was told of yet."""
     UNACTED = "unacted"
     """A page that was sent and that somebody is to act on, or people are reminded of it."""
 
@@ -411,11 +413,14 @@ class Page(Record):
     asks: bool = False
     """Somebody is to act on it, or people are reminded of it."""
     tells_of: tuple[str, ...] = ()
-    """Of a REMINDER or an ESCALATION: the pages that it tells of again."""
+    """Of a REMINDER, an ESCALATION or a RESOLVED: the pages that it tells of again."""
     to_next: bool = False
     """It goes to those to whom pages are escalated."""
     escalated: bool = False
     """It was told of to them as well."""
+    resolved_by: str | None = None
+    """Of a RESOLVED: who resolved it."""
+    resolved_at: EventTime | None = None
 
     @staticmethod
     def key(page_id: str) -> str:
@@ -448,6 +453,8 @@ class Page(Record):
         *,
         now: datetime,
         to_next: bool = False,
+        escalated: bool = False,
+        resolution: "Resolution | None" = None,
     ) -> Self:
         """Give a page that tells of others once more; nobody owns it yet, and nobody has sent it.
 
@@ -466,6 +473,9 @@ class Page(Record):
             may_be_sent=False,
             tells_of=tuple(page.page_id for page in pages),
             to_next=to_next,
+            escalated=escalated,
+            resolved_by=resolution.by if resolution else None,
+            resolved_at=resolution.since if resolution else None,
         )
 
     def told_again(self, *, escalated: bool = False) -> Self:
@@ -545,6 +555,30 @@ class Page(Record):
         if self.state is PageState.EXPIRED and not self.mentioned and not self.tells_of:
             return Work.MENTION
         return Work.UNACTED if self.state is PageState.SENT and self.asks else None
+
+
+class Resolution(Record):
+    """Says that somebody resolved what a page is about: who was paged of it is told once.
+
+    `since` is when it was resolved.
+    """
+
+    page_id: str
+    by: str
+    told: bool = False
+    """The pages that tell of it are in the ledger."""
+
+    @staticmethod
+    def key(page_id: str) -> str:
+        return f"resolution#{page_id}"
+
+    def with_pages(self) -> Self:
+        """Record that the pages that tell of it are in the ledger."""
+        return self._next(told=True)
+
+    def item(self) -> LedgerItem:
+        work = None if self.told else Work.RESOLVED
+        return self._item(self.key(self.page_id), "RESOLVED", work)
 
 
 class Bucket(Record):

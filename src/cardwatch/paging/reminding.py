@@ -1,4 +1,7 @@
-"""What nobody acted on: people are reminded of it once, and the next ones are told."""
+"""What is told again: what nobody acted on, to the same people and to the next ones, each once.
+
+And what somebody resolved, to those who were paged of it.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +11,7 @@ from typing import Final
 from cardwatch.paging.alerts import PagedAlert
 from cardwatch.paging.grouping import MAX_ALERTS_PER_PAGE, Policy
 from cardwatch.paging.ports import LedgerItem
-from cardwatch.paging.records import Group, Page, Snoozes
+from cardwatch.paging.records import Group, Page, Resolution, Snoozes
 from cardwatch.paging.rules import words_of
 
 MAX_PAGES_AGAIN: Final = 50
@@ -106,11 +109,23 @@ def remind(
     ]
     pages = [told.page for told in same]
     ids = [alert.alert_id for told in same for alert in left[told.page.page_id]]
-    again = [Page.telling_again("REMINDER", pages, ids, now=now)]
+    again = [Page.telling_again("REMINDER", pages, ids, now=now, escalated=escalates)]
     if escalates:
         again.append(Page.telling_again("ESCALATION", pages, ids, now=now, to_next=True))
     settled = tuple(page.told_again(escalated=escalates) for page in pages)
     return Reminding(settled, rule, tuple(again))
+
+
+def resolved(page: Page, resolution: Resolution, now: datetime) -> list[Page]:
+    """Give what tells that a page is resolved: one page to each list that was paged of it."""
+    lists = [False, True] if page.escalated or page.to_next else [False]
+    return [
+        Page.telling_again(
+            "RESOLVED", [page], page.alert_ids, now=now, to_next=to_next, resolution=resolution
+        )
+        for to_next in lists
+        if page.alert_ids
+    ]
 
 
 def _is_of(told: Told, rule: str) -> bool:

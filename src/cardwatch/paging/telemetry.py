@@ -114,6 +114,7 @@ class MeasuredNotifier:
         count(self.metrics, "PagesRefused", outcome.pages_refused)
         count(self.metrics, "PagesReminded", outcome.told_again["REMINDER"])
         count(self.metrics, "PagesEscalated", outcome.told_again["ESCALATION"])
+        count(self.metrics, "PagesResolved", outcome.told_again["RESOLVED"])
         count(self.metrics, "PageProblems", len(outcome.problems))
         count(self.metrics, "PoisonRecords", outcome.poison.total())
         for lag in outcome.detection_lags_ms:

@@ -264,9 +264,9 @@ class World:
         assert max(unmarked.values(), default=0) <= 1
         for page_id in {m.page_id for m in self.pager.sent}:
             assert len({m.alert_ids for m in self.pager.sent if m.page_id == page_id}) == 1
-        again = self.sent()
-        for kind in TELLS_AGAIN:
-            said = Counter(i for m in again if m.kind == kind and not m.repeat for i in m.alert_ids)
+        for sent in (self.pager.sent, self.next_pager.sent if self.next_pager else []):
+            again = [m for m in sent if m.kind in TELLS_AGAIN and not m.repeat]
+            said = Counter((m.kind, i) for m in again for i in m.alert_ids)
             assert max(said.values(), default=0) <= 1
         events = [event for event in self.page_events() if event.kind not in TELLS_AGAIN]
         announced = {i for e in events if e.state == "SENT" for i in e.alert_ids}
