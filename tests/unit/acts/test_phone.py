@@ -69,6 +69,7 @@ def on_a_phone(browser: Browser, office: Office, *, scripts: bool) -> Page:
         # Only the axe of this test, which the page's own policy would refuse.
         bypass_csp=scripts,
     )
+    context.set_default_timeout(60_000)
     context.route("**/*", serve)
     return context.new_page()
 
