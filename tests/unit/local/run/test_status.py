@@ -141,7 +141,7 @@ def test_the_verdict_says_how_many_alerts_an_act_suppressed_if_any(
     console.print(final_table(verdict))
     told = [line for line in console.export_text().splitlines() if "suppressed by an act" in line]
     assert len(told) == lines
-    assert all(line.split()[-1] == str(suppressed) for line in told)
+    assert all(str(suppressed) in line.split() for line in told)
 
 
 def test_a_copy_of_an_alert_counts_once() -> None:
