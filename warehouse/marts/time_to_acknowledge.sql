@@ -34,7 +34,7 @@ told AS (
     INNER JOIN facts.page_alerts AS own
         ON again.alert_id = own.alert_id
     WHERE again.kind IN ('REMINDER', 'ESCALATION', 'RESOLVED')
-    UNION
+    UNION ALL
     SELECT
         page_id,
         page_id AS own_page_id
