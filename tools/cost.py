@@ -245,8 +245,9 @@ def bill(scenario: Scenario, deployed: Deployed, hours: float) -> Iterator[Line]
     yield Line("paging", "e-mails", "sns_thousand_emails", pages * month / 1_000)
     yield Line("paging", "pages published", "sns_million_publishes", pages * month / MILLION)
 
-    # No bank's database by default.
+    # No bank's database by default, no links, and nobody to escalate to.
     own = set(get_args(MetricName)) - {*get_args(BankingMetric), *get_args(ActsMetric)}
+    own -= {"NobodyToEscalateTo"}
     if deployed.warehouse == "none":
         own -= {*get_args(WarehouseLoadMetric), *get_args(WarehouseRefreshMetric)}
     if not _audits(deployed):

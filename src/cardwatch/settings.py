@@ -154,6 +154,19 @@ class NotifierSettings(Settings):
             "on the cards or other entities in it; 0: an act stops no page.",
         ),
     ] = 3_600
+    escalate_after_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=86_400,
+            description="When nobody has acted on a page for so long, people are reminded of it "
+            "once, and the next ones are told; 0: never.",
+        ),
+    ] = 900
+    escalation_topic_arn: Annotated[
+        str,
+        Field(description="SNS topic of those next ones; empty: there are none."),
+    ] = ""
     snooze_floors: Annotated[
         str,
         Field(

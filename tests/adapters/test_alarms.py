@@ -112,6 +112,7 @@ WITH_EVERYTHING = {
     "WarehouseName": "cardwatch",
     "SlackDeadLetterQueueName": "slack-dead",
     "CanaryFunction": "canary",
+    "Escalation": "on",
     "BankingFunction": "banking",
     "AuditFunction": "audit",
     "PageActsFunction": "page-acts",

@@ -223,7 +223,9 @@ def test_a_batch_and_the_schedule_put_every_metric_that_the_alarms_may_name(
 ) -> None:
     nobody = f"https://127.0.0.1:{free_port()}/"
     monkeypatch.setenv("CANARY_HEARTBEAT_URL", nobody)
+    monkeypatch.setenv("ESCALATION_TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:next")
     stack, scheduled = subscribed(deploy, emails="1")
+    stack.clients.sns().create_topic(Name="next")
     first, another = alerts(2)
     stack.invoke(kinesis_event(first, canary_alert(first.event_date_origin)))
     stack.invoke(kinesis_event(another))

@@ -28,6 +28,7 @@ SAM_PYTHON = ROOT / ".venvs/sam/bin/python"
 ON_AWS: Mapping[str, str] = {
     "Platform": "aws",
     "RiskTeamEmail": "risk@example.com",
+    "EscalationEmail": "head-of-risk@example.com",
     "OperatorsEmail": "operators@example.com",
     "RiskDesk": "on",
     "AccountsDatabase": "arn:aws:secretsmanager:us-east-1:123456789012:secret:bank-AbCdEf",

@@ -8,7 +8,7 @@ from tests.infrastructure.deployment import ON_AWS, Deployment, deployment, ever
 from cardwatch.acts.keyring import KEPT_FOR
 from cardwatch.acts.links import HOLDS_FOR
 from cardwatch.acts.records import PageActs
-from cardwatch.paging.records import SNOOZES_KEY, Group
+from cardwatch.paging.records import SNOOZES_KEY, Group, Resolution
 
 NOTIFIER = "PagingStack/NotifierFunction"
 ACTS = "ActsStack/PageActsFunction"
@@ -70,7 +70,7 @@ def test_what_comes_from_outside_changes_no_page_and_no_alert() -> None:
         if role == "ActsStack/PageActsRole" and "dynamodb:PutItem" in statement["Action"]
     ]
     keys = write["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-    assert keys == [PageActs.key("*"), Group.key("*"), SNOOZES_KEY]
+    assert keys == [PageActs.key("*"), Group.key("*"), Resolution.key("*"), SNOOZES_KEY]
 
 
 def test_the_person_hears_of_it_before_the_api_gives_up() -> None:

@@ -384,6 +384,7 @@ def test_every_parameter_is_described_grouped_and_bounded(template: Template) ->
         ("GroupSeconds", NotifierSettings, "group_seconds"),
         ("DigestSeconds", NotifierSettings, "digest_seconds"),
         ("ActHoldsSeconds", NotifierSettings, "act_holds_seconds"),
+        ("EscalateAfterSeconds", NotifierSettings, "escalate_after_seconds"),
         ("PageMaxAgeSeconds", NotifierSettings, "page_max_age_seconds"),
     ],
 )
@@ -768,17 +769,41 @@ def test_the_notifier_expects_the_subscription_that_the_template_makes(
     made = [
         subscription
         for path, subscription in deployed.of_type("AWS::SNS::Subscription").items()
-        if subscription["Protocol"] == "email" and path.startswith("PagingStack/")
+        if subscription["Protocol"] == "email" and path == "PagingStack/EmailSubscription"
     ]
     assert variables(deployed, NOTIFIER)["EMAIL_SUBSCRIPTIONS"] == expected
     assert [s["Endpoint"] for s in made] == [email] * int(expected)
 
 
+@pytest.mark.parametrize("email", ["head-of-risk@example.com", ""])
+def test_with_an_address_to_escalate_to_there_is_a_topic_that_the_notifier_knows(
+    email: str,
+) -> None:
+    deployed = deployment(**{**ON_AWS, "EscalationEmail": email})
+    topic = "PagingStack/EscalationTopic"
+    said = variables(deployed, NOTIFIER)["ESCALATION_TOPIC_ARN"]
+    assert deployed.referred(said) == ({topic} if email else set())
+    assert (topic in deployed.resources) is bool(email)
+    if email:
+        made = deployed.resources["PagingStack/EscalationSubscription"]["Properties"]
+        assert (made["Endpoint"], made["Protocol"]) == (email, "email")
+        assert deployed.referred(made["TopicArn"]) == {topic}
+
+
 @pytest.mark.parametrize(
-    ("platform", "stack"),
-    [("aws", "PagingStack/SlackQueueStack"), ("local", "PagingStack/PagesQueueStack")],
+    ("platform", "stack", "topics"),
+    [
+        ("aws", "PagingStack/SlackQueueStack", {"PagingStack/PageTopic"}),
+        (
+            "local",
+            "PagingStack/PagesQueueStack",
+            {"PagingStack/PageTopic", "PagingStack/EscalationTopic"},
+        ),
+    ],
 )
-def test_the_topic_fills_the_queue_and_nobody_else_may(platform: str, stack: str) -> None:
+def test_the_topic_fills_the_queue_and_nobody_else_may(
+    platform: str, stack: str, topics: set[str]
+) -> None:
     deployed = PLATFORMS[platform]()
     subscription = deployed.resources[f"{stack}/Subscription"]["Properties"]
     assert deployed.referred(subscription["TopicArn"]) == {"PagingStack/PageTopic"}
@@ -791,9 +816,7 @@ def test_the_topic_fills_the_queue_and_nobody_else_may(platform: str, stack: str
     [allowed] = [s for s in policy["Statement"] if s["Effect"] == "Allow"]
     assert allowed["Principal"] == {"Service": "sns.amazonaws.com"}
     assert allowed["Action"] == "sqs:SendMessage"
-    assert deployed.referred(allowed["Condition"]["ArnEquals"]["aws:SourceArn"]) == {
-        "PagingStack/PageTopic"
-    }
+    assert deployed.referred(allowed["Condition"]["ArnEquals"]["aws:SourceArn"]) == topics
 
 
 def test_a_page_for_slack_is_tried_for_hours_and_then_kept_for_days() -> None:

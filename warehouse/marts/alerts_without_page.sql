@@ -36,6 +36,8 @@ FROM (
     WHERE COALESCE(paging, 'on') = 'on'
 ) AS alerts
 LEFT JOIN facts.page_alerts
-    ON alerts.alert_id = page_alerts.alert_id
+    ON
+        alerts.alert_id = page_alerts.alert_id
+        AND COALESCE(page_alerts.kind, 'FIRST') NOT IN ('REMINDER', 'ESCALATION', 'RESOLVED')
 CROSS JOIN marts.freshness
 WHERE page_alerts.alert_id IS NULL;

@@ -18,7 +18,7 @@ verdicts AS (
     WHERE scope = 'page' AND act IN ('CONFIRMED', 'FALSE_POSITIVE')
 ),
 
--- An alert stands in one page; should it stand in two, a verdict on one of them is not lost.
+-- An alert may stand in more pages than its own, in a reminder: a verdict on that is not lost.
 paged AS (
     SELECT
         page_alerts.alert_id,

@@ -16,11 +16,11 @@ from cardwatch.contract.streams import Envelope
 from cardwatch.paging.alerts import PagedAlert, newest_first
 from cardwatch.paging.ledger import Ledger
 from cardwatch.paging.ports import LedgerItem, LedgerUnavailableError, PageLedger
-from cardwatch.paging.records import MAX_SNOOZES, Group, Page, Snoozes, Suppression
+from cardwatch.paging.records import MAX_SNOOZES, Group, Page, Resolution, Snoozes, Suppression
 from cardwatch.ports import Clock, EventStream, StreamEntry
 
-ACTS: Final[tuple[Act, ...]] = ("ACKNOWLEDGED", "CONFIRMED", "FALSE_POSITIVE")
-"""What can be done about a page so far; what is snoozed is snoozed with a reason and an end."""
+ACTS: Final[tuple[Act, ...]] = ("ACKNOWLEDGED", "CONFIRMED", "FALSE_POSITIVE", "RESOLVED")
+"""What people can do about a page; what is snoozed is snoozed with a reason and an end."""
 LONGEST_SNOOZE: Final = timedelta(days=7)
 """Shorter than the ledger remembers."""
 ENDED: Final = "ended before its time"
@@ -207,10 +207,19 @@ class ActBook:
         else:
             groups = Ledger(self.ledger).groups({Group.id_of(alert) for alert in alerts})
             items = [group.acted_on(act, now).item() for group in groups.values()]
+            items += self._resolved_by(act, now)
         if act.page_id is None:
             return items
         acts = self._acts(act.page_id, now)
         return [] if acts.knows(act.act_id) else [*items, acts.plus(act, now).item()]
+
+    def _resolved_by(self, act: PageAct, now: datetime) -> list[LedgerItem]:
+        """Give what has the notifier tell of it, unless somebody has resolved it before."""
+        if act.act != "RESOLVED" or act.page_id is None:
+            return []
+        known = Ledger(self.ledger).resolution(act.page_id)
+        new = Resolution(page_id=act.page_id, by=act.by, since=now)
+        return [] if known else [new.item()]
 
 
 def about_page(

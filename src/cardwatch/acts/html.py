@@ -152,6 +152,7 @@ def _form(body: Element, shown: Shown) -> None:
     for code in FALSE_POSITIVE_REASONS:
         _add(reasons, "option", _WHY[code], value=code)
     _add(form, "button", "False positive", name="act", value="FALSE_POSITIVE")
+    _add(form, "button", "Resolved: it is done", name="act", value="RESOLVED")
     if shown.scopes:
         _snooze(form, shown)
 
@@ -177,7 +178,7 @@ def _document(title: str) -> tuple[Element, Element]:
     _add(head, "meta", name="viewport", content="width=device-width, initial-scale=1")
     _add(head, "title", f"{title} - cardwatch")
     _add(head, "style", _STYLE)
-    body = _add(root, "body")
+    body = _add(_add(root, "body"), "main")
     _add(body, "h1", title)
     return root, body
 

@@ -15,6 +15,7 @@ from cardwatch.audit.ports import (
     StagedStatus,
 )
 from cardwatch.contract.fields import parse_time
+from cardwatch.contract.page import TELLS_AGAIN
 
 Fact = StagedStatus | StagedPayment | StagedAlert | StagedPage | QuarantinedPayment
 _SAID_OF_A_PAYMENT: Final = (
@@ -60,7 +61,7 @@ class Gathered:
                     found_by=said.get("found_by") or "stream",
                 )
                 self.add(alert)
-            case "PAGE_EVENT":
+            case "PAGE_EVENT" if said.get("kind") not in TELLS_AGAIN:
                 for alert_id in said["alert_ids"]:
                     page = StagedPage(
                         *(alert_id, said["page_id"], said["state"], said.get("reason")),

@@ -16,10 +16,12 @@ from cardwatch.audit.ports import (
     StagedPayment,
     StagedStatus,
 )
+from cardwatch.contract.page import TELLS_AGAIN
 from cardwatch.warehouse.ports import WarehouseSession
 from cardwatch.warehouse.refresh import EPOCH, read_time
 from cardwatch.warehouse.sql import bind
 
+_AGAIN: Final = ", ".join(f"'{kind}'" for kind in sorted(TELLS_AGAIN))
 _LOADED: Final = "SELECT as_of, newest_load FROM marts.freshness"
 _FIRST_BATCH: Final = """
 SELECT COALESCE(MIN(CASE WHEN loaded_at >= :since THEN batch END), MAX(batch) + 1, 1)
@@ -101,7 +103,7 @@ WHERE rule = 'stolen_card' AND ({where})"""  # noqa: S608 - constants
 
 
 def pages(alert_ids: str, new: str) -> str:
-    """Select the pages of alerts, those of other rules left out."""
+    """Select the pages of alerts, those of other rules and what tells of them again left out."""
     return f"""
 SELECT
     page_alerts.alert_id,
@@ -115,7 +117,9 @@ SELECT
 FROM facts.page_alerts
 INNER JOIN typed.page_event ON page_alerts.event_id = page_event.event_id
 LEFT JOIN typed.rule_alert ON page_alerts.alert_id = rule_alert.alert_id
-WHERE rule_alert.alert_id IS NULL AND page_alerts.alert_id IN ({alert_ids})"""  # noqa: S608 - constants
+WHERE rule_alert.alert_id IS NULL
+    AND COALESCE(page_alerts.kind, 'FIRST') NOT IN ({_AGAIN})
+    AND page_alerts.alert_id IN ({alert_ids})"""  # noqa: S608 - constants
 
 
 def quarantined(cards: str, new: str) -> str:

@@ -14,7 +14,7 @@ from cardwatch.backoff import Backoff
 from cardwatch.bootstrap.page_acts import build_links
 from cardwatch.clock import SystemClock
 from cardwatch.paging.grouping import Policy
-from cardwatch.paging.notifier import Notifier
+from cardwatch.paging.notifier import Notifier, Recipients
 from cardwatch.paging.subscriptions import Audience
 from cardwatch.paging.telemetry import MeasuredNotifier
 from cardwatch.ports import Clock
@@ -34,6 +34,12 @@ def build_notifier(
     clock = clock or SystemClock()
     clients = clients or AwsClients()
     subscriptions = SnsSubscriptions(clients.impatient_sns(), settings.topic_arn)
+    next_subscriptions = (
+        SnsSubscriptions(clients.impatient_sns(), settings.escalation_topic_arn)
+        if settings.escalation_topic_arn
+        else None
+    )
+    kept_for = timedelta(seconds=settings.subscriptions_seconds)
     notifier = Notifier(
         ledger=DynamoDBPageLedger(
             clients.dynamodb(),
@@ -42,9 +48,7 @@ def build_notifier(
             keep_for=timedelta(days=settings.ledger_ttl_days),
         ),
         pager=SnsPager(clients.sns(), settings.topic_arn),
-        audience=Audience(
-            subscriptions, clock, keep_for=timedelta(seconds=settings.subscriptions_seconds)
-        ),
+        audience=Audience(subscriptions, clock, keep_for=kept_for),
         # The schedule puts what this gives up, and alerts must not wait for it.
         stream=KinesisEventStream(
             clients.kinesis(),
@@ -62,9 +66,16 @@ def build_notifier(
             group_interval=timedelta(seconds=settings.group_seconds),
             digest_interval=timedelta(seconds=settings.digest_seconds),
             act_holds=timedelta(seconds=settings.act_holds_seconds),
+            escalate_after=timedelta(seconds=settings.escalate_after_seconds),
             snooze_floors=settings.floors,
         ),
         links=build_links(settings.page_links_address, settings.link_key_secret, clients, clock),
+        next_recipients=Recipients(
+            SnsPager(clients.sns(), settings.escalation_topic_arn),
+            Audience(next_subscriptions, clock, keep_for=kept_for),
+        )
+        if next_subscriptions
+        else None,
     )
     address = settings.canary_heartbeat_url
     return MeasuredNotifier(
@@ -73,5 +84,6 @@ def build_notifier(
         settings.email_subscriptions,
         logger,
         metrics,
+        next_subscriptions=next_subscriptions,
         heartbeat=HttpsHeartbeat(address) if address else None,
     )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         'cardwatch ack page_978adf7a163cc96b8a559b31e29bc641 --by "Ana Vella" --fraud',
         'cardwatch ack page_978adf7a163cc96b8a559b31e29bc641 --by "Ana Vella" '
         "--false-positive HOLDER_MADE_IT --stack cardwatch",
+        'cardwatch ack page_978adf7a163cc96b8a559b31e29bc641 --by "Ana Vella" --resolved',
     )
 )
 def ack(
@@ -40,18 +41,23 @@ def ack(
             "LIMIT_TOO_LOW, TEST_PAYMENT or OTHER.",
         ),
     ] = None,
+    resolved: Annotated[
+        bool, typer.Option("--resolved", help="Say that it is done; who was paged is told once.")
+    ] = False,
     stack: StackOption = None,
 ) -> None:
-    """Acknowledge a page, or say whether it is fraud.
+    """Acknowledge a page, or say whether it is fraud, or done.
 
     What is done goes onto the stream, and into the page's list of what was done by whom.
     """
     from cardwatch.acts.book import IncompleteActError
 
-    if fraud and false_positive is not None:
-        msg = "--fraud and --false-positive say opposite things: give one"
+    said = {"CONFIRMED": fraud, "FALSE_POSITIVE": false_positive is not None, "RESOLVED": resolved}
+    acts = [act for act, is_said in said.items() if is_said] or ["ACKNOWLEDGED"]
+    if len(acts) > 1:
+        msg = "give one of --fraud, --false-positive and --resolved: each is an act of its own"
         raise CommandError(msg)
-    act = "CONFIRMED" if fraud else "ACKNOWLEDGED" if false_positive is None else "FALSE_POSITIVE"
+    (act,) = acts
     try:
         done = book_of(stack).act(page, act, by, false_positive or "")
     except IncompleteActError as error:

@@ -13,8 +13,9 @@ from cardwatch.cli.application import CommandError, app, examples, settings_and_
 from cardwatch.settings import LocalSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from cardwatch.acts.records import DoneAct
     from cardwatch.local.run.stack import StackOptions
     from cardwatch.local.witness.receipts import PageReceived
 
@@ -190,16 +191,23 @@ def pages(
 def _show_acts(received: "Sequence[PageReceived]") -> None:
     """Name the newest pages, the newest last, and say what was done about each."""
     from cardwatch.cli.acts import book_of
+
+    newest = list({page.page_id: page for page in received}.values())[-NEWEST_PAGES:]
+    done = book_of(None).done_about([page.page_id for page in newest])
+    for line in lines_of_acts(newest, done):
+        typer.echo(line)
+
+
+def lines_of_acts(
+    pages: "Sequence[PageReceived]", done: "Mapping[str, Sequence[DoneAct]]"
+) -> "Iterator[str]":
+    """Say in short what was done about pages, by page id."""
     from cardwatch.paging.phrases import acted, instant
 
-    newest = {page.page_id: page for page in received}
-    shown = list(newest.values())[-NEWEST_PAGES:]
-    done = book_of(None).done_about(list(newest)[-NEWEST_PAGES:])
-    for page in shown:
-        typer.echo(f"{page.received:%Y-%m-%d %H:%M:%S} UTC  {page.page_id}  {page.subject}")
-        lines = [f"{instant(act.at)}: {acted(act.act)}" for act in done.get(page.page_id, ())]
-        for line in lines or ["nobody has done anything about it"]:
-            typer.echo(f"    {line}")
+    for page in pages:
+        yield f"{instant(page.received)}  {page.page_id}  {page.subject}"
+        acts = [f"{instant(act.at)}: {acted(act.act)}" for act in done.get(page.page_id, ())]
+        yield from (f"    {line}" for line in acts or ["nobody has done anything about it"])
 
 
 @app.command(

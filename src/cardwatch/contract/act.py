@@ -49,7 +49,8 @@ class PageAct(Contract):
         Field(
             description="ACKNOWLEDGED: somebody looks at it. CONFIRMED: it is fraud. "
             "FALSE_POSITIVE: it is none. SNOOZED: nobody is to be paged of the scope for a while. "
-            "The others nobody can do yet."
+            "ESCALATED: nobody had acted on the page, so the next people were paged; `by` is the "
+            "notifier. RESOLVED: it is done, and those who were paged are told so once."
         ),
     ]
     by: Annotated[Person, Field(description="Who did it.")]

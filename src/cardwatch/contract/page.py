@@ -1,6 +1,6 @@
 """PAGE_EVENT: what happened to a page, for the warehouse and for people."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -12,12 +12,16 @@ PageKind = Literal[
     "FIRST", "FOLLOW_UP", "DIGEST", "REMINDER", "ESCALATION", "LOOK_BACK", "RESOLVED"
 ]
 
+TELLS_AGAIN: Final[frozenset[PageKind]] = frozenset({"REMINDER", "ESCALATION", "RESOLVED"})
+"""Pages that are no alert's page: each of their alerts was paged before, in a page of its own."""
+
 
 class PageEvent(Contract):
     """One step of one page's life."""
 
     page_id: Annotated[
-        Identifier, Field(description="The page; deterministic from the alerts it carries.")
+        Identifier,
+        Field(description="The page; deterministic from the alerts it carries, and its kind."),
     ]
     state: Annotated[
         PageState,
@@ -45,8 +49,10 @@ class PageEvent(Contract):
             description="FIRST: alerts on cards, accounts, users or merchants that nobody was "
             "paged of lately; absent means FIRST. FOLLOW_UP: what came on them since. DIGEST: on "
             "several of them, after waiting because too many pages went out. LOOK_BACK: what the "
-            "audit found on one of them of the time before its report. The others are not sent "
-            "yet."
+            "audit found on one of them of the time before its report. Each alert is accounted "
+            "for by one page of these. REMINDER: alerts that were paged before and that nobody "
+            "has acted on, once more to the same people. ESCALATION: the same to the next ones. "
+            "RESOLVED: that somebody says that it is done, to those who were paged."
         ),
     ] = None
     act_id: Annotated[

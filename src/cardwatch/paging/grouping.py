@@ -34,6 +34,8 @@ LOOK_BACK_WAITS: Final = timedelta(seconds=10)
 deliver in several batches."""
 MAX_LOOK_BACKS: Final = 8
 """So many look-backs that are due are a page each; more of them are one digest."""
+ASKING: Final[frozenset[PageKind]] = frozenset({"FIRST", "DIGEST", "LOOK_BACK"})
+"""Pages that tell of something that nobody knew of; a follow-up's card has had one of them."""
 DUE_TOGETHER: Final = timedelta(seconds=10)
 """Follow-ups are due on this grid, so that cards of a storm share entries and pages."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -59,6 +61,8 @@ class Policy:
     """So long after somebody acted on a page nobody is paged of what comes on the same groups."""
     snooze_floors: Mapping[str, Decimal] = field(default_factory=dict)
     """By currency: what is as large is paged although it is snoozed."""
+    escalate_after: timedelta = timedelta(0)
+    """So long after a page people are reminded of what nobody has acted on; 0: never."""
 
     def too_old(self, alert: PagedAlert, now: datetime) -> bool:
         """Say whether paging this alert helps nobody any more."""
@@ -91,6 +95,14 @@ class Policy:
         """Say whether an alert is too large to be snoozed; an unknown amount may be."""
         floor = self.snooze_floors.get(alert.currency or "")
         return floor is not None and (alert.amount is None or abs(alert.amount) >= floor)
+
+    def asks(self, kind: PageKind) -> bool:
+        """Say whether somebody is to act on a page: not on more of what was told before."""
+        return bool(self.escalate_after) and kind in ASKING
+
+    def is_overdue(self, page: Page, now: datetime) -> bool:
+        """Say whether somebody should have acted on a page by now."""
+        return page.ended_at is not None and now - page.ended_at >= self.escalate_after
 
     def _was_acted_on(self, group: Group) -> bool:
         """Say whether somebody acted on a page of it: of a snooze the snoozes know the end."""
@@ -218,6 +230,7 @@ def plan(
         since=now,
         lease_until=now + policy.lease,
         urgent=words_of(entries[0].rule).urgent,
+        asks=policy.asks(kind),
     )
     if not fresh:
         # The records that nobody has told of stay as they are: this one is told of, not sent.

@@ -15,6 +15,7 @@ from cardwatch.paging.records import (
     Group,
     Marker,
     Page,
+    Resolution,
     Silence,
     Snoozes,
     Work,
@@ -97,6 +98,15 @@ class Ledger:
         """Read pages in a state of work, oldest first."""
         items = self._waiting(work, limit)
         return [Page.of(item) for item in items if item.unfinished == work]
+
+    def resolution(self, page_id: str) -> Resolution | None:
+        """Read whether somebody resolved what a page is about."""
+        return next(map(Resolution.of, self._read([Resolution.key(page_id)])), None)
+
+    def waiting_resolutions(self, *, limit: int) -> list[Resolution]:
+        """Read what was resolved and nobody was told of yet, oldest first."""
+        items = self._waiting(Work.RESOLVED, limit)
+        return [Resolution.of(item) for item in items if item.unfinished == Work.RESOLVED]
 
     def commit(self, items: Sequence[LedgerItem]) -> bool:
         """Write all or nothing; False when something has changed since it was read."""

@@ -29,7 +29,14 @@ _PREFIXES: Final[Mapping[PageKind, str]] = {
     "FOLLOW_UP": "Follow-up: ",
     "DIGEST": "Digest: ",
     "LOOK_BACK": "Look-back: ",
+    "REMINDER": "Reminder: ",
+    "ESCALATION": "Escalation: ",
+    "RESOLVED": "Resolved: ",
 }
+_ADDED_UP: Final[frozenset[PageKind]] = frozenset({"FOLLOW_UP", "DIGEST", "LOOK_BACK"})
+"""Kinds that add up by entity rather than tell of each alert."""
+MAX_PAGES_NAMED: Final = 5
+"""Pages that one page names of those that it tells of again."""
 
 WHAT_TO_DO: Final = "What to do"
 
@@ -62,18 +69,21 @@ def compose(
     paragraphs = [headline(page, ordered)]
     if page.repeat:
         paragraphs.append(_REPEAT)
+    paragraphs += _told_before(page, policy)
     if page.kind == "DIGEST":
         paragraphs += _largest(ordered)
     if page.kind == "LOOK_BACK":
         # What came lately is of the look-back itself.
         paragraphs += [*_summed_up(ordered, {}), *_in_short(ordered)]
     else:
-        told = _summed_up if page.kind in _PREFIXES else _listed
+        adds_up = page.kind in _ADDED_UP or len(page.tells_of) > 1 or page.kind == "RESOLVED"
+        told = _summed_up if adds_up else _listed
         paragraphs += told(ordered, recent or {})
     paragraphs += _unpaged(ordered, suppressed or {})
-    steps = [f"{n}. {step}" for n, step in enumerate(words.what_to_do(ordered), start=1)]
-    paragraphs.append("\n".join([WHAT_TO_DO, *steps]))
-    paragraphs += _acting(link)
+    if page.kind != "RESOLVED":
+        steps = [f"{n}. {step}" for n, step in enumerate(words.what_to_do(ordered), start=1)]
+        paragraphs.append("\n".join([WHAT_TO_DO, *steps]))
+        paragraphs += _acting(link)
     paragraphs += _notes(page, policy)
     return _message(page, _subject(page, ordered), [*paragraphs, _footer(page, ordered)])
 
@@ -109,8 +119,26 @@ def _acting(link: str | None) -> Iterable[str]:
         yield f"Acknowledge it, or say whether it is fraud (this link holds for 72 h)\n{link}"
 
 
+def _told_before(page: Page, policy: Policy) -> Iterable[str]:
+    """Say that nobody acted on what was paged before, and who is asked to now."""
+    if page.resolved_at is not None:
+        when = phrases.instant(page.resolved_at)
+        yield f"{page.resolved_by} (as typed) resolved this at {when}. There is nothing left to do."
+    if not page.tells_of or page.kind == "RESOLVED":
+        return
+    pages = phrases.counted(len(page.tells_of), "page")
+    since = phrases.span(policy.escalate_after)
+    asked = "You are paged because" if page.to_next else "This is a reminder:"
+    yield f"{asked} nobody has acted on {pages} about this for {since} or longer."
+
+
 def _footer(page: Page, alerts: Sequence[PagedAlert]) -> str:
-    return f"Page: {page.page_id}\nAlerts in this page: {len(alerts)}"
+    lines = [f"Page: {page.page_id}"]
+    if page.tells_of:
+        more = len(page.tells_of) - MAX_PAGES_NAMED
+        named = ", ".join(page.tells_of[:MAX_PAGES_NAMED])
+        lines.append(f"Tells again of: {named}" + (f" and {more} more" if more > 0 else ""))
+    return "\n".join([*lines, f"Alerts in this page: {len(alerts)}"])
 
 
 def headline(page: Page, alerts: Sequence[PagedAlert]) -> str:
@@ -240,8 +268,8 @@ def _lately(recent: Recent) -> str:
 
 def _subject(page: Page, alerts: Sequence[PagedAlert]) -> str:
     words = words_of(alerts[0].rule)
-    if len(alerts) == 1 and page.kind not in _PREFIXES:
-        text = words.subject(alerts[0])
+    if len(alerts) == 1 and page.kind not in _ADDED_UP:
+        text = _PREFIXES.get(page.kind, "") + words.subject(alerts[0])
     else:
         text = f"{headline(page, alerts)}: {words.totals(alerts, _TOTALS_IN_SUBJECT)}"
     text = f"May be a repeat: {text}" if page.repeat else text

@@ -3,6 +3,7 @@
 docs/paging.md lists what happens for a crash at each step; tests/unit/paging crashes at each.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cardwatch.backoff import Backoff
+from cardwatch.contract.act import OF_THE_PAGE, PageAct
 from cardwatch.contract.alert import PaymentAlert
 from cardwatch.contract.canary import is_canary
-from cardwatch.contract.page import ExpiredReason, PageEvent
+from cardwatch.contract.page import ExpiredReason, PageEvent, PageKind
 from cardwatch.contract.page import PageState as PageEventState
 from cardwatch.contract.rule_alert import RuleAlert
 from cardwatch.contract.streams import Envelope, RejectedRecord, read_event
@@ -51,6 +53,7 @@ from cardwatch.paging.records import (
     Suppression,
     Work,
 )
+from cardwatch.paging.reminding import Told, fitting_pages, remind, resolved, unacted
 from cardwatch.paging.subscriptions import Audience, SubscriptionsUnavailableError
 from cardwatch.paging.suppressing import take_out
 from cardwatch.ports import Clock, DeadLetters, EventStream, NotKeptError, StreamEntry
@@ -66,6 +69,14 @@ _LOOK_AHEAD: Final = 100
 """How many waiting items one look brings."""
 _CLOCK_TOLERANCE: Final = timedelta(days=1)
 """The detection has judged the payment's time; this host's clock must not lose the alert."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """A list of people, by the channel that reaches them."""
+
+    pager: Pager
+    audience: Audience
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +106,8 @@ class Outcome:
     """Alerts that nobody is paged of, because somebody has acted on what they are about."""
     expired: int = 0
     pages_sent: int = 0
+    told_again: Counter[PageKind] = field(default_factory=Counter)
+    """Of these, what tells of alerts that were paged before, by kind."""
     pages_repeated: int = 0
     pages_refused: int = 0
     """Pages that the channel refuses for what they are, each time that it does."""
@@ -127,10 +140,12 @@ class Notifier:
         clock: Clock,
         policy: Policy,
         links: PageLinks | None = None,
+        next_recipients: Recipients | None = None,
     ) -> None:
+        """Page through `pager`, and `next_recipients` of what nobody acts on."""
         self._ledger = Ledger(ledger)
-        self._pager = pager
-        self._audience = audience
+        self._recipients = Recipients(pager, audience)
+        self._next = next_recipients
         self._stream = stream
         self._dead_letters = dead_letters
         self._clock = clock
@@ -185,6 +200,10 @@ class Notifier:
             pass
         while not run.channel_down and self._follow_up(run, closing=close_groups):
             pass
+        while not run.channel_down and self._remind(run):
+            pass
+        if not run.channel_down:
+            self._tell_resolved(run)
         self._retry_refused(run)
         self._announce(run)
         return run
@@ -475,10 +494,91 @@ class Notifier:
     def _shared(self, now: datetime) -> tuple[Bucket, Silence]:
         return self._ledger.shared(pages_per_minute=self._policy.pages_per_minute, now=now)
 
-    def _reached(self, run: Outcome) -> bool:
+    def _remind(self, run: Outcome) -> bool:
+        """Tell again of pages of one rule that nobody acted on; say whether there were any.
+
+        It also says no without a token, or anybody to be reached: so what waits goes together. The
+        pages that tell of it are nobody's when they are written, and sent as what was left behind.
+        """
+        for _ in _TRIES.attempts(self._clock):
+            now = self._clock.now()
+            pages = self._ledger.waiting_pages(Work.UNACTED, limit=_LOOK_AHEAD)
+            if not any(self._policy.is_overdue(page, now) for page in pages):
+                return False
+            waiting = self._told(fitting_pages(pages))
+            of = {Group.id_of(alert) for told in waiting for alert in told.alerts}
+            groups, snoozes = self._ledger.standing(of, now)
+            decided = remind(
+                waiting,
+                groups=groups,
+                snoozes=snoozes,
+                now=now,
+                policy=self._policy,
+                escalates=self._next is not None,
+            )
+            if decided is None or (decided.again and not self._may_send(decided.rule, run)):
+                return False
+            if self._ledger.commit(decided.items()):
+                for page in decided.again:
+                    self._retry(page.written(), run)
+                return True
+        return False
+
+    def _tell_resolved(self, run: Outcome) -> None:
+        """Tell those who were paged that somebody resolved it; no page is told of twice."""
+        for resolution in self._ledger.waiting_resolutions(limit=_LOOK_AHEAD):
+            now = self._clock.now()
+            page = self._ledger.pages([resolution.page_id]).get(resolution.page_id)
+            told = resolved(page, resolution, now) if page else []
+            there = self._ledger.pages([page.page_id for page in told])
+            new = [page for page in told if page.page_id not in there]
+            items = [resolution.with_pages().item(), *(page.item() for page in new)]
+            if self._ledger.commit(items):
+                for page in new:
+                    self._retry(page.written(), run)
+
+    def _told(self, pages: Sequence[Page]) -> list[Told]:
+        entries = self._ledger.entries({i for page in pages for i in page.entry_ids})
+        return [
+            Told(page, tuple(page.alerts_of(entries[i] for i in page.entry_ids if i in entries)))
+            for page in pages
+        ]
+
+    def _may_send(self, rule: str, run: Outcome) -> bool:
+        bucket, _ = self._shared(now := self._clock.now())
+        kept = self._policy.reserved_from(rule)
+        rest = bucket.bucket.take(self._policy.pages_per_minute, now, reserved=kept)
+        return rest is not None and self._reached(run)
+
+    def _given_up(self, page: Page, alerts: Sequence[PagedAlert], now: datetime) -> Page | None:
+        """End a page that helps nobody any more; None when it is to be sent.
+
+        Its alerts are too old, or somebody has acted on all that it would tell of again.
+        """
+        if not alerts:
+            return page.expired(now)
+        # What may have reached people is not to be recorded as never paged: it is sent again,
+        # marked, until the channel answers.
+        if page.may_be_out:
+            return None
+        if page.kind == "RESOLVED":
+            return page.expired(now) if now - page.since > self._policy.max_age else None
+        if all(self._policy.too_old(alert, now) for alert in alerts):
+            return page.expired(now)
+        if not page.tells_of:
+            return None
+        groups, snoozes = self._ledger.standing({Group.id_of(alert) for alert in alerts}, now)
+        told = Told(page, tuple(alerts))
+        left = unacted(told, groups=groups, snoozes=snoozes, now=now, policy=self._policy)
+        return None if left else page.withdrawn(now)
+
+    def _to(self, page: Page | None) -> Recipients:
+        return self._next if self._next and page and page.to_next else self._recipients
+
+    def _reached(self, run: Outcome, page: Page | None = None) -> bool:
         """Say whether a page would reach anybody; when nobody knows, it is sent."""
         try:
-            return self._audience.is_there()
+            return self._to(page).audience.is_there()
         except SubscriptionsUnavailableError as error:
             run.problems.append(f"{error}; pages go out as if somebody were subscribed")
             return True
@@ -501,22 +601,18 @@ class Notifier:
         alerts = page.alerts_of(entries)
         for _ in _TRIES.attempts(self._clock):
             now = self._clock.now()
-            # What may have reached people is not to be recorded as never paged: it is sent again,
-            # marked, until the channel answers.
-            too_old = all(self._policy.too_old(alert, now) for alert in alerts)
-            if not alerts or (too_old and not page.may_be_out):
-                ended = page.expired(now)
+            if (ended := self._given_up(page, alerts, now)) is not None:
                 return self._ledger.commit([ended.item()]) and self._end(ended.written(), run)
             bucket, silence = self._shared(now)
             kept = self._policy.reserved_from(alerts[0].rule)
             rest = bucket.bucket.take(self._policy.pages_per_minute, now, reserved=kept)
-            if rest is None or not self._reached(run):
+            if rest is None or not self._reached(run, page):
                 return True
             retried = page.retried(now + self._policy.lease)
             spent = bucket.spent(rest, now=now, interval=self._policy.remembered)
             changed = [spent.item()]
             # What may be out already says the same again and nothing else.
-            if silence.began and not page.may_be_out:
+            if silence.began and not page.may_be_out and not page.tells_of:
                 retried = retried.telling_of(silence)
                 changed.append(silence.told().item())
             if self._ledger.commit([retried.item(), *changed]):
@@ -555,18 +651,18 @@ class Notifier:
         try:
             recent, suppressed = _known_by_entries(entries)
             text = compose(page, alerts, self._policy, recent, suppressed=suppressed, link=link)
-            self._pager.send(text)
+            self._to(page).pager.send(text)
         except PageRefusedError as error:
             run.pages_refused += 1
             run.problems.append(f"{error}; the short one goes instead of page {page.page_id}")
-            self._pager.send(compose_short(page, alerts, link=link))
+            self._to(page).pager.send(compose_short(page, alerts, link=link))
 
     def _link(self, page: Page, run: Outcome) -> str | None:
         """Give where the page can be acted on; it goes out without one rather than late."""
         if self._links is None:
             return None
         try:
-            return self._links.link(page.page_id, page.since)
+            return self._links.link(page.acts_on, page.since)
         except LinkUnavailableError as error:
             run.problems.append(f"{error}; page {page.page_id} goes out without its link")
             return None
@@ -586,7 +682,8 @@ class Notifier:
             now = self._clock.now()
             sent = page.sent(now)
             if self._ledger.commit([sent.item()]):
-                run.paged += len(alerts)
+                run.paged += 0 if page.tells_of else len(alerts)
+                run.told_again.update([page.kind] if page.tells_of else [])
                 run.pages_sent += 1
                 run.pages_repeated += sent.repeat
                 # The promise is the urgent rules'; and what another path found later says nothing
@@ -608,7 +705,7 @@ class Notifier:
         return newer is None or newer.state is not PageState.PENDING
 
     def _end(self, page: Page, run: Outcome) -> bool:
-        run.expired += len(page.expired_ids)
+        run.expired += 0 if page.tells_of else len(page.expired_ids)
         run.suppressed += len(page.suppressed_ids)
         run.ended.append(page)
         return True
@@ -621,7 +718,7 @@ class Notifier:
             [
                 StreamEntry(event.to_bytes(), page.page_id)
                 for page in run.ended
-                for event in page_events(page, self._pager.channel)
+                for event in page_events(page, self._to(page).pager.channel)
             ]
         )
         refused = {lost.entry.partition_key: lost.error_code for lost in outcome.undelivered}
@@ -661,7 +758,7 @@ def _known_by_entries(
 
 
 def page_events(page: Page, channel: str) -> Iterator[Envelope]:
-    """Give the PAGE_EVENTs of a page that ended; the same ones on every try."""
+    """Give the PAGE_EVENTs of a page that ended, and the acts that it is; the same on every try."""
     if page.ended_at is None:
         return
     why: ExpiredReason = "refused" if page.refused else "too_old"
@@ -688,6 +785,31 @@ def page_events(page: Page, channel: str) -> Iterator[Envelope]:
                     **more,
                 ),
             )
+
+    if page.kind == "ESCALATION" and page.state is PageState.SENT:
+        yield from _escalations(page, page.ended_at)
+
+
+def _escalations(page: Page, at: datetime) -> Iterator[Envelope]:
+    """Give the acts by which the notifier escalated pages, one for each."""
+    for page_id in page.tells_of:
+        act_id = hashlib.sha256(f"ESCALATED|{page_id}".encode()).hexdigest()
+        yield Envelope(
+            type="PAGE_ACT",
+            event_id=act_id,
+            schema_version=1,
+            event_date_origin=at,
+            event_json_data=PageAct(
+                act_id=act_id,
+                page_id=page_id,
+                scope=OF_THE_PAGE,
+                act="ESCALATED",
+                by=SOURCE,
+                claimed=False,
+                reason=None,
+                until=None,
+            ),
+        )
 
 
 def _milliseconds(start: datetime, end: datetime) -> float:

@@ -92,6 +92,10 @@ class Work(StrEnum):
     """A page whose PAGE_EVENT is not on the stream yet."""
     MENTION = "mention"
     """Expired alerts that no page has told of yet."""
+    RESOLVED = "resolved"
+    """What somebody resolved, and nobody was told of yet."""
+    UNACTED = "unacted"
+    """A page that was sent and that somebody is to act on, or people are reminded of it."""
 
 
 class Record(BaseModel):
@@ -196,6 +200,8 @@ class Group(Record):
     suppression: Suppression | None = None
     """There from an act on, or the first alert that was suppressed, until the first page or
     follow-up afterwards."""
+    acted_at: EventTime | None = None
+    """When somebody last acted on a page of it; whatever came since, that stays known."""
 
     @staticmethod
     def id_of(alert: PagedAlert) -> str:
@@ -225,7 +231,7 @@ class Group(Record):
     def acted_on(self, act: PageAct, at: datetime) -> Self:
         """Have an act hold from now on; what came under an act before is still to be told of."""
         came = self.suppression.came if self.suppression else Recent()
-        return self._next(suppression=Suppression(at=at, act=act, came=came))
+        return self._next(suppression=Suppression(at=at, act=act, came=came), acted_at=at)
 
     def suppressing(self, alerts: Sequence[PagedAlert], by: Suppression) -> Self:
         """Record that nobody is paged of those of these alerts that are on it."""
@@ -404,6 +410,17 @@ class Page(Record):
     """Its PAGE_EVENT is on the stream."""
     mentioned: bool = False
     """EXPIRED only: a later page has told of it."""
+    asks: bool = False
+    """Somebody is to act on it, or people are reminded of it."""
+    tells_of: tuple[str, ...] = ()
+    """Of a REMINDER, an ESCALATION or a RESOLVED: the pages that it tells of again."""
+    to_next: bool = False
+    """It goes to those to whom pages are escalated."""
+    escalated: bool = False
+    """It was told of to them as well."""
+    resolved_by: str | None = None
+    """Of a RESOLVED: who resolved it."""
+    resolved_at: EventTime | None = None
 
     @staticmethod
     def key(page_id: str) -> str:
@@ -426,6 +443,53 @@ class Page(Record):
             lease_until=lease_until,
             ended_at=now,
         )
+
+    @classmethod
+    def telling_again(
+        cls,
+        kind: PageKind,
+        pages: Sequence["Page"],
+        alert_ids: Iterable[str],
+        *,
+        now: datetime,
+        to_next: bool = False,
+        escalated: bool = False,
+        resolution: "Resolution | None" = None,
+    ) -> Self:
+        """Give a page that tells of others once more; nobody owns it yet, and nobody has sent it.
+
+        It is the page of no alert: that stays the first one.
+        """
+        ids = tuple(sorted(alert_ids))
+        return cls(
+            page_id=page_id(ids, kind, *(["next"] if to_next else [])),
+            kind=kind,
+            state=PageState.PENDING,
+            entry_ids=tuple(dict.fromkeys(i for page in pages for i in page.entry_ids)),
+            alert_ids=ids,
+            since=now,
+            lease_until=now,
+            urgent=False,
+            may_be_sent=False,
+            tells_of=tuple(page.page_id for page in pages),
+            to_next=to_next,
+            escalated=escalated,
+            resolved_by=resolution.by if resolution else None,
+            resolved_at=resolution.since if resolution else None,
+        )
+
+    def told_again(self, *, escalated: bool = False) -> Self:
+        """Record that nobody needs to be reminded of it any more."""
+        return self._next(asks=False, escalated=escalated)
+
+    def withdrawn(self, now: datetime) -> Self:
+        """Record that nobody is told again: somebody has acted before it could be sent."""
+        return self._next(state=PageState.SUPPRESSED, alert_ids=(), ended_at=now)
+
+    @property
+    def acts_on(self) -> str:
+        """Name the page that an act on this one is about: of one told of again, that one."""
+        return self.tells_of[0] if len(self.tells_of) == 1 else self.page_id
 
     def retried(self, lease_until: datetime) -> Self:
         """Take over a page that is not known to be sent: the same ids, marked if need be."""
@@ -488,9 +552,33 @@ class Page(Record):
             return Work.PAGE if self.urgent else Work.PAGE_OTHER
         if not self.announced:
             return Work.EVENT
-        if self.state is PageState.EXPIRED and not self.mentioned:
+        if self.state is PageState.EXPIRED and not self.mentioned and not self.tells_of:
             return Work.MENTION
-        return None
+        return Work.UNACTED if self.state is PageState.SENT and self.asks else None
+
+
+class Resolution(Record):
+    """Says that somebody resolved what a page is about: who was paged of it is told once.
+
+    `since` is when it was resolved.
+    """
+
+    page_id: str
+    by: str
+    told: bool = False
+    """The pages that tell of it are in the ledger."""
+
+    @staticmethod
+    def key(page_id: str) -> str:
+        return f"resolution#{page_id}"
+
+    def with_pages(self) -> Self:
+        """Record that the pages that tell of it are in the ledger."""
+        return self._next(told=True)
+
+    def item(self) -> LedgerItem:
+        work = None if self.told else Work.RESOLVED
+        return self._item(self.key(self.page_id), "RESOLVED", work)
 
 
 class Bucket(Record):
@@ -582,7 +670,10 @@ def looks_back_on(alerts: Iterable[PagedAlert]) -> str | None:
     return groups.pop() if len(groups) == 1 else None
 
 
-def page_id(alert_ids: Sequence[str]) -> str:
-    """Give a page's id: the same for the same alerts, in whatever order they came."""
-    text = "|".join(sorted(alert_ids))
+def page_id(alert_ids: Sequence[str], *of: str) -> str:
+    """Give a page's id: the same for the same alerts, in whatever order they came.
+
+    `of` tells apart what is said of the same alerts again.
+    """
+    text = "|".join([*of, *sorted(alert_ids)])
     return f"page_{hashlib.sha256(text.encode()).hexdigest()[:32]}"

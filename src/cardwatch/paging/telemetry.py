@@ -32,6 +32,8 @@ class MeasuredNotifier:
     """How many e-mail subscriptions there should be."""
     logger: Logger
     metrics: Metrics
+    next_subscriptions: Subscriptions | None = None
+    """Of those to whom pages are escalated, if there are any."""
     heartbeat: Heartbeat | None = None
     """Who outside is told of each canary that came."""
 
@@ -48,6 +50,7 @@ class MeasuredNotifier:
 
     def check_subscriptions(self) -> None:
         """Count the e-mail subscriptions that reach nobody, and say whether all do."""
+        self._check_next()
         try:
             listed = list(self.subscriptions.all())
             anybody = reaches_anybody(self.subscriptions, listed)
@@ -67,6 +70,19 @@ class MeasuredNotifier:
                 "nobody reads these pages by e-mail: confirm the subscription, or make it anew",
                 subscriptions=found,
             )
+
+    def _check_next(self) -> None:
+        if self.next_subscriptions is None:
+            return
+        try:
+            listed = list(self.next_subscriptions.all())
+            anybody = reaches_anybody(self.next_subscriptions, listed)
+        except SubscriptionsUnavailableError as error:
+            self.logger.error("subscriptions are not checked", problem=str(error))  # noqa: TRY400  the text says it all
+            return
+        count(self.metrics, "NobodyToEscalateTo", 0 if anybody else 1)
+        if not anybody:
+            self.logger.error("an escalation would reach nobody: it waits until one is subscribed")
 
     def _report_canaries(self, canaries: Sequence[CanaryArrival]) -> None:
         for canary in canaries:
@@ -96,6 +112,9 @@ class MeasuredNotifier:
         count(self.metrics, "PagesSent", outcome.pages_sent)
         count(self.metrics, "PagesRepeated", outcome.pages_repeated)
         count(self.metrics, "PagesRefused", outcome.pages_refused)
+        count(self.metrics, "PagesReminded", outcome.told_again["REMINDER"])
+        count(self.metrics, "PagesEscalated", outcome.told_again["ESCALATION"])
+        count(self.metrics, "PagesResolved", outcome.told_again["RESOLVED"])
         count(self.metrics, "PageProblems", len(outcome.problems))
         count(self.metrics, "PoisonRecords", outcome.poison.total())
         for lag in outcome.detection_lags_ms:
@@ -117,6 +136,7 @@ class MeasuredNotifier:
             canaries=len(outcome.canaries),
             pages=outcome.pages_sent,
             repeated=outcome.pages_repeated,
+            told_again=dict(outcome.told_again),
             to_deliver_again=len(outcome.failed),
         )
         if outcome.poison:

@@ -204,7 +204,7 @@ def test_without_keys_nothing_is_shown_or_done() -> None:
         ({"act": "FALSE_POSITIVE", "by": "Ana"}, "Choose why"),
         ({"act": "FALSE_POSITIVE", "by": "Ana", "reason": "BECAUSE"}, "Choose why"),
         ({"by": "Ana"}, "Choose what to do."),
-        ({"act": "RESOLVED", "by": "Ana"}, "Choose what to do."),
+        ({"act": "ESCALATED", "by": "Ana"}, "Choose what to do."),
         ({"act": "CONFIRMED", "by": "A" * 65}, "Your name must be"),
         ({"act": "CONFIRMED", "by": in_groups(NUMBERS[0])}, "Your name must be"),
         ({"act": "CONFIRMED", "by": "Ana\u202eVella"}, "Your name must be"),

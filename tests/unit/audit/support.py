@@ -18,7 +18,7 @@ from cardwatch.audit.ports import (
 )
 from cardwatch.contract.alert import PaymentAlert
 from cardwatch.contract.card_status import CardStatus
-from cardwatch.contract.page import PageEvent
+from cardwatch.contract.page import TELLS_AGAIN, PageEvent
 from cardwatch.contract.payment import Payment
 from cardwatch.contract.quarantined import QuarantinedEvent
 from cardwatch.contract.streams import Envelope, new_event_id, read_event
@@ -109,7 +109,7 @@ def _facts(event: Envelope, loaded_at: datetime, *, new: bool) -> list[tuple[obj
             found_by=said.found_by or "stream",
         )
         return [(event.event_id, alert)]
-    if isinstance(said, PageEvent):
+    if isinstance(said, PageEvent) and said.kind not in TELLS_AGAIN:
         return [
             (
                 event.event_id,

@@ -37,7 +37,10 @@ def found(report: AuditReport) -> set[tuple[str, str, str]]:
 
 
 def a_good_day() -> FakeStagedEvents:
-    """Ten payments on a stolen card, each with its alert and page, and one on another card."""
+    """Ten payments on a stolen card, each with its alert and page, and one on another card.
+
+    People were reminded of one of them.
+    """
     staged = FakeStagedEvents(as_of=at(3_600))
     staged.load(at(0), stolen("good"))
     for number in range(10):
@@ -45,6 +48,7 @@ def a_good_day() -> FakeStagedEvents:
         staged.load(at(10), paid(f"good_{number}", "good", number))
         staged.load(at(20), alert)
         staged.load(at(30), page_of(f"page_{number}", 15, alert))
+    staged.load(at(930), page_of("reminder", 915, alert, kind="REMINDER"))
     staged.load(at(10), paid("honest", "honest", 1))
     return staged
 

@@ -73,6 +73,14 @@ def test_pages_of_other_rules_are_left_out() -> None:
     assert [page.page_id for page in delivered(staged, 0).staged(at(20)).pages] == ["page"]
 
 
+def test_what_tells_of_an_alert_again_is_left_out() -> None:
+    alert = alert_of("one", "card", 5)
+    staged = FakeStagedEvents()
+    staged.load(at(20), alert, page_of("page", 20, alert))
+    staged.load(at(960), page_of("reminder", 950, alert, kind="REMINDER"))
+    assert [page.page_id for page in delivered(staged, 0).staged(at(960)).pages] == ["page"]
+
+
 def test_an_old_payment_s_alert_says_how_far_back_payments_are_needed() -> None:
     staged = FakeStagedEvents()
     month = timedelta(days=30).total_seconds()

@@ -207,7 +207,7 @@ def test_a_stack_on_aws_that_cannot_be_read_is_one_line(
 def test_a_page_is_not_called_fraud_and_none_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     command = ["ack", "page_1", "--by", "Ana", "--fraud", "--false-positive", "OTHER"]
     assert main(command) == 1
-    assert "opposite things" in one_line(capsys.readouterr().err)
+    assert "give one of" in one_line(capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,13 @@ from tests.fakes import (
 from cardwatch.acts.book import ActBook
 from cardwatch.contract.act import PageAct
 from cardwatch.contract.alert import PaymentAlert, alert_id
-from cardwatch.contract.page import PageEvent
+from cardwatch.contract.page import TELLS_AGAIN, PageEvent
 from cardwatch.contract.rule_alert import RuleAlert, rule_alert_id
-from cardwatch.contract.streams import Envelope, read_event
+from cardwatch.contract.streams import Envelope, EventData, read_event
 from cardwatch.paging.grouping import Policy
-from cardwatch.paging.notifier import AlertRecord, Notifier, Outcome
+from cardwatch.paging.notifier import AlertRecord, Notifier, Outcome, Recipients
 from cardwatch.paging.ports import PageLinks, PageMessage
-from cardwatch.paging.records import BUCKET_KEY, Bucket, Page, PageState
+from cardwatch.paging.records import BUCKET_KEY, Bucket, Page, PageState, Work
 from cardwatch.paging.subscriptions import Audience
 from cardwatch.paging.throttle import TokenBucket
 
@@ -146,6 +146,9 @@ class World:
     policy: Policy = field(default_factory=lambda: Policy(group_interval=timedelta(0)))
     """Without groups: each alert pages at once, as far as tokens go. test_storms.py has them."""
     links: PageLinks | None = None
+    next_pager: FakePager | None = None
+    """The channel of those to whom pages are escalated."""
+    next_subscriptions: FakeSubscriptions = field(default_factory=FakeSubscriptions)
 
     def notifier(self, interrupt: Callable[[str], None] | None = None) -> Notifier:
         def port(target: object) -> Any:  # noqa: ANN401  stands for the port it wraps
@@ -160,6 +163,12 @@ class World:
             clock=self.clock,
             policy=self.policy,
             links=self.links,
+            next_recipients=Recipients(
+                port(self.next_pager),
+                Audience(port(self.next_subscriptions), self.clock, keep_for=self.keep_audience),
+            )
+            if self.next_pager
+            else None,
         )
 
     def page_batch(self, batch: Sequence[AlertRecord]) -> Outcome:
@@ -182,8 +191,13 @@ class World:
         msg = f"still unfinished: {left} {self.unfinished()}"
         raise AssertionError(msg)
 
+    def sent(self) -> list[PageMessage]:
+        """Give what went out, to those who are paged first and to the next ones."""
+        return [*self.pager.sent, *(self.next_pager.sent if self.next_pager else [])]
+
     def unfinished(self) -> list[str]:
-        return [i.key for i in self.ledger.items.values() if i.unfinished not in {None, "mention"}]
+        settled = {None, Work.MENTION, Work.UNACTED}
+        return [i.key for i in self.ledger.items.values() if i.unfinished not in settled]
 
     def pages(self, state: PageState | None = None) -> list[Page]:
         items = [i for key, i in self.ledger.items.items() if key.startswith("page#")]
@@ -191,15 +205,20 @@ class World:
         return [page for page in pages if state in {None, page.state}]
 
     def expired_ids(self) -> set[str]:
-        return {i for page in self.pages() for i in page.expired_ids}
+        return {i for page in self.pages() if not page.tells_of for i in page.expired_ids}
 
     def suppressed_ids(self) -> set[str]:
         return {i for page in self.pages() for i in page.suppressed_ids}
 
     def page_events(self) -> list[PageEvent]:
+        return [each for each in self._said() if isinstance(each, PageEvent)]
+
+    def page_acts(self) -> list[PageAct]:
+        return [each for each in self._said() if isinstance(each, PageAct)]
+
+    def _said(self) -> list[EventData]:
         events = [read_event(e.data, now=self.clock.now()) for e in self.stream.entries]
-        said = [event.event_json_data for event in events]
-        return [each for each in said if isinstance(each, PageEvent)]
+        return [event.event_json_data for event in events]
 
     def book(self, interrupt: Callable[[str], None] | None = None) -> ActBook:
         """Give the book in which people act on the pages of this notifier."""
@@ -232,18 +251,27 @@ class World:
         self.ledger.items[BUCKET_KEY] = replace(bucket.item(), version=version)
 
     def check_promise(self, expected: set[str]) -> None:
-        """No alert is lost, and none is in two pages unless the second is marked."""
-        told = Counter(i for m in self.pager.sent for i in m.alert_ids)
-        unmarked = Counter(i for m in self.pager.sent if not m.repeat for i in m.alert_ids)
+        """No alert is lost, and none is in two pages unless the second is marked.
+
+        What tells of it again is no page of it, and comes once, too.
+        """
+        first = [m for m in self.pager.sent if m.kind not in TELLS_AGAIN]
+        told = Counter(i for m in first for i in m.alert_ids)
+        unmarked = Counter(i for m in first if not m.repeat for i in m.alert_ids)
         assert expected <= set(told) | self.expired_ids() | self.suppressed_ids()
         assert not set(told) & (self.expired_ids() | self.suppressed_ids())
         assert not self.expired_ids() & self.suppressed_ids()
         assert max(unmarked.values(), default=0) <= 1
         for page_id in {m.page_id for m in self.pager.sent}:
             assert len({m.alert_ids for m in self.pager.sent if m.page_id == page_id}) == 1
-        announced = {i for e in self.page_events() if e.state == "SENT" for i in e.alert_ids}
+        for sent in (self.pager.sent, self.next_pager.sent if self.next_pager else []):
+            again = [m for m in sent if m.kind in TELLS_AGAIN and not m.repeat]
+            said = Counter((m.kind, i) for m in again for i in m.alert_ids)
+            assert max(said.values(), default=0) <= 1
+        events = [event for event in self.page_events() if event.kind not in TELLS_AGAIN]
+        announced = {i for e in events if e.state == "SENT" for i in e.alert_ids}
         assert announced == set(told)
-        buried = [event for event in self.page_events() if event.state == "EXPIRED"]
+        buried = [event for event in events if event.state == "EXPIRED"]
         by_act = {i for e in buried if e.reason == "suppressed" for i in e.alert_ids}
         assert by_act == self.suppressed_ids()
         by_age = {i for e in buried if e.reason != "suppressed" for i in e.alert_ids}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
-from tests.fakes import NOON, FakePageLedger
+from tests.fakes import NOON, FakePageLedger, FakePager
 from tests.unit.paging.support import (
     CrashError,
     World,
@@ -21,6 +21,7 @@ from tests.unit.paging.support import (
     rule_alert_event,
 )
 
+from cardwatch.contract.page import TELLS_AGAIN
 from cardwatch.contract.streams import Envelope
 from cardwatch.paging.grouping import Policy
 from cardwatch.paging.notifier import AlertRecord, Notifier
@@ -278,6 +279,29 @@ def alerts_of_which_some_are_snoozed() -> Scenario:
     return Scenario(world, records(*events), ids(*events))
 
 
+def unacted(cards: int) -> tuple[World, set[str]]:
+    """Give pages that nobody acted on in time; there are next people to be told."""
+    world = World(policy=Policy(escalate_after=timedelta(minutes=15)), next_pager=FakePager())
+    events = [alert_event(n, card_token=f"{n:032x}") for n in range(cards)]
+    for event in events:
+        world.page_batch(records(event))
+    world.clock.advance(15 * 60)
+    return world, ids(*events)
+
+
+def the_schedule_with_pages_that_nobody_acted_on() -> Scenario:
+    world, expected = unacted(2)
+    return Scenario(world, (), expected)
+
+
+def the_schedule_with_an_escalation_that_nobody_is_subscribed_to_yet() -> Scenario:
+    world, expected = unacted(1)
+    somebody, world.next_subscriptions.listed = world.next_subscriptions.listed, []
+    world.page_waiting()
+    world.next_subscriptions.listed = somebody
+    return Scenario(world, (), expected)
+
+
 SCENARIOS: list[Callable[[], Scenario]] = [
     new_alerts,
     new_alerts_that_carry_held_ones,
@@ -305,6 +329,8 @@ SCENARIOS: list[Callable[[], Scenario]] = [
     new_alerts_beside_held_ones_that_are_suppressed,
     the_first_alert_after_an_act_s_time,
     alerts_of_which_some_are_snoozed,
+    the_schedule_with_pages_that_nobody_acted_on,
+    the_schedule_with_an_escalation_that_nobody_is_subscribed_to_yet,
 ]
 ENTERED = 5
 """The step after an attempt's first write of new alerts, behind two looks into the ledger."""
@@ -344,13 +370,13 @@ def test_a_crash_at_any_step_loses_nothing_and_repeats_only_around_the_publishin
         now = scenario()
         with pytest.raises(CrashError):
             now.attempt(now.world.notifier(disturbed_at(number, crash)))
-        sent = now.world.pager.sent
-        at_crash = len(sent)
-        uncertain = [page.page_id for page in now.world.pages(PageState.PENDING)]
+        at_crash = len(now.world.sent())
+        uncertain = [p.page_id for p in now.world.pages(PageState.PENDING) if p.may_be_sent]
         # The stream delivers again at once and goes on; the schedule comes every minute.
         now.world.page_batch(now.batch)
         now.world.settle(now.batch)
         now.world.check_promise(now.expected)
+        sent = now.world.sent()
         kept = {letter.raw for found in now.world.dead_letters.letters.values() for letter in found}
         assert kept == now.poison
         assert [m.page_id for m in sent[at_crash:] if m.repeat] == uncertain
@@ -365,7 +391,6 @@ def test_two_attempts_at_the_same_alerts_never_page_twice(
 ) -> None:
     for number in range(len(steps_of(scenario))):
         now = scenario()
-        sent = now.world.pager.sent
 
         def another(now: Scenario = now) -> None:
             now.world.page_batch(now.batch)
@@ -374,7 +399,12 @@ def test_two_attempts_at_the_same_alerts_never_page_twice(
         now.attempt(now.world.notifier(disturbed_at(number, another)))
         now.world.settle(now.batch)
         now.world.check_promise(now.expected)
-        told = [i for message in sent for i in message.alert_ids]
+        sent = now.world.sent()
+        told = [
+            (i, message.kind in TELLS_AGAIN and message.kind)
+            for message in sent
+            for i in message.alert_ids
+        ]
         assert len(told) == len(set(told))
         if scenario is not a_redelivery_after_the_channel_timed_out_once:
             assert not any(message.repeat for message in sent)
@@ -395,6 +425,22 @@ def test_an_attempt_that_wakes_up_after_its_lease_cannot_send_an_unmarked_second
         now.attempt(now.world.notifier(disturbed_at(number, overtaken)))
         now.world.settle(now.batch)
         now.world.check_promise(now.expected)
+
+
+def test_an_act_at_any_step_of_a_reminder_leaves_one_of_each_kind_at_most() -> None:
+    steps = steps_of(the_schedule_with_pages_that_nobody_acted_on)
+    told = set()
+    for number in range(len(steps)):
+        world, expected = unacted(1)
+
+        def somebody_acts(world: World = world) -> None:
+            world.act(page=0)
+
+        world.notifier(disturbed_at(number, somebody_acts)).page_waiting()
+        world.settle(())
+        world.check_promise(expected)
+        told.add(tuple(message.kind for message in world.sent()[1:]))
+    assert told == {(), ("REMINDER",), ("REMINDER", "ESCALATION")}
 
 
 def a_card_that_is_acted_on() -> tuple[World, set[str]]:

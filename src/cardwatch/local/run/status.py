@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from cardwatch import files
 from cardwatch.contract.fields import format_time
+from cardwatch.contract.page import TELLS_AGAIN
 from cardwatch.local.run.steps import Step
 from cardwatch.local.witness.judgement import Payment, Registry
 from cardwatch.local.witness.receipts import (
@@ -236,11 +237,12 @@ class Tally:
 
     def _take_page(self, page: PageReceived) -> None:
         self._messages.add(page.message_id)
-        new = set(page.alert_ids) - self._paged
+        again = page.kind in TELLS_AGAIN
+        new = set() if again else set(page.alert_ids) - self._paged
         self._paged |= new
         self._alerts_paged += sum(alert in self._origins for alert in new)
         took = self._seconds_of(page)
-        if took is not None and not page.repeat and page.kind != "FOLLOW_UP":
+        if took is not None and not page.repeat and not again and page.kind != "FOLLOW_UP":
             self._page_took(took)
         self._repeated += page.repeat
         self._latest.append(page)

@@ -180,6 +180,7 @@ class PageEventSeen(Fact):
     repeat: bool
     reason: str | None = None
     """Of EXPIRED: why nobody was paged."""
+    kind: str = "FIRST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +316,7 @@ def _page_event(_: dict[str, Any], data: dict[str, Any], arrived: datetime, __: 
         alert_ids=tuple(_text(alert) for alert in data["alert_ids"]),
         repeat=data["repeat"] is True,
         reason=_text(data["reason"]) if data.get("reason") else None,
+        kind=_text(data.get("kind") or "FIRST"),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from cardwatch.contract.alert import alert_id
 from cardwatch.contract.attributed import attributed_event_id
+from cardwatch.contract.page import TELLS_AGAIN
 from cardwatch.local.witness.judgement import Payment, is_token, judge_payments
 from cardwatch.local.witness.receipts import (
     AlertSeen,
@@ -161,12 +162,15 @@ class Paging:
 
     @classmethod
     def of(cls, pages: Sequence[PageReceived], events: Sequence[PageEventSeen]) -> "Paging":
-        """Find each alert's pages by what the pages themselves say they account for."""
+        """Find each alert's pages by what the pages themselves say they account for.
+
+        A page that tells of alerts again accounts for none.
+        """
         by_alert: dict[str, list[PageReceived]] = {}
         for page in distinct(pages):
-            for alert in page.alert_ids:
+            for alert in page.alert_ids if page.kind not in TELLS_AGAIN else ():
                 by_alert.setdefault(alert, []).append(page)
-        unpaged = [event for event in events if event.state == "EXPIRED"]
+        unpaged = [e for e in events if e.state == "EXPIRED" and e.kind not in TELLS_AGAIN]
         suppressed = {i for e in unpaged if e.reason == "suppressed" for i in e.alert_ids}
         expired = {i for e in unpaged if e.reason != "suppressed" for i in e.alert_ids}
         return cls(by_alert, frozenset(expired), frozenset(suppressed))

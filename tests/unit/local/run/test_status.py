@@ -29,6 +29,7 @@ from cardwatch.local.run.view import RunView, final_table, line, render_plain
 from cardwatch.local.witness.receipts import (
     AlertSeen,
     CanarySeen,
+    PageEventSeen,
     PageReceived,
     PaymentSeen,
     RejectedSeen,
@@ -114,9 +115,33 @@ def test_the_tally_says_how_long_each_alert_and_each_page_took_once() -> None:
     follow_up = PageReceived(
         NOW, "m3", "p3", "Follow-up", "", ("x",), repeat=False, kind="FOLLOW_UP"
     )
-    tally.take([page, page, again, follow_up])
+    reminder = replace(follow_up, message_id="m4", page_id="p4", kind="REMINDER")
+    tally.take([page, page, again, follow_up, reminder])
     assert (alerts, pages) == ([2.0], [7.0])
     assert (tally.counts(NOW).alerts, tally.counts(NOW).alerts_paged) == (2, 1)
+
+
+@pytest.mark.parametrize(("suppressed", "lines"), [(0, 0), (3, 1)])
+def test_the_verdict_says_how_many_alerts_an_act_suppressed_if_any(
+    suppressed: int, lines: int
+) -> None:
+    ids = tuple(f"a{n}" for n in range(suppressed))
+    verdict = reach_verdict(
+        Evidence(
+            alerts=[
+                AlertSeen(NOW, name, f"pay_{name}", CARD, before(9), before(5), late=False)
+                for name in ids
+            ],
+            page_events=[
+                PageEventSeen(NOW, "p", "EXPIRED", ids, repeat=False, reason="suppressed")
+            ],
+        )
+    )
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(final_table(verdict))
+    told = [line for line in console.export_text().splitlines() if "suppressed by an act" in line]
+    assert len(told) == lines
+    assert all(str(suppressed) in line.split() for line in told)
 
 
 def test_a_copy_of_an_alert_counts_once() -> None:

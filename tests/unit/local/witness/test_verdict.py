@@ -1,6 +1,8 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from cardwatch.contract.alert import alert_id
 from cardwatch.contract.attributed import attributed_event_id
 from cardwatch.local.witness.receipts import (
@@ -145,6 +147,17 @@ def test_an_alert_in_two_unmarked_pages_fails() -> None:
     verdict = reach_verdict(evidence)
     assert verdict.pages_doubled == 1
     assert verdict.failures == (f"1 alert in two pages that are not marked as repeats: {ID}",)
+
+
+@pytest.mark.parametrize("kind", ["REMINDER", "ESCALATION", "RESOLVED"])
+def test_what_tells_of_an_alert_again_is_no_page_of_it(kind: str) -> None:
+    again = replace(received("page_2", message="m2"), received=at(900), kind=kind)
+    unsent = PageEventSeen(at(9), "page_3", "EXPIRED", (ID,), repeat=False, kind=kind)
+    verdict = reach_verdict(replace(KEPT, pages=[*KEPT.pages, again], page_events=[unsent]))
+    assert (verdict.failures, verdict.pages_doubled, verdict.alerts_expired) == ((), 0, 0)
+    assert verdict.page_latency_ms == reach_verdict(KEPT).page_latency_ms
+    [owed] = unfinished(replace(KEPT, pages=[again], page_events=[unsent]))
+    assert ID in owed
 
 
 def test_one_page_received_twice_without_a_mark_is_doubled() -> None:
