@@ -148,7 +148,7 @@ def tabulate(
     return Results(
         tuple(shown),
         in_doubt=sum(hit.operation in PAGING and leaves_doubt(hit.kind) for hit in hits)
-        + NOTIFIER_WORKERS * sum(one.kind in ACTS for one in in_doubt),
+        + sum(_workers(one) for one in in_doubt if one.kind in ACTS),
         not_done=Counter(f"{one.kind}: {one.problem}" for one in record if one.problem),
     )
 
@@ -156,6 +156,11 @@ def tabulate(
 def leaves_doubt(kind: str) -> bool:
     """Say whether a kind can keep a notifier from noting that it published."""
     return FAULTS[kind].in_doubt if kind in FAULTS else ACTS[kind].in_doubt
+
+
+def _workers(one: Injected) -> int:
+    """Give how many of the notifier's workers an act may have hit: those it names, at least."""
+    return max(NOTIFIER_WORKERS, len(one.target.split(",")))
 
 
 def _put_down(moments: Iterable[datetime], to: Sequence[Injected]) -> Counter[str]:

@@ -62,6 +62,10 @@ ACTS: Final[Mapping[str, Act]] = {
 }
 
 
+RESHARDS: Final = ("twice as many shards", "half as many shards")
+"""In turn, whichever is drawn: the other one would change nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Injection:
     """A fault that is to be tried at a moment, in seconds from the beginning of payments."""
@@ -93,7 +97,12 @@ def plan(
         found.append((at, kind, lasts))
         at += lasts + API_GAP_SECONDS
     at = LEAD_SECONDS
-    for kind in _rounds(random, deck):
+    resharded = 0
+    for drawn in _rounds(random, deck):
+        kind = drawn
+        if drawn in RESHARDS:
+            kind = RESHARDS[resharded % len(RESHARDS)]
+            resharded += 1
         act = acts[kind]
         at = _after_calm(at, act.lasts)
         if at + act.lasts > seconds - TAIL_SECONDS:

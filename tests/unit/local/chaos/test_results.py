@@ -103,6 +103,15 @@ def test_repeats_may_be_as_many_as_a_notifier_was_kept_from_noting_what_it_publi
     assert len(failures(without)) == 1
 
 
+def test_each_worker_that_was_killed_may_have_published_one_page() -> None:
+    record = [
+        injected(0, "notifier killed", 10, hits=0, target="NotifierFunction 1, 2, 3, 4"),
+        injected(1, "notifier's clock an hour ahead", 20, hits=0, target="ministack by +3600 s"),
+        injected(2, "delivery killed", 30, hits=0, target="delivery 9"),
+    ]
+    assert tabulate(record, [], Evidence(), calm=[]).in_doubt == 6
+
+
 def test_what_hit_nothing_or_could_not_be_done_was_not_tried() -> None:
     record = [
         injected(0, "writes fail", 10, hits=0),

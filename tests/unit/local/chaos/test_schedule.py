@@ -9,6 +9,7 @@ from cardwatch.local.chaos.schedule import (
     ACTS,
     CALM_EVERY_SECONDS,
     CALM_SECONDS,
+    RESHARDS,
     TAIL_SECONDS,
     plan,
 )
@@ -47,3 +48,10 @@ def test_what_cannot_be_tried_here_is_left_out() -> None:
     some = {kind: act for kind, act in ACTS.items() if "clock" not in kind}
     tried = {i.kind for i in plan(3, 1200, api=("writes fail",), acts=some)}
     assert tried == {"writes fail", *some}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shards_are_doubled_and_halved_in_turn(seed: int) -> None:
+    reshards = [i.kind for i in plan(seed, 3600, api=API) if i.kind in RESHARDS]
+    assert len(reshards) > 8
+    assert reshards == [RESHARDS[turn % 2] for turn in range(len(reshards))]
