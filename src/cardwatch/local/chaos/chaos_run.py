@@ -21,7 +21,7 @@ from cardwatch import files
 from cardwatch.audit.completeness import SETTLE, AuditReport, Finding
 from cardwatch.audit.completeness import audit as look
 from cardwatch.audit.typed_events import TypedEvents
-from cardwatch.local.chaos.api_faults import FAULTS
+from cardwatch.local.chaos.api_faults import FAULTS, SPARSE
 from cardwatch.local.chaos.fault_proxy import read_hits
 from cardwatch.local.chaos.injectors import DELIVERY, EMULATOR, Injectors
 from cardwatch.local.chaos.machine import NOTIFIER, Clocks, SmallDisk, UntriedError
@@ -95,7 +95,7 @@ class Chaos:
             self._leave_out("clock", error)
         acts = {kind: act for kind, act in ACTS.items() if kind not in self.untried}
         self.injections: tuple[Injection, ...] = plan(
-            options.seed, options.seconds, api=tuple(FAULTS), acts=acts
+            options.seed, options.seconds, api=tuple(FAULTS), acts=acts, sparse=SPARSE
         )
 
     def _leave_out(self, word: str, error: UntriedError) -> None:
@@ -289,8 +289,8 @@ def written(facts: Mapping[str, Any], results: Results) -> str:
         (
             f"- The audit: {facts['audit_owed']:,} payments owed an alert, "
             f"{facts['audit_alerted']:,} have one, {facts['audit_defects']} defects, and "
-            f"{facts['audit_records_refused']} alerts that were paged, whose page's own record is in "
-            "quarantine because a clock was ahead; all findings: "
+            f"{facts['audit_records_refused']} alerts that were paged, whose page's own record is "
+            "in quarantine because a clock was ahead; all findings: "
             f"{found or 'none'}."
         ),
         f"- Started again: {restarts or 'nothing'}.",

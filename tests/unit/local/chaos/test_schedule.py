@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from cardwatch.local.chaos.api_faults import FAULTS
+from cardwatch.local.chaos.api_faults import FAULTS, SPARSE
 from cardwatch.local.chaos.schedule import (
     ACTS,
     CALM_EVERY_SECONDS,
@@ -24,7 +24,7 @@ def test_a_seed_decides_what_is_tried_when() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_twenty_minutes_try_every_kind_and_some_two_hundred_faults(seed: int) -> None:
-    tried = Counter(injection.kind for injection in plan(seed, 1200, api=API))
+    tried = Counter(injection.kind for injection in plan(seed, 1200, api=API, sparse=SPARSE))
     assert tried.total() > 220
     # Of a lane that has room for one round and a part of the next, none is tried twice as often.
     assert set(FAULTS) <= set(tried)
@@ -33,7 +33,7 @@ def test_twenty_minutes_try_every_kind_and_some_two_hundred_faults(seed: int) ->
 
 @pytest.mark.parametrize("seed", range(20))
 def test_faults_come_in_order_and_are_over_before_each_calm_and_before_the_end(seed: int) -> None:
-    injections = plan(seed, 600, api=API)
+    injections = plan(seed, 600, api=API, sparse=SPARSE)
     assert [i.number for i in injections] == list(range(len(injections)))
     assert sorted(i.at for i in injections) == [i.at for i in injections]
     for injection in injections:
