@@ -115,6 +115,8 @@ class ApiFault:
     """Of the calls that it may hit, how many it hits."""
     in_doubt: bool = False
     """Whether who is hit after publishing cannot know, or note, that it did: a marked repeat."""
+    most: int | None = None
+    """How many calls it hits at most: for calls that are rare, and waited for."""
 
 
 def is_batch(request: Request) -> bool:
@@ -287,23 +289,25 @@ FAULTS: Final[Mapping[str, ApiFault]] = {
     ),
     "reads cut off": ApiFault(asks("kinesis.GetRecords"), answer_cut, 0.5),
     "a slow shard": ApiFault(asks("kinesis.GetRecords"), slow_shard),
-    "transactions conflict": ApiFault(_LEDGER, conflicting, 0.5, in_doubt=True),
-    "ledger throttled": ApiFault(_LEDGER, refused(400, _THROUGHPUT), 0.5, in_doubt=True),
-    "ledger written, answer lost": ApiFault(_LEDGER, answer_lost, 0.5, in_doubt=True),
+    "transactions conflict": ApiFault(_LEDGER, conflicting, 0.5, in_doubt=True, most=4),
+    "ledger throttled": ApiFault(_LEDGER, refused(400, _THROUGHPUT), 0.5, in_doubt=True, most=4),
+    "ledger written, answer lost": ApiFault(_LEDGER, answer_lost, 0.5, in_doubt=True, most=4),
     "tables fail": ApiFault(_TABLES, refused(500, "InternalServerError"), 0.5),
-    "pages refused": ApiFault(_PUBLISH, refused(500, "InternalError")),
-    "pages throttled": ApiFault(_PUBLISH, refused(400, "Throttled")),
-    "paged, answer lost": ApiFault(_PUBLISH, answer_lost, in_doubt=True),
-    "paged, timed out": ApiFault(_PUBLISH, answer_late, in_doubt=True),
+    "pages refused": ApiFault(_PUBLISH, refused(500, "InternalError"), most=4),
+    "pages throttled": ApiFault(_PUBLISH, refused(400, "Throttled"), most=4),
+    "paged, answer lost": ApiFault(_PUBLISH, answer_lost, in_doubt=True, most=4),
+    "paged, timed out": ApiFault(_PUBLISH, answer_late, in_doubt=True, most=4),
     "subscriptions unreadable": ApiFault(
-        asks("sns.ListSubscriptionsByTopic"), refused(500, "InternalError")
+        asks("sns.ListSubscriptionsByTopic"), refused(500, "InternalError"), most=4
     ),
-    "batch delivered twice at once": ApiFault(is_batch, twice_at_once),
-    "batch delivered again, later": ApiFault(is_batch, the_last_once_more),
-    "batch done, answer lost": ApiFault(is_batch, answer_lost, 0.7),
-    "notifier throttled": ApiFault(is_batch, refused(429, "TooManyRequestsException"), 0.7),
-    "objects refused": ApiFault(_OBJECTS, refused(503, "SlowDown"), 0.5),
+    "batch delivered twice at once": ApiFault(is_batch, twice_at_once, most=4),
+    "batch delivered again, later": ApiFault(is_batch, the_last_once_more, most=4),
+    "batch done, answer lost": ApiFault(is_batch, answer_lost, 0.7, most=4),
+    "notifier throttled": ApiFault(is_batch, refused(429, "TooManyRequestsException"), 0.7, most=4),
+    "objects refused": ApiFault(_OBJECTS, refused(503, "SlowDown"), 0.5, most=4),
     "everything slow": ApiFault(lambda _: True, slow, 0.5, in_doubt=True),
     "nothing reachable": ApiFault(lambda _: True, unreachable, in_doubt=True),
 }
 """By what people call it."""
+SPARSE: Final = frozenset(kind for kind, fault in FAULTS.items() if fault.most is not None)
+"""Kinds whose calls are rare."""

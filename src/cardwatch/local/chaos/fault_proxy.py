@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -88,6 +89,7 @@ class Switchboard:
         self._looked = 0.0
         self._switches: list[tuple[Switch, Random]] = []
         self._written = 0
+        self._hits: Counter[int] = Counter()
 
     def fault_of(self, request: Request) -> tuple[ApiFault, Random] | None:
         """Give what hits a call, if anything does; it is written down."""
@@ -97,6 +99,7 @@ class Switchboard:
                 fault = FAULTS[switch.kind]
                 if (
                     time.time() < switch.until
+                    and (fault.most is None or self._hits[switch.injection] < fault.most)
                     and fault.of(request)
                     and random.random() < fault.share
                 ):
@@ -116,6 +119,7 @@ class Switchboard:
                 self._written = written
 
     def _note(self, switch: Switch, request: Request) -> None:
+        self._hits[switch.injection] += 1
         line = {
             "at": format_time(datetime.now(UTC)),
             "injection": switch.injection,

@@ -9,7 +9,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import accumulate
 from typing import Final
 
 from cardwatch.contract.alert import alert_id
@@ -24,6 +23,9 @@ from cardwatch.local.witness.verdict import Evidence, Paging, distinct
 PAGING: Final = frozenset({"sns.Publish", "dynamodb.TransactWriteItems"})
 """What stands between publishing a page and having noted that it is out."""
 CALM: Final = "(none: a calm before them)"
+AFTERWARDS: Final = timedelta(seconds=10)
+"""A fault may show a little later: a TaskManager works on until a heartbeat is missing."""
+Span = tuple[datetime, datetime]
 NOBODY: Final = "(before any fault)"
 
 
@@ -58,9 +60,9 @@ class Row:
     repeats: int
     """Pages marked as a repeat."""
     alerted: Took | None
-    """From the fault to the first alert of a payment made after it."""
+    """The longest that a payment of its time, and of 10 s after it, waited for its alert."""
     paged: Took | None
-    """From the fault to the first page of a payment made after it."""
+    """The longest that one of them waited for its page, follow-ups left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,27 +122,28 @@ def tabulate(
         first.setdefault(page.page_id, page.received)
     repeats = [first[page.page_id] for page in distinct(evidence.pages) if page.repeat]
     cost = (_put_down(lost, tried), _put_down(doubled, tried), _put_down(repeats, in_doubt))
-    alerted = _Firsts((alert.origin, alert.arrived) for alert in evidence.alerts)
-    paged = _Firsts(
+    alerted = _Waits((alert.origin, alert.arrived) for alert in alerts.values())
+    # What waits for a follow-up waits by design.
+    paged = _Waits(
         (alerts[name].origin, pages[0].received)
         for name, pages in paging.by_alert.items()
-        if name in alerts
+        if name in alerts and pages[0].kind != "FOLLOW_UP"
     )
-    moments: dict[str, list[datetime]] = defaultdict(list)
-    moments[CALM] = list(calm)
+    spans: dict[str, list[Span]] = defaultdict(list)
+    spans[CALM] = [(moment, moment + AFTERWARDS) for moment in calm]
     for one in tried:
-        moments[one.kind].append(one.at)
+        spans[one.kind].append((one.at, one.until + AFTERWARDS))
     called = Counter(hit.kind for hit in hits)
     rows = [
         Row(
             kind,
-            len(moments[kind]),
+            len(spans[kind]),
             called[kind],
             cost[0][kind],
             cost[1][kind],
             cost[2][kind],
-            Took.of(alerted.after(moments[kind])),
-            Took.of(paged.after(moments[kind])),
+            Took.of(alerted.longest(spans[kind])),
+            Took.of(paged.longest(spans[kind])),
         )
         for kind in (CALM, *FAULTS, *ACTS, NOBODY)
     ]
@@ -148,7 +151,7 @@ def tabulate(
     return Results(
         tuple(shown),
         in_doubt=sum(hit.operation in PAGING and leaves_doubt(hit.kind) for hit in hits)
-        + NOTIFIER_WORKERS * sum(one.kind in ACTS for one in in_doubt),
+        + sum(_workers(one) for one in in_doubt if one.kind in ACTS),
         not_done=Counter(f"{one.kind}: {one.problem}" for one in record if one.problem),
     )
 
@@ -156,6 +159,11 @@ def tabulate(
 def leaves_doubt(kind: str) -> bool:
     """Say whether a kind can keep a notifier from noting that it published."""
     return FAULTS[kind].in_doubt if kind in FAULTS else ACTS[kind].in_doubt
+
+
+def _workers(one: Injected) -> int:
+    """Give how many of the notifier's workers an act may have hit: those it names, at least."""
+    return max(NOTIFIER_WORKERS, len(one.target.split(",")))
 
 
 def _put_down(moments: Iterable[datetime], to: Sequence[Injected]) -> Counter[str]:
@@ -166,24 +174,22 @@ def _put_down(moments: Iterable[datetime], to: Sequence[Injected]) -> Counter[st
     return Counter(ordered[place - 1].kind if place else NOBODY for place in places)
 
 
-class _Firsts:
-    """What came first of payments made after a moment."""
+class _Waits:
+    """How long payments waited."""
 
     def __init__(self, pairs: Iterable[tuple[datetime, datetime]]) -> None:
         """Take when each payment was made, and when what is waited for came of it."""
-        ordered = sorted(pairs)
-        self._made = [made for made, _ in ordered]
-        earliest = accumulate((came for _, came in reversed(ordered)), min)
-        self._earliest = list(earliest)[::-1]
+        self._pairs = sorted(pairs)
+        self._made = [made for made, _ in self._pairs]
 
-    def after(self, moments: Iterable[datetime]) -> list[float]:
-        """Give how many seconds after each moment it came; what never came is left out."""
-        places = ((moment, bisect_left(self._made, moment)) for moment in moments)
-        return [
-            (self._earliest[place] - moment) / timedelta(seconds=1)
-            for moment, place in places
-            if place < len(self._made)
-        ]
+    def longest(self, spans: Iterable[Span]) -> list[float]:
+        """Give, for each span, the longest wait in seconds of a payment made in it, if any was."""
+        found = []
+        for since, until in spans:
+            some = self._pairs[bisect_left(self._made, since) : bisect_left(self._made, until)]
+            if some:
+                found.append(max(came - made for made, came in some) / timedelta(seconds=1))
+        return found
 
 
 def failures(results: Results) -> list[str]:
@@ -206,7 +212,7 @@ def markdown(results: Results) -> str:
     lines = [
         (
             "| Fault | Tried | Calls hit | Lost | Doubled, unmarked | Repeats, marked "
-            "| First alert after, s: p50, max | First page after, s: p50, max |"
+            "| Longest wait for an alert, s: p50, max | For a page, s: p50, max |"
         ),
         "|---|---|---|---|---|---|---|---|",
     ]

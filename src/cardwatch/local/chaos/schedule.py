@@ -6,7 +6,7 @@ stack which does not get over something is seen not to, and is not hidden by wha
 (After Materialize's Zippy: a seed, a list of actions made beforehand, calm, judged at the end.)
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from random import Random
@@ -18,6 +18,8 @@ CALM_EVERY_SECONDS: Final = 120.0
 CALM_SECONDS: Final = 14.0
 API_SECONDS: Final = (2.0, 4.0)
 API_GAP_SECONDS: Final = 1.6
+SPARSE_SECONDS: Final = 14.0
+"""How much longer a fault waits for calls that are rare; others follow meanwhile."""
 TAIL_SECONDS: Final = 20.0
 """At the end of the payments nothing new begins."""
 
@@ -62,6 +64,10 @@ ACTS: Final[Mapping[str, Act]] = {
 }
 
 
+RESHARDS: Final = ("twice as many shards", "half as many shards")
+"""In turn, whichever is drawn: the other one would change nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Injection:
     """A fault that is to be tried at a moment, in seconds from the beginning of payments."""
@@ -74,26 +80,40 @@ class Injection:
 
 
 def plan(
-    seed: int, seconds: float, *, api: Sequence[str], acts: Mapping[str, Act] = ACTS
+    seed: int,
+    seconds: float,
+    *,
+    api: Sequence[str],
+    acts: Mapping[str, Act] = ACTS,
+    sparse: Collection[str] = (),
 ) -> tuple[Injection, ...]:
     """Give what is tried in a run of so many seconds, in order; the same seed gives the same.
 
-    `api` names the API's faults. Each kind comes once in a round of its lane, or as often as its
-    weight says, in an order that is new each round.
+    `api` names the API's faults, `sparse` those whose calls are rare. Each kind comes once in a
+    round of its lane, or as often as its weight says, in an order that is new each round.
     """
     random = Random(seed)  # noqa: S311  decides what is tried
     deck = [name for name, act in acts.items() for _ in range(act.weight)]
     found: list[tuple[float, str, float]] = []
     at = LEAD_SECONDS
     for kind in _rounds(random, api):
-        lasts = random.uniform(*API_SECONDS)
-        at = _after_calm(at, lasts)
+        follows = random.uniform(*API_SECONDS)
+        lasts = follows + (SPARSE_SECONDS if kind in sparse else 0.0)
+        if _after_calm(at, lasts) != at:
+            # It waits less, so that calm comes in time.
+            lasts = follows
+        at = _after_calm(at, follows)
         if at + lasts > seconds - TAIL_SECONDS:
             break
         found.append((at, kind, lasts))
-        at += lasts + API_GAP_SECONDS
+        at += follows + API_GAP_SECONDS
     at = LEAD_SECONDS
-    for kind in _rounds(random, deck):
+    resharded = 0
+    for drawn in _rounds(random, deck):
+        kind = drawn
+        if drawn in RESHARDS:
+            kind = RESHARDS[resharded % len(RESHARDS)]
+            resharded += 1
         act = acts[kind]
         at = _after_calm(at, act.lasts)
         if at + act.lasts > seconds - TAIL_SECONDS:

@@ -7,7 +7,8 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from cardwatch.local.chaos.chaos_run import PROXY, Chaos, ChaosOptions, written
+from cardwatch.audit.completeness import Finding
+from cardwatch.local.chaos.chaos_run import PROXY, Chaos, ChaosOptions, record_refused, written
 from cardwatch.local.chaos.machine import UntriedError
 from cardwatch.local.chaos.results import tabulate
 from cardwatch.local.chaos.schedule import ACTS
@@ -89,6 +90,7 @@ def test_the_text_says_in_numbers_what_was_tried_and_found(*, troubled: bool) ->
         "untried": {"checkpoints' disk full": "nothing may be mounted"} if troubled else {},
         "audit": {"late (behind_watermark)": 3} if troubled else {},
         "audit_defects": 0,
+        "audit_records_refused": 0,
         "audit_owed": 12_000,
         "audit_alerted": 12_000,
     }
@@ -101,3 +103,10 @@ def test_the_text_says_in_numbers_what_was_tried_and_found(*, troubled: bool) ->
     assert ("every promise was kept" in text) is not troubled
     for said in ("1 object refused", "it does not run (2)", "nothing may be mounted", "3 late"):
         assert (said in text) is troubled
+
+
+def test_an_alert_that_was_received_is_unpaged_in_the_audit_s_records_alone() -> None:
+    unpaged = Finding("unpaged", "lost", BEGAN, alert_id="a1")
+    assert record_refused(unpaged, {"a1"})
+    assert not record_refused(unpaged, {"a2"})
+    assert not record_refused(Finding("missing", "lost", BEGAN, alert_id="a1"), {"a1"})

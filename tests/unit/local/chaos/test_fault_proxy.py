@@ -206,6 +206,20 @@ def test_an_expired_iterator_is_refused_as_aws_does(proxied: Proxied) -> None:
     assert refused.value.response["Error"]["Code"] == "ExpiredIteratorException"
 
 
+def test_a_fault_of_rare_calls_hits_a_few_and_lets_the_others_pass(proxied: Proxied) -> None:
+    proxied.switch("objects refused")
+    connection = http.client.HTTPConnection("127.0.0.1", proxied.port, timeout=5)
+    told = []
+    for _ in range(40):
+        connection.request("GET", "/bucket/key")
+        got = connection.getresponse()
+        got.read()
+        told.append(got.status)
+    connection.close()
+    assert told.count(503) == len(read_hits(proxied.folder)) == 4
+    assert told[-1] == 200
+
+
 def test_a_fault_is_over_when_its_time_is(proxied: Proxied) -> None:
     write_switches(proxied.folder, [Switch(5, "writes fail", 1.0, seed=1)])
     proxied.put("a")

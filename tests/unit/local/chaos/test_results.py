@@ -47,19 +47,27 @@ def row(rows: tuple[Row, ...], kind: str) -> Row:
     return next(one for one in rows if one.kind == kind)
 
 
-def test_a_recovery_ends_with_the_first_of_a_payment_made_after_the_fault() -> None:
+def test_a_recovery_is_the_longest_wait_of_a_payment_of_the_fault_s_time() -> None:
     evidence = Evidence(
-        payments=[paid("before", 9), paid("after", 12), paid("later", 20)],
+        payments=[paid("before", 9), paid("after", 12), paid("later", 20), paid("long after", 40)],
         statuses=STOLEN,
-        alerts=[alerted("before", 9, 6), alerted("after", 12, 30), alerted("later", 20, 6)],
-        pages=[paged("p1", 16, "before"), paged("p2", 43, "after", "later")],
+        alerts=[
+            alerted("before", 9, 6),
+            alerted("after", 12, 6),
+            alerted("later", 20, 30),
+            alerted("long after", 40, 90),
+        ],
+        pages=[
+            paged("p1", 16, "before"),
+            paged("p2", 52, "after", "later"),
+            paged("p3", 140, "long after"),
+        ],
     )
     record = [injected(0, "JobManager killed", 10)]
-    results = tabulate(record, [], evidence, calm=[at(8)])
-    # The one that is made later comes first.
-    assert row(results.rows, "JobManager killed").alerted == Took(16.0, 16.0)
-    assert row(results.rows, "JobManager killed").paged == Took(33.0, 33.0)
-    assert row(results.rows, CALM).alerted == Took(7.0, 7.0)
+    results = tabulate(record, [], evidence, calm=[at(0)])
+    assert row(results.rows, "JobManager killed").alerted == Took(30.0, 30.0)
+    assert row(results.rows, "JobManager killed").paged == Took(40.0, 40.0)
+    assert row(results.rows, CALM).alerted == Took(6.0, 6.0)
     assert (results.lost, results.doubled, results.repeats) == (0, 0, 0)
     assert failures(results) == []
 
@@ -101,6 +109,15 @@ def test_repeats_may_be_as_many_as_a_notifier_was_kept_from_noting_what_it_publi
     assert failures(results) == []
     without = tabulate(record, [harmless], evidence, calm=[])
     assert len(failures(without)) == 1
+
+
+def test_each_worker_that_was_killed_may_have_published_one_page() -> None:
+    record = [
+        injected(0, "notifier killed", 10, hits=0, target="NotifierFunction 1, 2, 3, 4"),
+        injected(1, "notifier's clock an hour ahead", 20, hits=0, target="ministack by +3600 s"),
+        injected(2, "delivery killed", 30, hits=0, target="delivery 9"),
+    ]
+    assert tabulate(record, [], Evidence(), calm=[]).in_doubt == 6
 
 
 def test_what_hit_nothing_or_could_not_be_done_was_not_tried() -> None:

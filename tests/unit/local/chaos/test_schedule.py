@@ -4,11 +4,12 @@ from collections import Counter
 
 import pytest
 
-from cardwatch.local.chaos.api_faults import FAULTS
+from cardwatch.local.chaos.api_faults import FAULTS, SPARSE
 from cardwatch.local.chaos.schedule import (
     ACTS,
     CALM_EVERY_SECONDS,
     CALM_SECONDS,
+    RESHARDS,
     TAIL_SECONDS,
     plan,
 )
@@ -23,7 +24,7 @@ def test_a_seed_decides_what_is_tried_when() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_twenty_minutes_try_every_kind_and_some_two_hundred_faults(seed: int) -> None:
-    tried = Counter(injection.kind for injection in plan(seed, 1200, api=API))
+    tried = Counter(injection.kind for injection in plan(seed, 1200, api=API, sparse=SPARSE))
     assert tried.total() > 220
     # Of a lane that has room for one round and a part of the next, none is tried twice as often.
     assert set(FAULTS) <= set(tried)
@@ -32,7 +33,7 @@ def test_twenty_minutes_try_every_kind_and_some_two_hundred_faults(seed: int) ->
 
 @pytest.mark.parametrize("seed", range(20))
 def test_faults_come_in_order_and_are_over_before_each_calm_and_before_the_end(seed: int) -> None:
-    injections = plan(seed, 600, api=API)
+    injections = plan(seed, 600, api=API, sparse=SPARSE)
     assert [i.number for i in injections] == list(range(len(injections)))
     assert sorted(i.at for i in injections) == [i.at for i in injections]
     for injection in injections:
@@ -47,3 +48,10 @@ def test_what_cannot_be_tried_here_is_left_out() -> None:
     some = {kind: act for kind, act in ACTS.items() if "clock" not in kind}
     tried = {i.kind for i in plan(3, 1200, api=("writes fail",), acts=some)}
     assert tried == {"writes fail", *some}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shards_are_doubled_and_halved_in_turn(seed: int) -> None:
+    reshards = [i.kind for i in plan(seed, 3600, api=API) if i.kind in RESHARDS]
+    assert len(reshards) > 8
+    assert reshards == [RESHARDS[turn % 2] for turn in range(len(reshards))]
