@@ -17,6 +17,7 @@ from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.event_stream import KinesisEventStream
 from cardwatch.aws.failures import FAILURES, reason
 from cardwatch.contract.canary import is_canary
+from cardwatch.contract.streams import RejectedRecord, read_event
 from cardwatch.golden.live import (
     HOUR,
     LiveStackError,
@@ -38,7 +39,7 @@ from cardwatch.local.services.flink import TASK_MANAGER
 from cardwatch.local.stream.all_shards import AllShards
 from cardwatch.local.stream.shard import Stream, StreamRecord
 from cardwatch.local.witness.receipts import PageEventSeen, PageReceived, read_receipts
-from cardwatch.ports import Clock, StreamEntry
+from cardwatch.ports import Clock, StreamEntry, StreamUnavailableError
 from cardwatch.settings import LocalSettings
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 PAGES_PER_MINUTE: Final = 300
 """While many scenarios share the notifier: as many as its setting allows."""
-_HEADS: Final = (b'"PAYMENT_ALERT"', b'"PAYMENT_ALERT_SUMMARY"')
+_TYPES: Final = ("PAYMENT_ALERT", "PAYMENT_ALERT_SUMMARY")
 
 NotLive = Mapping[str, str]
 """Why each of some scenarios is not played, by name."""
@@ -124,20 +125,22 @@ class LocalLiveStack:
 
     def disturb(self, disturbance: str) -> None:
         """Do what a scenario says, in the file's words."""
+        deeds = {
+            "the TaskManager is killed": lambda: self._kill(TASK_MANAGER),
+            "a shard is split": self._split,
+            "two shards are merged": self._merge,
+        }
         with _explained(f"{disturbance}: it could not be done"):
-            match disturbance:
-                case "the TaskManager is killed":
-                    self._kill(TASK_MANAGER)
-                case "a shard is split":
-                    self._split()
-                case "two shards are merged":
-                    self._merge()
+            deeds[disturbance]()
 
     def page_by(self, paging: Paging) -> None:
         """Have the notifier page by these settings from now on, and let it be warm."""
         with _explained("the notifier could not be given the scenarios' settings"):
             self._set({**self._variables(), **_variables_of(paging)})
-        self._warm()
+        try:
+            self._warm()
+        except LocalStackError as error:
+            raise LiveStackError(str(error)) from None
 
     @contextmanager
     def own_settings_afterwards(self) -> Iterator[None]:
@@ -157,19 +160,22 @@ class LocalLiveStack:
 
         def take(_: str, records: Sequence[StreamRecord]) -> None:
             for each in records:
-                if not any(head in each.data for head in _HEADS):
+                record = _said_by(each)
+                if record is None:
                     continue
-                record: dict[str, Any] = json.loads(each.data)
                 said = OnStream(each.arrived_at, record)
                 if record["type"] == "PAYMENT_ALERT":
                     if not is_canary(record["event_json_data"]["card_token"]):
                         alerts.setdefault(record["event_json_data"]["alert_id"], said)
-                elif record["type"] == "PAYMENT_ALERT_SUMMARY":
+                else:
                     summaries.setdefault(record["event_id"], said)
 
         shards = AllShards(Stream(self._kinesis, self._outputs.stream_name), since=since - HOUR)
-        while shards.read(take):
-            pass
+        try:
+            while shards.read(take):
+                pass
+        except StreamUnavailableError as error:
+            raise LiveStackError(str(error)) from None
         receipts = self._settings.var / "receipts"
         pages = {
             page.message_id: Received(page.received, page.kind, page.alert_ids, page.repeat)
@@ -220,8 +226,11 @@ class LocalLiveStack:
         )
 
     def _merge(self) -> None:
-        shards = sorted(self._open_shards(), key=_first)
-        left, right = min(pairwise(shards), key=lambda two: _last(two[1]) - _first(two[0]))
+        neighbors = list(pairwise(sorted(self._open_shards(), key=_first)))
+        if not neighbors:
+            msg = "two shards cannot be merged: the stream has one shard alone"
+            raise LiveStackError(msg)
+        left, right = min(neighbors, key=lambda two: _last(two[1]) - _first(two[0]))
         self._kinesis.merge_shards(
             StreamName=self._outputs.stream_name,
             ShardToMerge=left["ShardId"],
@@ -236,6 +245,17 @@ class LocalLiveStack:
             for shard in page["Shards"]
             if "EndingSequenceNumber" not in shard["SequenceNumberRange"]
         ]
+
+
+def _said_by(record: StreamRecord) -> dict[str, Any] | None:
+    """Give an alert or a summary; None for all else, and for what nobody else would read either."""
+    if not any(f'"{each}"'.encode() in record.data for each in _TYPES):
+        return None
+    try:
+        event = read_event(record.data, now=record.arrived_at)
+    except RejectedRecord:
+        return None
+    return dict(json.loads(record.data)) if event.type in _TYPES else None
 
 
 def _first(shard: "ShardTypeDef") -> int:

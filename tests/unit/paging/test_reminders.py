@@ -17,7 +17,10 @@ from tests.unit.paging.support import (
 
 from cardwatch.contract.streams import Envelope
 from cardwatch.paging.grouping import Policy
+from cardwatch.paging.ledger import Ledger
 from cardwatch.paging.ports import PageMayBeSentError
+from cardwatch.paging.records import Snoozes, Work
+from cardwatch.paging.reminding import MAX_PAGES_AGAIN, Reminding, Told, remind
 from cardwatch.paging.subscriptions import Subscription
 
 AFTER = timedelta(minutes=15)
@@ -155,6 +158,45 @@ def test_a_storm_on_many_cards_makes_one_reminder_a_minute_at_most() -> None:
     told = {i for message in reminders for i in message.alert_ids}
     assert len(told) == 300
     now.check_promise({alert_event(n, card_token=f"{n:032x}").event_id for n in range(300)})
+
+
+def test_what_one_reminder_cannot_tell_of_the_next_one_does() -> None:
+    now = world(policy=Policy(escalate_after=AFTER, pages_per_minute=300))
+    events = [alert_event(n, card_token=f"{n:032x}") for n in range(MAX_PAGES_AGAIN + 2)]
+    for event in events:
+        paged(now, event)
+        now.clock.advance(1)
+    now.subscriptions.listed = []
+    later(now, 16)
+    now.subscriptions.listed = [Subscription("email", "arn:1")]
+    later(now, 1)
+    reminders = [message for message in now.pager.sent if message.kind == "REMINDER"]
+    assert [len(message.alert_ids) for message in reminders] == [MAX_PAGES_AGAIN, 2]
+    assert {i for message in reminders for i in message.alert_ids} == ids(*events)
+    assert escalated(now) == [("ESCALATION", MAX_PAGES_AGAIN), ("ESCALATION", 2)]
+
+
+def test_of_pages_that_are_not_due_nothing_is_decided_and_a_moment_later_it_is() -> None:
+    now = paged(world(), alert_event(1))
+    ledger = Ledger(now.ledger)
+    pages = ledger.waiting_pages(Work.UNACTED, limit=10)
+    entries = ledger.entries({i for page in pages for i in page.entry_ids})
+    waiting = [Told(page, tuple(page.alerts_of(entries.values()))) for page in pages]
+
+    def reminded(at: datetime) -> Reminding | None:
+        return remind(
+            waiting,
+            groups={},
+            snoozes=Snoozes(since=NOON),
+            now=at,
+            policy=now.policy,
+            escalates=False,
+        )
+
+    assert reminded(NOON + AFTER - timedelta(milliseconds=1)) is None
+    due = reminded(NOON + AFTER)
+    assert due is not None
+    assert [page.kind for page in due.again] == ["REMINDER"]
 
 
 def test_reminders_take_tokens_like_other_pages_and_wait_for_them() -> None:
