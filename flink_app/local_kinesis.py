@@ -3,7 +3,7 @@
 It stands in where the official connector's jar cannot be had, and is for one machine: one reader
 for all shards. Two pairs of functions, nothing in between:
 
-- a tick wakes the reader, whose processing-time timer polls the stream from then on. The sequence
+- ticks wake the reader, whose processing-time timer polls the stream from then on. The sequence
   number of the last record of each shard is keyed state, so a restored job goes on exactly there. A
   shard that is split or merged while the job runs is read to its end, then its children.
 - rows to write are keyed state until the stream has taken them, in batches made by a timer: a
@@ -74,17 +74,17 @@ class LocalEdge:
         reader = PollStream(address, shards, start, poll_ms, columns)
         job.tables.execute_sql(
             "CREATE TEMPORARY TABLE ticks (tick INT, made_at AS PROCTIME()) WITH ("
-            "'connector' = 'datagen', 'rows-per-second' = '1', "
-            "'fields.tick.min' = '0', 'fields.tick.max' = '1')"
+            "'connector' = 'datagen', 'rows-per-second' = '1', 'fields.tick.kind' = 'random')"
         )
         # The generator makes up for every second that the machine slept, all at once: thousands of
-        # rows, which the reader would work off before it reads again. It needs but one.
-        first = job.tables.sql_query(
-            "SELECT tick FROM (SELECT tick, ROW_NUMBER() OVER "
-            "(PARTITION BY tick ORDER BY made_at) AS number FROM ticks) WHERE number = 1"
+        # rows, which the reader would work off before it reads again. One of them is enough.
+        together = job.tables.sql_query(
+            "SELECT CAST(COUNT(*) AS INT) AS ticks FROM TABLE("
+            "TUMBLE(TABLE ticks, DESCRIPTOR(made_at), INTERVAL '0.1' SECOND)) "
+            "GROUP BY window_start, window_end"
         )
         events = (
-            job.tables.to_data_stream(first)
+            job.tables.to_data_stream(together)
             .key_by(_one_key, key_type=Types.INT())
             .process(reader, output_type=row_type(columns))
             .name("read stream")
@@ -166,7 +166,10 @@ class PollStream(KeyedProcessFunction):  # type: ignore[misc]
         self._decoder = Decoder(self._columns, row=Row)
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> None:
-        """Wake up: a restored job has its timer already, and the same moment is one timer."""
+        """Wake up: where a timer waits already, the same moment is one timer.
+
+        A restored job does not always have one, and a clock that went back leaves one far ahead.
+        """
         del value
         self._wake(ctx)
 

@@ -156,19 +156,17 @@ def test_what_the_job_writes_stands_under_the_partition_key_of_its_type(running:
 
 @pytest.mark.flink
 @pytest.mark.stack
-def test_one_tick_wakes_the_reader_and_no_other_reaches_it(running: Running) -> None:
-    """However many there are: the generator makes up for each second that a machine slept."""
+def test_ticks_go_on_to_reach_the_reader(running: Running) -> None:
+    """One that was restored may have no timer, and one whose clock went back a timer far ahead."""
 
-    def ticks(made: str) -> list[int]:
+    def ticks_read() -> int:
         vertices = asked(running, f"/jobs/{running.job}")["vertices"]
-        return [
-            vertex["metrics"][f"{made}-records"]
-            for vertex in vertices
-            if vertex["name"].startswith("Source: ticks" if made == "write" else "read stream")
-        ]
+        reader = next(v for v in vertices if v["name"].startswith("read stream"))
+        read: int = reader["metrics"]["read-records"]
+        return read
 
-    wait_for(lambda: ticks("write")[0] > 5)
-    assert ticks("read")[0] <= 2
+    seen = ticks_read()
+    wait_for(lambda: ticks_read() >= seen + 3)
 
 
 @pytest.mark.flink
