@@ -45,6 +45,7 @@ class FakeCluster:
     canceled: list[str] = field(default_factory=list)
     running: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    interrupted: list[Path | None] = field(default_factory=list)
     begun: threading.Event = field(default_factory=threading.Event)
     """A submission was."""
 
@@ -93,6 +94,7 @@ class FakeSubmission:
             raise LocalStackError(msg)
         cluster.begun.set()
         if cluster.slow and self.ended.wait(10):
+            cluster.interrupted.append(self.checkpoint)
             msg = "the submission was ended"
             raise LocalStackError(msg)
         job = f"job-{len(cluster.asked)}"
@@ -228,7 +230,8 @@ def test_whoever_stops_it_ends_the_submission_that_goes_on_and_none_follows(tmp_
     assert cluster.begun.wait(10)
     recovery.stop()
     assert not recovery.is_alive()
-    assert (cluster.asked, recovery.recoveries) == ([newest], 0)
+    assert (cluster.asked, cluster.interrupted) == ([newest], [newest])
+    assert recovery.recoveries == 0
 
 
 def test_one_that_was_never_begun_is_stopped_all_the_same(tmp_path: Path) -> None:
