@@ -1,6 +1,7 @@
 """The command that tries faults on the whole system."""
 # ruff: noqa: PLC0415  commands import what they need when they run
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -39,9 +40,11 @@ def chaos(
     """
     from rich.console import Console
 
+    from cardwatch.cards.card_file import read_card_file
     from cardwatch.local.chaos.chaos_run import ChaosOptions, run_chaos
 
     settings, root = settings_and_root()
+    read_card_file(root / settings.cards, now=datetime.now(UTC))
     options = ChaosOptions(seconds=minutes * 60, seed=seed, rate=rate, document=document)
     code = run_chaos(settings, root, options, Console())
     if code:

@@ -85,6 +85,17 @@ def test_wrong_usage_shows_no_card_number_that_somebody_wrote(
     assert not any(number in shown for number in NUMBERS)
 
 
+@pytest.mark.parametrize(
+    "wrong", ["--minutes=0", "--minutes=601", "--minutes=soon", "--seed=-1", "--rate=0"]
+)
+def test_faults_for_no_time_or_no_payments_are_wrong_usage(
+    var: Path, capsys: pytest.CaptureFixture[str], wrong: str
+) -> None:
+    assert main(["chaos", wrong]) == 2
+    assert wrong.partition("=")[0] in capsys.readouterr().err
+    assert not var.exists()
+
+
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
 def test_a_time_that_no_utc_has_is_wrong_usage(
     time: str, capsys: pytest.CaptureFixture[str]
@@ -109,10 +120,11 @@ def test_an_unwritable_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFi
     assert str(tmp_path / "file") in one_line(capsys.readouterr().err)
 
 
-def test_up_outside_the_project_says_where_to_go(
-    var: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("command", ["up", "chaos"])
+def test_a_start_outside_the_project_says_where_to_go(
+    var: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    assert main(["up"]) == 1
+    assert main([command]) == 1
     assert "template.yaml is missing" in one_line(capsys.readouterr().err)
     assert not var.exists()
 
@@ -127,13 +139,25 @@ def test_an_unknown_fault_is_refused_with_the_names_there_are(
     assert "duplicates" in line
 
 
+@pytest.mark.parametrize("command", ["up", "chaos"])
 def test_a_missing_card_file_is_one_line_before_anything_starts(
+    var: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    (var.parent / "template.yaml").touch()
+    assert main([command]) == 1
+    assert "cards.txt" in one_line(capsys.readouterr().err)
+    assert not var.exists()
+
+
+def test_a_document_without_a_place_for_the_faults_is_one_line_before_any_is_tried(
     var: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (var.parent / "template.yaml").touch()
-    assert main(["up"]) == 1
-    assert "cards.txt" in one_line(capsys.readouterr().err)
-    assert not var.exists()
+    assert main(["cards", "generate", "--count", "4", "--out", "data/cards.txt"]) == 0
+    (var.parent / "faults.md").write_text("# Faults\n")
+    assert main(["chaos", "--document", "faults.md"]) == 1
+    assert "the document has no" in one_line(capsys.readouterr().err)
+    assert not (var / "chaos").exists()
 
 
 def test_a_wrong_setting_is_one_line_that_names_it(

@@ -1,15 +1,20 @@
 """A job whose JobManager died is submitted again, from the newest checkpoint that can be used."""
 
 import os
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cardwatch.local.errors import LocalStackError
 from cardwatch.local.services.flink import Edge
 from cardwatch.local.services.flink_rest import FlinkHealth
-from cardwatch.local.services.job_recovery import JobRecovery, retained_checkpoints
+from cardwatch.local.services.job_recovery import (
+    POLL_SECONDS,
+    JobRecovery,
+    retained_checkpoints,
+)
 
 
 def checkpoint(folder: Path, name: str, *, age: int) -> Path:
@@ -28,11 +33,21 @@ class FakeCluster:
     unreadable: set[Path | None] = field(default_factory=set)
     unusable: set[Path | None] = field(default_factory=set)
     deaths: int = 0
+    ended: set[Path | None] = field(default_factory=set)
+    """The jobs from there are FAILED for good."""
+    stuck: bool = False
+    """Its jobs neither run nor fail."""
+    slow: bool = False
+    """Submissions last until they are ended."""
     dies_at: Path | None = None
     """When it is submitted from there the JobManager dies once more."""
     asked: list[Path | None] = field(default_factory=list)
     canceled: list[str] = field(default_factory=list)
     running: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    interrupted: list[Path | None] = field(default_factory=list)
+    begun: threading.Event = field(default_factory=threading.Event)
+    """A submission was."""
 
     @property
     def rest(self) -> "FakeCluster":
@@ -47,7 +62,9 @@ class FakeCluster:
         return job_id in self.running
 
     def health(self, job_id: str) -> FlinkHealth:
-        restarts = 0 if job_id in self.running else 3
+        if job_id in self.failed:
+            return FlinkHealth(job_id, "FAILED", 0, 0, 0, None, None)
+        restarts = 0 if self.stuck or job_id in self.running else 3
         return FlinkHealth(job_id, "RESTARTING", restarts, 0, 0, None, None)
 
     def exception(self, job_id: str) -> str:
@@ -61,6 +78,7 @@ class FakeCluster:
 class FakeSubmission:
     cluster: FakeCluster
     checkpoint: Path | None
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def finish(self, groups: Mapping[str, Mapping[str, str]], *, timeout_seconds: float) -> str:
         assert timeout_seconds > 0
@@ -74,13 +92,20 @@ class FakeSubmission:
         if self.checkpoint in cluster.unreadable:
             msg = "no checkpoint"
             raise LocalStackError(msg)
+        cluster.begun.set()
+        if cluster.slow and self.ended.wait(10):
+            cluster.interrupted.append(self.checkpoint)
+            msg = "the submission was ended"
+            raise LocalStackError(msg)
         job = f"job-{len(cluster.asked)}"
-        if self.checkpoint not in cluster.unusable:
+        if self.checkpoint in cluster.ended:
+            cluster.failed.append(job)
+        elif self.checkpoint not in cluster.unusable and not cluster.stuck:
             cluster.running.append(job)
         return job
 
     def stop(self) -> None:
-        pass
+        self.ended.set()
 
 
 def recovered(cluster: FakeCluster) -> list[str]:
@@ -138,3 +163,82 @@ def test_a_job_manager_that_dies_once_more_gets_its_newest_checkpoint_again(tmp_
     cluster = FakeCluster(tmp_path, dies_at=newest)
     assert recovered(cluster) == ["job-2"]
     assert cluster.asked == [newest, newest]
+
+
+def test_a_job_that_fails_for_good_is_passed_over_for_the_checkpoint_before(tmp_path: Path) -> None:
+    older = checkpoint(tmp_path, "chk-1", age=20)
+    newest = checkpoint(tmp_path, "chk-2", age=10)
+    cluster = FakeCluster(tmp_path, ended={newest})
+    assert recovered(cluster) == ["job-1", "job-2"]
+    assert cluster.asked == [newest, older]
+    assert cluster.canceled == ["job-1"]
+
+
+def watching(cluster: FakeCluster) -> JobRecovery:
+    """Give one that watches a JobManager which has not died yet."""
+    recovery = JobRecovery(
+        cluster, "local", {"group": {}}, deaths=lambda: cluster.deaths, submitted=lambda _: None
+    )
+    recovery.start()
+    return recovery
+
+
+def wait_until(seen: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not seen() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert seen()
+
+
+def test_while_the_job_manager_lives_nothing_is_submitted(tmp_path: Path) -> None:
+    cluster = FakeCluster(tmp_path)
+    recovery = watching(cluster)
+    time.sleep(2 * POLL_SECONDS)
+    recovery.stop()
+    assert not recovery.is_alive()
+    assert (cluster.asked, recovery.recoveries, recovery.trouble) == ([], 0, None)
+
+
+def test_what_helps_at_no_checkpoint_is_told_as_trouble_until_it_is_stopped(tmp_path: Path) -> None:
+    damaged = checkpoint(tmp_path, "chk-1", age=20)
+    cluster = FakeCluster(tmp_path, unreadable={damaged, None})
+    recovery = watching(cluster)
+    cluster.deaths += 1
+    wait_until(lambda: recovery.trouble == "no checkpoint" and len(cluster.asked) == 2)
+    recovery.stop()
+    assert not recovery.is_alive()
+    assert (cluster.asked, recovery.recoveries) == ([damaged, None], 0)
+
+
+def test_a_job_that_was_begun_and_does_not_run_yet_is_left_when_all_is_stopped(
+    tmp_path: Path,
+) -> None:
+    cluster = FakeCluster(tmp_path, stuck=True)
+    recovery = watching(cluster)
+    cluster.deaths += 1
+    assert cluster.begun.wait(10)
+    recovery.stop()
+    assert not recovery.is_alive()
+    assert (cluster.asked, cluster.canceled, recovery.recoveries) == ([None], [], 0)
+
+
+def test_whoever_stops_it_ends_the_submission_that_goes_on_and_none_follows(tmp_path: Path) -> None:
+    newest = checkpoint(tmp_path, "chk-1", age=20)
+    cluster = FakeCluster(tmp_path, slow=True)
+    recovery = watching(cluster)
+    cluster.deaths += 1
+    assert cluster.begun.wait(10)
+    recovery.stop()
+    assert not recovery.is_alive()
+    assert (cluster.asked, cluster.interrupted) == ([newest], [newest])
+    assert recovery.recoveries == 0
+
+
+def test_one_that_was_never_begun_is_stopped_all_the_same(tmp_path: Path) -> None:
+    """A signal may come between making it and starting it."""
+    cluster = FakeCluster(tmp_path)
+    recovery = JobRecovery(
+        cluster, "local", {"group": {}}, deaths=lambda: cluster.deaths, submitted=lambda _: None
+    )
+    recovery.stop()
+    assert not recovery.is_alive()

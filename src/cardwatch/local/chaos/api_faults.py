@@ -102,6 +102,7 @@ class Memory:
 
 OK: Final = 200
 Effect = Callable[[Request, Forward, Random, Memory], Answer]
+Pause = Callable[[float], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +221,15 @@ def answer_lost(request: Request, forward: Forward, _random: Random, _memory: Me
     raise ConnectionLostError
 
 
-def answer_late(request: Request, forward: Forward, _random: Random, _memory: Memory) -> Answer:
-    """Do it, and answer when nobody waits any more."""
-    answer = forward(request)
-    time.sleep(TIMED_OUT_SECONDS)
-    return answer
+def answered_late(pause: Pause = time.sleep) -> Effect:
+    """Give an effect: it is done, and answered when nobody waits any more."""
+
+    def late(request: Request, forward: Forward, _random: Random, _memory: Memory) -> Answer:
+        answer = forward(request)
+        pause(TIMED_OUT_SECONDS)
+        return answer
+
+    return late
 
 
 def answer_cut(request: Request, forward: Forward, _random: Random, _memory: Memory) -> Answer:
@@ -232,17 +237,25 @@ def answer_cut(request: Request, forward: Forward, _random: Random, _memory: Mem
     return replace(forward(request), cut=True)
 
 
-def slow(request: Request, forward: Forward, random: Random, _memory: Memory) -> Answer:
-    """Do it late, which is in time for those who wait."""
-    time.sleep(SLOW_SECONDS * random.random())
-    return forward(request)
+def slow(pause: Pause = time.sleep) -> Effect:
+    """Give an effect: it is done late, which is in time for those who wait."""
+
+    def wait(request: Request, forward: Forward, random: Random, _memory: Memory) -> Answer:
+        pause(SLOW_SECONDS * random.random())
+        return forward(request)
+
+    return wait
 
 
-def slow_shard(request: Request, forward: Forward, _random: Random, memory: Memory) -> Answer:
-    """Answer late for every second shard."""
-    if memory.shard_of(request)[-1:] in {"1", "3", "5", "7", "9"}:
-        time.sleep(SLOW_SECONDS)
-    return forward(request)
+def slow_shard(pause: Pause = time.sleep) -> Effect:
+    """Give an effect: every second shard answers late."""
+
+    def wait(request: Request, forward: Forward, _random: Random, memory: Memory) -> Answer:
+        if memory.shard_of(request)[-1:] in {"1", "3", "5", "7", "9"}:
+            pause(SLOW_SECONDS)
+        return forward(request)
+
+    return wait
 
 
 def unreachable(_request: Request, _forward: Forward, _random: Random, _memory: Memory) -> Answer:
@@ -280,7 +293,7 @@ FAULTS: Final[Mapping[str, ApiFault]] = {
     "writes throttled": ApiFault(_PUT, refused(400, _THROUGHPUT), 0.7),
     "writes fail": ApiFault(_PUT, refused(500, "InternalFailure"), 0.7),
     "written, answer lost": ApiFault(_PUT, answer_lost, 0.5),
-    "written, timed out": ApiFault(_PUT, answer_late, 0.3),
+    "written, timed out": ApiFault(_PUT, answered_late(), 0.3),
     "written twice": ApiFault(_PUT, twice),
     "written in another order": ApiFault(_PUT, reordered),
     "reads throttled": ApiFault(_READ, refused(400, _THROUGHPUT), 0.7),
@@ -288,7 +301,7 @@ FAULTS: Final[Mapping[str, ApiFault]] = {
         asks("kinesis.GetRecords"), refused(400, "ExpiredIteratorException"), 0.7
     ),
     "reads cut off": ApiFault(asks("kinesis.GetRecords"), answer_cut, 0.5),
-    "a slow shard": ApiFault(asks("kinesis.GetRecords"), slow_shard),
+    "a slow shard": ApiFault(asks("kinesis.GetRecords"), slow_shard()),
     "transactions conflict": ApiFault(_LEDGER, conflicting, 0.5, in_doubt=True, most=4),
     "ledger throttled": ApiFault(_LEDGER, refused(400, _THROUGHPUT), 0.5, in_doubt=True, most=4),
     "ledger written, answer lost": ApiFault(_LEDGER, answer_lost, 0.5, in_doubt=True, most=4),
@@ -296,7 +309,7 @@ FAULTS: Final[Mapping[str, ApiFault]] = {
     "pages refused": ApiFault(_PUBLISH, refused(500, "InternalError"), most=4),
     "pages throttled": ApiFault(_PUBLISH, refused(400, "Throttled"), most=4),
     "paged, answer lost": ApiFault(_PUBLISH, answer_lost, in_doubt=True, most=4),
-    "paged, timed out": ApiFault(_PUBLISH, answer_late, in_doubt=True, most=4),
+    "paged, timed out": ApiFault(_PUBLISH, answered_late(), in_doubt=True, most=4),
     "subscriptions unreadable": ApiFault(
         asks("sns.ListSubscriptionsByTopic"), refused(500, "InternalError"), most=4
     ),
@@ -305,7 +318,7 @@ FAULTS: Final[Mapping[str, ApiFault]] = {
     "batch done, answer lost": ApiFault(is_batch, answer_lost, 0.7, most=4),
     "notifier throttled": ApiFault(is_batch, refused(429, "TooManyRequestsException"), 0.7, most=4),
     "objects refused": ApiFault(_OBJECTS, refused(503, "SlowDown"), 0.5, most=4),
-    "everything slow": ApiFault(lambda _: True, slow, 0.5, in_doubt=True),
+    "everything slow": ApiFault(lambda _: True, slow(), 0.5, in_doubt=True),
     "nothing reachable": ApiFault(lambda _: True, unreachable, in_doubt=True),
 }
 """By what people call it."""

@@ -8,7 +8,7 @@ its warehouse and the table must agree: nothing lost, nothing doubled without sa
 import json
 import shutil
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -20,6 +20,7 @@ from rich.console import Console
 from cardwatch import files
 from cardwatch.audit.completeness import SETTLE, AuditReport, Finding
 from cardwatch.audit.completeness import audit as look
+from cardwatch.audit.ports import Staged
 from cardwatch.audit.typed_events import TypedEvents
 from cardwatch.local.chaos.api_faults import FAULTS, SPARSE
 from cardwatch.local.chaos.fault_proxy import read_hits
@@ -33,8 +34,9 @@ from cardwatch.local.chaos.schedule import (
     Injection,
     plan,
 )
-from cardwatch.local.chaos.trial import Trial, read_record
+from cardwatch.local.chaos.trial import Injected, Trial, read_record
 from cardwatch.local.processes.ports import free_port
+from cardwatch.local.processes.run_folder import RunFolder
 from cardwatch.local.processes.supervisor import Program
 from cardwatch.local.redshift_dialect import to_postgres
 from cardwatch.local.run.run import RunOptions
@@ -143,15 +145,47 @@ class Chaos:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def run_chaos(settings: LocalSettings, root: Path, options: ChaosOptions, console: Console) -> int:
+def audited(settings: LocalSettings) -> AuditReport:
+    """Audit all that the run has loaded."""
+    server = WarehouseServer(settings.var / "postgres")
+    server.start()
+    try:
+        with closing(Warehouse(server)) as warehouse:
+            staged = TypedEvents(warehouse, translate=to_postgres).read(None)
+    finally:
+        server.stop()
+    return audit_of_all(staged, kept=timedelta(days=settings.warehouse_days))
+
+
+def audit_of_all(staged: Staged, *, kept: timedelta) -> AuditReport:
+    """Audit a run that is over, so that nothing may still follow."""
+    if staged.as_of is not None:
+        staged = replace(staged, as_of=staged.as_of + SETTLE + timedelta(seconds=1))
+    return look(staged, kept=kept)
+
+
+def run_chaos(
+    settings: LocalSettings,
+    root: Path,
+    options: ChaosOptions,
+    console: Console,
+    *,
+    prepare: Callable[[LocalSettings, ChaosOptions, Console], Chaos] = Chaos,
+    run: Callable[[LocalSettings, Path, RunOptions, Console], int] = run_stack,
+    audit: Callable[[LocalSettings], AuditReport] = audited,
+) -> int:
     """Run the stack with faults and judge it; gives the exit status.
 
-    0: nothing was lost, and what was doubled says so. 1: otherwise. Raises LocalStackError when the
-    stack could not start or go on.
+    0: nothing was lost, and what was doubled says so. 1: otherwise. Raises LocalStackError when
+    another run is going on, or the stack could not start or go on, and ValueError where the
+    document has no place for the table.
     """
+    RunFolder(settings.var).check_free()  # its record is in the same folder
+    if options.document is not None:
+        renewed(options.document.read_text(), "", BEGIN, END)  # said now, not after the run
     # One is about faults; what its own death does to the risk desk is tried apart.
     settings = settings.model_copy(update={"risk_desk": "off", "dashboard_port": 0})
-    chaos = Chaos(settings, options, console)
+    chaos = prepare(settings, options, console)
     console.print(
         f"{len(chaos.injections)} faults in {options.seconds / 60:g} minutes, seed {options.seed}",
         highlight=False,
@@ -161,13 +195,14 @@ def run_chaos(settings: LocalSettings, root: Path, options: ChaosOptions, consol
         console.print(f"not tried: {kinds}: {why}", highlight=False, markup=False)
     (settings.var / "run.json").unlink(missing_ok=True)
     stack = StackOptions(rate=options.rate, surroundings=chaos.surroundings(settings))
-    code = run_stack(settings, root, RunOptions(options.seconds, stack, disturbance=chaos), console)
+    code = run(settings, root, RunOptions(options.seconds, stack, disturbance=chaos), console)
     try:
         figures = json.loads((settings.var / "run.json").read_text())
     except FileNotFoundError:
         return code  # it was stopped: there is nothing to judge
-    results = _results(settings, chaos)
-    report = audited(settings)
+    record = read_record(chaos.folder)
+    results = _results(settings, chaos, record)
+    report = audit(settings)
     received = {
         alert
         for page in read_receipts(settings.var / "receipts", PageReceived)
@@ -179,6 +214,7 @@ def run_chaos(settings: LocalSettings, root: Path, options: ChaosOptions, consol
     broken = [
         *failures(results),
         *([f"the audit found {defects} defects"] if defects else []),
+        *_unfinished(record, chaos.injections),
     ]
     facts = _facts(options, chaos, results, report, figures) | {
         "failures": broken,
@@ -198,8 +234,13 @@ def run_chaos(settings: LocalSettings, root: Path, options: ChaosOptions, consol
     return 1 if broken else code
 
 
-def _results(settings: LocalSettings, chaos: Chaos) -> Results:
-    record = read_record(chaos.folder)
+def _unfinished(record: Sequence[Injected], injections: Sequence[Injection]) -> list[str]:
+    if len(record) == len(injections):
+        return []
+    return [f"the trial ended after {len(record)} of {len(injections)} faults"]
+
+
+def _results(settings: LocalSettings, chaos: Chaos, record: Sequence[Injected]) -> Results:
     calm: list[datetime] = []
     if record:
         began = record[0].at - timedelta(seconds=chaos.injections[0].at)
@@ -218,20 +259,6 @@ def record_refused(finding: Finding, received: Collection[str]) -> bool:
     A notifier whose clock is ahead writes a PAGE_EVENT of the future, which is quarantined.
     """
     return (finding.kind, finding.cause) == ("unpaged", "lost") and finding.alert_id in received
-
-
-def audited(settings: LocalSettings) -> AuditReport:
-    """Audit all that the run has loaded; it is over, so nothing may still follow."""
-    server = WarehouseServer(settings.var / "postgres")
-    server.start()
-    try:
-        with closing(Warehouse(server)) as warehouse:
-            staged = TypedEvents(warehouse, translate=to_postgres).read(None)
-    finally:
-        server.stop()
-    if staged.as_of is not None:
-        staged = replace(staged, as_of=staged.as_of + SETTLE + timedelta(seconds=1))
-    return look(staged, kept=timedelta(days=settings.warehouse_days))
 
 
 def _facts(

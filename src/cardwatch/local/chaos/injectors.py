@@ -39,8 +39,6 @@ class Injectors:
     def __init__(self, stack: LocalStack, disk: SmallDisk | None, clocks: Clocks | None) -> None:
         """Act on `stack`; without a disk or clocks what needs them is not among the acts."""
         self._stack = stack
-        self._disk = disk
-        self._clocks = clocks
         self._kinesis = stack.witness.kinesis()
         deeds: dict[str, Deed] = {
             "TaskManager killed": lambda: self._kill(TASK_MANAGER),
@@ -60,13 +58,13 @@ class Injectors:
             "half as many shards": lambda: self._reshard(FEWEST_SHARDS),
         }
         if disk is not None:
-            deeds["checkpoints' disk full"] = self._fill_disk
-            deeds["checkpoints' disk full, TaskManager killed"] = self._fill_disk_and_kill
+            deeds["checkpoints' disk full"] = lambda: _fill(disk)
+            deeds["checkpoints' disk full, TaskManager killed"] = lambda: self._fill_and_kill(disk)
         if clocks is not None:
             for whose, program in (("notifier", EMULATOR), ("TaskManager", TASK_MANAGER)):
                 for word, by in (("ahead", HOUR), ("behind", -HOUR)):
-                    deeds[f"{whose}'s clock an hour {word}"] = self._clock(program, by)
-            deeds["delivery's clock an hour ahead"] = self._clock(DELIVERY, HOUR)
+                    deeds[f"{whose}'s clock an hour {word}"] = _jump(clocks, program, by)
+            deeds["delivery's clock an hour ahead"] = _jump(clocks, DELIVERY, HOUR)
         self.deeds: Mapping[str, Deed] = deeds
 
     # ---------- programs ----------
@@ -144,15 +142,8 @@ class Injectors:
             return f"{killed}; {kept[1].name} is the newest", None
         return f"{killed}; there was no other checkpoint", None
 
-    def _fill_disk(self) -> tuple[str, Undo]:
-        if self._disk is None:
-            msg = "there is no small disk"
-            raise NotNowError(msg)
-        self._disk.fill()
-        return str(self._disk.folder.name), self._disk.empty
-
-    def _fill_disk_and_kill(self) -> tuple[str, Undo]:
-        target, undo = self._fill_disk()
+    def _fill_and_kill(self, disk: SmallDisk) -> tuple[str, Undo]:
+        target, undo = _fill(disk)
         with contextlib.suppress(NotNowError):
             target += f"; {self._kill(TASK_MANAGER)[0]}"
         return target, undo
@@ -169,18 +160,20 @@ class Injectors:
             raise NotNowError(reason(error)) from None
         return f"{name} has {shards} open shards", None
 
-    def _clock(self, program: str, by: timedelta) -> Deed:
-        def jump() -> tuple[str, Undo]:
-            clocks = self._clocks
-            if clocks is None:
-                msg = "no clock can be moved"
-                raise NotNowError(msg)
-            clocks.move(program, by)
-            return f"{program} by {by.total_seconds():+.0f} s", lambda: clocks.move(
-                program, timedelta()
-            )
 
-        return jump
+def _fill(disk: SmallDisk) -> tuple[str, Undo]:
+    disk.fill()
+    return disk.folder.name, disk.empty
+
+
+def _jump(clocks: Clocks, program: str, by: timedelta) -> Deed:
+    def jump() -> tuple[str, Undo]:
+        clocks.move(program, by)
+        return f"{program} by {by.total_seconds():+.0f} s", lambda: clocks.move(
+            program, timedelta()
+        )
+
+    return jump
 
 
 def _functions(run: RunFolder, name: str) -> Iterator[psutil.Process]:

@@ -61,6 +61,8 @@ class Injected:
 def read_record(folder: Path) -> list[Injected]:
     """Read what was tried, with the calls that were hit, in order."""
     hits = Counter(hit.injection for hit in read_hits(folder))
+    if not (folder / RECORD).exists():
+        return []
     lines = (folder / RECORD).read_text().splitlines()
     found = [Injected.from_line(line) for line in lines]
     return [replace(one, hits=hits[one.number]) for one in found]

@@ -25,10 +25,10 @@ class NoWallClockError(Exception):
     """The clock cannot be moved here; the text says why and what helps."""
 
 
-def build_shim(folder: Path) -> Path:
+def build_shim(folder: Path, *, platform: str = sys.platform) -> Path:
     """Compile the shim into a folder and give it; raises NoWallClockError."""
-    if not sys.platform.startswith("linux"):
-        msg = f"the clock is moved on Linux alone, and this is {sys.platform}"
+    if not platform.startswith("linux"):
+        msg = f"the clock is moved on Linux alone, and this is {platform}"
         raise NoWallClockError(msg)
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     if compiler is None:

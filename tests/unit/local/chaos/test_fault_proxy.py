@@ -2,16 +2,22 @@
 
 import http.client
 import json
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -19,6 +25,7 @@ from cardwatch.aws.clients import AwsClients
 from cardwatch.aws.failures import FAILURES
 from cardwatch.local.chaos import api_faults
 from cardwatch.local.chaos.fault_proxy import Server, Switch, read_hits, write_switches
+from cardwatch.local.processes.ports import free_port
 from local_stream import StreamAddress
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -269,3 +276,237 @@ def test_the_simulator_and_the_schedule_are_no_batches() -> None:
     assert not fault.of(api_faults.Request("POST", notifier, {}, b"{}"))
     other = notifier.replace("Notifier", "Stager")
     assert not fault.of(api_faults.Request("POST", other, {}, b'{"kinesis": 1}'))
+
+
+def test_a_body_that_comes_in_chunks_reaches_the_emulator_whole(proxied: Proxied) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", proxied.port, timeout=5)
+    for _ in range(2):  # what ends the body, a trailer too, is not taken for the next call
+        connection.putrequest("POST", "/")
+        connection.putheader("Transfer-Encoding", "chunked")
+        connection.putheader("X-Amz-Target", "Kinesis_20131202.PutRecords")
+        connection.endheaders()
+        body = b'{"Records": [{"PartitionKey": "a"}]}'
+        connection.send(b"14;kind=first\r\n" + body[:20] + b"\r\n")
+        connection.send(b"%x\r\n" % len(body[20:]) + body[20:] + b"\r\n0\r\nX-Sum: 1\r\n\r\n")
+        assert json.loads(connection.getresponse().read())["FailedRecordCount"] == 0
+    connection.close()
+    assert proxied.upstream.records == ["a", "a"]
+
+
+def answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/bucket/key")
+        return connection.getresponse().read() == b"plain"
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def test_as_a_program_it_passes_calls_on_until_it_is_told_to_end(proxied: Proxied) -> None:
+    port, emulator = free_port(), int(proxied.server.server_address[1])
+    words = [str(port), str(emulator), str(proxied.folder)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "cardwatch.local.chaos.fault_proxy", *words]
+    ) as program:
+        deadline = time.monotonic() + 60
+        while not answers(port) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert answers(port)
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(60) == 0
+
+
+@dataclass
+class Raw:
+    """A body as botocore reads it."""
+
+    body: bytes
+
+    def stream(self) -> Iterator[bytes]:
+        yield self.body
+
+
+class Refusing:
+    """Clients whose every call is hit by one fault, and that try once."""
+
+    def __init__(self, kind: str) -> None:
+        self.fault = api_faults.FAULTS[kind]
+
+    def client(self, service: Any) -> Any:  # noqa: ANN401  boto3's
+        session = boto3.Session("test", "test", region_name="us-east-1")
+        client: Any = session.client(service, config=Config(retries={"total_max_attempts": 1}))
+        client.meta.events.register("before-send", self.send)
+        return client
+
+    def send(self, request: Any, **_: object) -> AWSResponse:  # noqa: ANN401  botocore's
+        headers = {
+            name.lower(): value.decode() if isinstance(value, bytes) else value
+            for name, value in request.headers.items()
+        }
+        body: Any = request.body or b""
+        body = body.encode() if isinstance(body, str) else body
+        path = urlsplit(request.url).path
+        asked = api_faults.Request(request.method, path, headers, body)
+        assert self.fault.of(asked)
+        answer = self.fault.effect(asked, done, Random(1), api_faults.Memory())
+        told: Any = dict(answer.headers)
+        raw: Any = Raw(answer.body)
+        return AWSResponse(request.url, answer.status, told, raw)
+
+
+KEY = {"page_id": {"S": "p"}}
+TRANSACTION = [{"Delete": {"TableName": "t", "Key": KEY}}]
+RECORD = {"Data": b"{}", "PartitionKey": "a"}
+TOPIC = "arn:aws:sns:us-east-1:000000000000:pages"
+REFUSED: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "pages refused": ("sns", "publish", {"TopicArn": TOPIC, "Message": "m"}),
+    "pages throttled": ("sns", "publish", {"TopicArn": TOPIC, "Message": "m"}),
+    "subscriptions unreadable": ("sns", "list_subscriptions_by_topic", {"TopicArn": TOPIC}),
+    "notifier throttled": (
+        "lambda",
+        "invoke",
+        {"FunctionName": "NotifierFunction", "Payload": b'{"Records": [{"kinesis": 1}]}'},
+    ),
+    "objects refused": ("s3", "get_object", {"Bucket": "bucket", "Key": "key"}),
+    "ledger throttled": ("dynamodb", "transact_write_items", {"TransactItems": TRANSACTION}),
+    "transactions conflict": ("dynamodb", "transact_write_items", {"TransactItems": TRANSACTION}),
+    "tables fail": ("dynamodb", "get_item", {"TableName": "t", "Key": KEY}),
+    "writes fail": ("kinesis", "put_records", {"StreamName": "events", "Records": [RECORD]}),
+    "reads throttled": ("kinesis", "get_records", {"ShardIterator": "one"}),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("pages refused", "InternalError"),
+        ("pages throttled", "Throttled"),
+        ("subscriptions unreadable", "InternalError"),
+        ("notifier throttled", "TooManyRequestsException"),
+        ("objects refused", "SlowDown"),
+        ("ledger throttled", "ProvisionedThroughputExceededException"),
+        ("transactions conflict", "TransactionCanceledException"),
+        ("tables fail", "InternalServerError"),
+        ("writes fail", "InternalFailure"),
+        ("reads throttled", "ProvisionedThroughputExceededException"),
+    ],
+)
+def test_a_refusal_is_to_aws_s_own_client_the_error_that_the_service_gives(
+    kind: str, code: str
+) -> None:
+    service, operation, words = REFUSED[kind]
+    with pytest.raises(ClientError) as refused:
+        getattr(Refusing(kind).client(service), operation)(**words)
+    assert refused.value.response["Error"]["Code"] == code
+    assert refused.value.response["Error"]["Message"]
+
+
+def invoked(number: int) -> api_faults.Request:
+    path = "/2015-03-31/functions/stack-NotifierFunction-1/invocations"
+    return api_faults.Request("POST", path, {}, b'{"Records": [{"kinesis": %d}]}' % number)
+
+
+@dataclass
+class Emulator:
+    """Does what it is asked, unless it is full."""
+
+    full: bool = False
+    asked: list[api_faults.Request] = field(default_factory=list)
+
+    def __call__(self, request: api_faults.Request) -> api_faults.Answer:
+        self.asked.append(request)
+        if self.full:
+            return api_faults.refusal(request, 400, "LimitExceededException", "full")
+        return done(request)
+
+
+def hit(effect: api_faults.Effect, asked: api_faults.Request, by: Emulator) -> api_faults.Answer:
+    return effect(asked, by, Random(1), api_faults.Memory())
+
+
+def test_a_batch_may_be_with_the_notifier_twice_at_the_same_time() -> None:
+    both = threading.Barrier(2)
+    delivered: list[api_faults.Request] = []
+
+    def forward(asked: api_faults.Request) -> api_faults.Answer:
+        both.wait(10)  # until the other one is there too
+        delivered.append(asked)
+        return done(asked)
+
+    fault = api_faults.FAULTS["batch delivered twice at once"]
+    assert fault.of(invoked(1))
+    answer = fault.effect(invoked(1), forward, Random(1), api_faults.Memory())
+    assert (answer.body, delivered) == (invoked(1).body, [invoked(1)] * 2)
+
+
+def test_a_first_batch_has_none_before_it_that_could_come_again() -> None:
+    emulator = Emulator()
+    hit(api_faults.FAULTS["batch delivered again, later"].effect, invoked(1), emulator)
+    assert emulator.asked == [invoked(1)]
+
+
+@pytest.mark.parametrize("kind", ["records refused in parts", "written in another order"])
+def test_what_the_emulator_refuses_by_itself_is_told_as_it_is(kind: str) -> None:
+    emulator = Emulator(full=True)
+    names = [{"PartitionKey": name} for name in NAMES]
+    asked = request("Kinesis_20131202.PutRecords", {"Records": names})
+    answer = hit(api_faults.FAULTS[kind].effect, asked, emulator)
+    assert (answer.status, json.loads(answer.body)["__type"]) == (400, "LimitExceededException")
+
+
+def test_a_put_of_one_record_that_is_refused_in_parts_is_refused_whole() -> None:
+    emulator = Emulator()
+    asked = request("Kinesis_20131202.PutRecords", {"Records": [{"PartitionKey": "a"}]})
+    answer = hit(api_faults.partly_refused, asked, emulator)
+    told = json.loads(answer.body)
+    assert (told["FailedRecordCount"], len(told["Records"])) == (1, 1)
+    assert emulator.asked == []
+
+
+def test_a_late_answer_comes_after_it_was_done_and_a_slow_one_before() -> None:
+    waits: list[tuple[float, int]] = []
+    emulator = Emulator()
+
+    def pause(seconds: float) -> None:
+        waits.append((seconds, len(emulator.asked)))
+
+    asked = request("SNS.Publish", {})
+    hit(api_faults.answered_late(pause), asked, emulator)
+    hit(api_faults.slow(pause), asked, emulator)
+    (late, done_by_then), (slow, done_before) = waits
+    assert late > 5, "longer than any client waits that does not try again"
+    assert 0 < slow <= 1.5
+    assert (done_by_then, done_before, len(emulator.asked)) == (1, 1, 2)
+
+
+def test_of_two_shards_one_is_slow_and_an_iterator_that_nobody_knows_is_not() -> None:
+    waits: list[float] = []
+    memory = api_faults.Memory()
+    for shard in ("shardId-000000000000", "shardId-000000000001"):
+        asked = request("Kinesis_20131202.GetShardIterator", {"ShardId": shard})
+        told = json.dumps({"ShardIterator": f"of {shard}"}).encode()
+        memory.learn(asked, api_faults.Answer(200, (), told))
+    waited = []
+    for iterator in ("of shardId-000000000000", "of shardId-000000000001", "unknown"):
+        asked = request("Kinesis_20131202.GetRecords", {"ShardIterator": iterator})
+        before = len(waits)
+        api_faults.slow_shard(waits.append)(asked, Emulator(), Random(1), memory)
+        waited.append(len(waits) - before)
+    assert waited == [0, 1, 0]
+
+
+def test_the_oldest_iterators_are_forgotten() -> None:
+    memory = api_faults.Memory()
+    for number in range(api_faults.ITERATORS_KEPT + 1):
+        asked = request("Kinesis_20131202.GetShardIterator", {"ShardId": f"shard {number}"})
+        told = json.dumps({"ShardIterator": str(number)}).encode()
+        memory.learn(asked, api_faults.Answer(200, (), told))
+
+    def shard_of(iterator: int) -> str:
+        asked = request("Kinesis_20131202.GetRecords", {"ShardIterator": str(iterator)})
+        return memory.shard_of(asked)
+
+    assert (shard_of(0), shard_of(1)) == ("", "shard 1")
+    assert len(memory.iterators) == api_faults.ITERATORS_KEPT

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from botocore.exceptions import ClientError
 
 from cardwatch.local.chaos.injectors import EMULATOR, Injectors, NotNowError
 from cardwatch.local.chaos.machine import Clocks, SmallDisk
@@ -30,6 +31,8 @@ class FakeStack:
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     shards: list[int] = field(default_factory=list)
     postgres: int | None = None
+    busy: bool = False
+    """Its stream is being resharded."""
 
     def start(self, name: str, **environment: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
@@ -40,10 +43,14 @@ class FakeStack:
         self.running[name] = process
         return process
 
+    def update_shard_count(self, **asked: Any) -> None:  # noqa: ANN401  boto3's
+        if self.busy:
+            error: Any = {"Error": {"Code": "ResourceInUseException", "Message": "busy"}}
+            raise ClientError(error, "UpdateShardCount")
+        self.shards.append(asked["TargetShardCount"])
+
     def as_stack(self) -> LocalStack:
-        kinesis = SimpleNamespace(
-            update_shard_count=lambda **asked: self.shards.append(asked["TargetShardCount"])
-        )
+        kinesis = SimpleNamespace(update_shard_count=self.update_shard_count)
         return cast(
             "LocalStack",
             SimpleNamespace(
@@ -185,3 +192,68 @@ def test_shards_are_doubled_and_halved(stack: FakeStack) -> None:
     deeds["twice as many shards"]()
     deeds["half as many shards"]()
     assert stack.shards == [4, 2]
+
+
+def test_shards_that_cannot_be_changed_at_this_moment_are_left(stack: FakeStack) -> None:
+    stack.busy = True
+    with pytest.raises(NotNowError, match="ResourceInUseException"):
+        injectors(stack).deeds["twice as many shards"]()
+
+
+def test_both_of_flink_s_programs_are_killed_or_none(stack: FakeStack) -> None:
+    job_manager = stack.start("flink-jobmanager")
+    act = injectors(stack).deeds["JobManager and TaskManager killed"]
+    with pytest.raises(NotNowError, match="flink-taskmanager does not run"):
+        act()
+    assert job_manager.poll() is None
+    task_manager = stack.start("flink-taskmanager")
+    target, _ = act()
+    assert target == f"both {job_manager.pid}, {task_manager.pid}"
+    assert job_manager.wait(10) == task_manager.wait(10) == -signal.SIGKILL
+
+
+def test_postgresql_is_killed_and_one_that_is_gone_already_is_no_error(stack: FakeStack) -> None:
+    server = stack.start("postgres")
+    stack.postgres = server.pid
+    kill = injectors(stack).deeds["PostgreSQL killed"]
+    assert kill() == (f"postgres {server.pid}", None)
+    assert server.wait(10) == -signal.SIGKILL
+    assert kill() == (f"postgres {server.pid}", None)
+
+
+def test_a_notifier_is_stopped_for_a_while_and_one_that_does_not_run_is_not_now(
+    stack: FakeStack,
+) -> None:
+    stop = injectors(stack).deeds["notifier stopped 5 s"]
+    with pytest.raises(NotNowError, match="no NotifierFunction runs"):
+        stop()
+    environment = {MARKER: RunFolder(stack.var).marker}
+    worker = stack.start("a", **environment, AWS_LAMBDA_FUNCTION_NAME="stack-NotifierFunction-1")
+    target, undo = stop()
+    assert target == str(worker.pid)
+    assert os.waitid(os.P_PID, worker.pid, os.WSTOPPED) is not None
+    assert undo is not None
+    undo()
+    assert os.waitid(os.P_PID, worker.pid, os.WCONTINUED) is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("damaged", "there was no checkpoint"), ("gone", "there was no other checkpoint")],
+)
+def test_without_a_checkpoint_the_job_manager_alone_is_killed(
+    stack: FakeStack, kind: str, said: str
+) -> None:
+    job_manager = stack.start("flink-jobmanager")
+    target, _ = injectors(stack).deeds[f"JobManager killed, newest checkpoint {kind}"]()
+    assert target == f"flink-jobmanager {job_manager.pid}; {said}"
+    assert job_manager.wait(10) == -signal.SIGKILL
+
+
+def test_a_full_disk_without_a_task_manager_to_kill_is_full_all_the_same(stack: FakeStack) -> None:
+    disk = FakeDisk()
+    injectors(stack, disk).deeds["checkpoints' disk full, TaskManager killed"]()
+    assert disk.full
+    disk.empty()
+    target, _ = injectors(stack, disk).deeds["checkpoints' disk full"]()
+    assert (target, disk.full) == ("disk", True)

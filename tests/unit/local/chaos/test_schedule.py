@@ -55,3 +55,7 @@ def test_shards_are_doubled_and_halved_in_turn(seed: int) -> None:
     reshards = [i.kind for i in plan(seed, 3600, api=API) if i.kind in RESHARDS]
     assert len(reshards) > 8
     assert reshards == [RESHARDS[turn % 2] for turn in range(len(reshards))]
+
+
+def test_where_nothing_can_be_tried_nothing_is_scheduled() -> None:
+    assert plan(3, 1200, api=(), acts={}) == ()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cardwatch.local.processes.wallclock import NoWallClockError, WallClock
+from cardwatch.local.processes.wallclock import NoWallClockError, WallClock, build_shim
 
 WATCHER = """
 import datetime, sys, threading, time
@@ -78,3 +78,22 @@ def test_without_a_compiler_it_is_said_what_brings_one(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NoWallClockError, match="apt-get install gcc"):
         WallClock.build(tmp_path)
+
+
+def test_on_another_system_it_is_said_that_the_clock_stays(tmp_path: Path) -> None:
+    with pytest.raises(NoWallClockError, match="on Linux alone, and this is darwin"):
+        build_shim(tmp_path / "clock", platform="darwin")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_compiler_that_fails_is_quoted_and_leaves_no_shim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "cc").write_text("#!/bin/sh\necho 'dlfcn.h is missing' >&2\nexit 1\n")
+    (programs / "cc").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs))
+    with pytest.raises(NoWallClockError, match=r"cannot be compiled here: dlfcn\.h is missing"):
+        build_shim(tmp_path / "clock")
+    assert list((tmp_path / "clock").iterdir()) == []
