@@ -107,10 +107,7 @@ def test_no_table_or_view_but_its_own_and_no_audit_knows_of_a_canary(
         line = {"event": json.loads(event.to_bytes()), "loaded": NOW.replace(tzinfo=None)}
         stage(connection, line)
     refresh(connection, warehouse)
-    known = {name: rows for name in ANSWERS if (rows := answer(warehouse, name))}
-    assert set(known) == {"canaries", "events_per_minute"}
-    # The report of its card is an event like any other's.
-    assert {row["event_type"] for row in known["events_per_minute"]} == {"CARD_STATUS"}
+    assert [name for name in ANSWERS if answer(warehouse, name)] == ["canaries"]
     found = audit(TypedEvents(warehouse, translate=to_postgres).read(None), kept=timedelta(days=90))
     assert (found.owed, found.waiting, found.findings) == (0, 0, ())
 
