@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Self
@@ -53,11 +54,11 @@ class WallClock:
     """The file by which all programs that carry the shim know how far their clock is off."""
 
     def __init__(self, shim: Path, file: Path) -> None:
-        """Use what was built, and `file` for a clock that is not off yet."""
+        """Use what was built; where `file` is there, it is the clock that others have already."""
         self.shim: Final = shim
         self._file = file
-        file.unlink(missing_ok=True)
-        file.write_bytes(bytes(_BYTES))
+        with suppress(FileExistsError), file.open("xb") as new:
+            new.write(bytes(_BYTES))
         with file.open("r+b") as opened:
             self._shared = mmap.mmap(opened.fileno(), _BYTES)
         # One write of eight bytes, so that no program sees half of it.
@@ -65,8 +66,10 @@ class WallClock:
 
     @classmethod
     def build(cls, folder: Path) -> Self:
-        """Compile the shim into a folder, with one clock; raises NoWallClockError."""
-        return cls(build_shim(folder), folder.resolve() / "wallclock")
+        """Compile the shim into a folder, with a clock that is not off; raises NoWallClockError."""
+        shim, file = build_shim(folder), folder.resolve() / "wallclock"
+        file.unlink(missing_ok=True)
+        return cls(shim, file)
 
     @property
     def environment(self) -> Mapping[str, str]:

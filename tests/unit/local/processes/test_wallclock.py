@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cardwatch.local.processes.wallclock import NoWallClockError, WallClock, build_shim
+from cardwatch.local.processes.wallclock import FILE, NoWallClockError, WallClock, build_shim
 
 WATCHER = """
 import datetime, sys, threading, time
@@ -64,6 +64,15 @@ def test_a_program_that_starts_later_has_the_moved_clock_from_its_first_moment(
         for env in (dict(clock.environment), {})
     )
     assert moved - real == pytest.approx(clock.off_by.total_seconds(), abs=1)
+
+
+def test_a_clock_that_is_opened_again_is_the_one_that_programs_have(clock: WallClock) -> None:
+    again = WallClock(clock.shim, Path(clock.environment[FILE]))
+    assert again.off_by == clock.off_by
+    with watcher(clock) as process:
+        again.advance(timedelta(hours=3))
+        assert process.communicate("go on\n")[0].split() == ["10800.0", "True", "False", "10800.0"]
+    assert again.off_by == clock.off_by
 
 
 def test_the_clock_says_how_far_it_is_off(clock: WallClock) -> None:
