@@ -22,7 +22,7 @@ from cardwatch.paging.records import (
     page_id,
 )
 from cardwatch.paging.rules import words_of
-from cardwatch.paging.throttle import MAX_CLOCK_DIFFERENCE, reserved
+from cardwatch.paging.throttle import MAX_CLOCK_DIFFERENCE, TokenBucket, reserved
 
 MAX_ALERTS_PER_PAGE: Final = 900
 """So that the ids fit a PAGE_EVENT (65,535 bytes) and the channel's message (256 KB)."""
@@ -102,7 +102,9 @@ class Policy:
 
     def is_overdue(self, page: Page, now: datetime) -> bool:
         """Say whether somebody should have acted on a page by now."""
-        return page.ended_at is not None and now - page.ended_at >= self.escalate_after
+        if not self.escalate_after or page.ended_at is None:
+            return False
+        return now - page.ended_at >= self.escalate_after
 
     def _was_acted_on(self, group: Group) -> bool:
         """Say whether somebody acted on a page of it: of a snooze the snoozes know the end."""
@@ -135,9 +137,10 @@ class Policy:
         """Give how long a rule's last page or digest matters."""
         return max(self.rule_interval, self.digest_interval)
 
-    def reserved_from(self, rule: str) -> int:
-        """Give how many tokens of the bucket this rule must leave to the urgent ones."""
-        return 0 if words_of(rule).urgent else reserved(self.pages_per_minute)
+    def take(self, bucket: Bucket, rule: str, now: datetime) -> TokenBucket | None:
+        """Take a token for a page of a rule, which leaves urgent ones some; None: there is none."""
+        kept = 0 if words_of(rule).urgent else reserved(self.pages_per_minute)
+        return bucket.bucket.take(self.pages_per_minute, now, reserved=kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +242,7 @@ def plan(
         alerts_here = sum(len(entry.alerts) for entry in own)
         counted = silence.more(alerts_here, now) if own else None
         return Plan(None, tuple(entry.held(unheard=True) for entry in own), silence=counted)
-    kept = policy.reserved_from(entries[0].rule)
-    rest = bucket.bucket.take(policy.pages_per_minute, now, reserved=kept)
+    rest = policy.take(bucket, entries[0].rule, now)
     if rest is None or not policy.may_page(entries[0].rule, bucket, now):
         return Plan(None, tuple(entry.held() for entry in own))
     counts = not page.urgent or (kind == "DIGEST" and not more_held)

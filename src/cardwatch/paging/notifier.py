@@ -546,9 +546,7 @@ class Notifier:
 
     def _may_send(self, rule: str, run: Outcome) -> bool:
         bucket, _ = self._shared(now := self._clock.now())
-        kept = self._policy.reserved_from(rule)
-        rest = bucket.bucket.take(self._policy.pages_per_minute, now, reserved=kept)
-        return rest is not None and self._reached(run)
+        return self._policy.take(bucket, rule, now) is not None and self._reached(run)
 
     def _given_up(self, page: Page, alerts: Sequence[PagedAlert], now: datetime) -> Page | None:
         """End a page that helps nobody any more; None when it is to be sent.
@@ -604,8 +602,7 @@ class Notifier:
             if (ended := self._given_up(page, alerts, now)) is not None:
                 return self._ledger.commit([ended.item()]) and self._end(ended.written(), run)
             bucket, silence = self._shared(now)
-            kept = self._policy.reserved_from(alerts[0].rule)
-            rest = bucket.bucket.take(self._policy.pages_per_minute, now, reserved=kept)
+            rest = self._policy.take(bucket, alerts[0].rule, now)
             if rest is None or not self._reached(run, page):
                 return True
             retried = page.retried(now + self._policy.lease)

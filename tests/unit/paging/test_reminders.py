@@ -71,6 +71,14 @@ def test_reminders_are_off_at_zero() -> None:
     assert kinds(now) == [("FIRST", 1)]
 
 
+def test_once_they_are_off_nobody_is_reminded_of_a_page_of_before() -> None:
+    now = later(paged(world(), alert_event(1)), 10)
+    now.policy = Policy()
+    later(now, 120)
+    assert kinds(now) == [("FIRST", 1)]
+    assert escalated(now) == []
+
+
 @pytest.mark.parametrize("act", ["ACKNOWLEDGED", "CONFIRMED", "FALSE_POSITIVE"])
 def test_an_act_before_the_time_stops_both(act: str) -> None:
     now = later(paged(world(), alert_event(1)), 10)
