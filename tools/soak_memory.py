@@ -11,12 +11,12 @@ from typing import Final
 import psutil
 
 from cardwatch.local.processes.run_folder import RunFolder, leftovers
+from cardwatch.local.services import ministack
 
 MEGABYTE: Final = 1_000_000
 LEAST_SAMPLES: Final = 8
 """Fewer say nothing of a slope."""
 OWN_NAME: Final = "the run itself"
-_FUNCTION: Final = "AWS_LAMBDA_FUNCTION_NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def name_of(process: psutil.Process, noted: Mapping[int, str]) -> str:
     """Call a process by what it was started as, or else by what it does and for whom."""
     if process.pid in noted:
         return noted[process.pid]
-    if (function := process.environ().get(_FUNCTION)) is not None:
+    if function := ministack.function_of(process):
         return f"function {function}"
     if process.name() == "postgres":
         command = " ".join(process.cmdline())

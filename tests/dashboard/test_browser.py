@@ -3,7 +3,6 @@
 Screenshots of every page, light and dark, are left in `.build/dashboard`.
 """
 
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -12,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import axe_playwright_python
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route
+from tests.browser import IN_A_BROWSER, axe_violations, chromium
 from tests.dashboard.conftest import OBJECTIVE_SECONDS, ROOT, Load
 from tests.dashboard.events import CARD, ago, alert, page, payment, rule_alert, score, stolen
 from tests.e2e.test_main_job import wait_until
@@ -22,8 +21,6 @@ from tests.e2e.test_main_job import wait_until
 from cardwatch.local.processes.ports import free_port
 from cardwatch.local.warehouse import WarehouseServer
 
-CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser")
-AXE: Final = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 SCREENSHOTS: Final = ROOT / ".build" / "dashboard"
 ADDRESSES: Final = {
     "now": "/",
@@ -36,30 +33,14 @@ ADDRESSES: Final = {
     "rules": "/rules",
     "pipeline": "/pipeline",
 }
-QUIET: Final = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not on this machine"),
-    # Playwright talks to its driver through pipes, and leaves its event loop's sockets to the end.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.enable_socket,
-]
+pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -140,11 +121,9 @@ def test_every_page_is_accessible_and_asks_no_foreign_host(
     for name, where in ADDRESSES.items():
         open_page(shown, served + where)
         shown.screenshot(path=SCREENSHOTS / f"{name}-{scheme}.png")
-        shown.evaluate(AXE.read_text("utf-8"))
-        result = shown.evaluate("axe.run(document, {resultTypes: ['violations']})")
         found[name] = [
             f"{each['id']}: {each['nodes'][0]['html']}"
-            for each in result["violations"]
+            for each in axe_violations(shown)
             if each["impact"] in {"serious", "critical"}
         ]
     context.close()

@@ -13,6 +13,7 @@ from cardwatch.paging.notifier import AlertRecord, Notifier, Outcome
 from cardwatch.paging.ports import Heartbeat, HeartbeatFailedError
 from cardwatch.paging.slack import Delivered
 from cardwatch.paging.subscriptions import (
+    Subscription,
     Subscriptions,
     SubscriptionsUnavailableError,
     reaches_anybody,
@@ -51,14 +52,10 @@ class MeasuredNotifier:
     def check_subscriptions(self) -> None:
         """Count the e-mail subscriptions that reach nobody, and say whether all do."""
         self._check_next()
-        try:
-            listed = list(self.subscriptions.all())
-            anybody = reaches_anybody(self.subscriptions, listed)
-        except SubscriptionsUnavailableError as error:
-            # Not counted as healthy: a count that stays away is alarming too.
-            self.logger.error("subscriptions are not checked", problem=str(error))  # noqa: TRY400  the text says it all
+        if (listed := self._listed(self.subscriptions)) is None:
             return
-        found = unhealthy(listed, expected=self.emails)
+        anybody, subscriptions = listed
+        found = unhealthy(subscriptions, expected=self.emails)
         count(self.metrics, "SubscriptionsUnhealthy", found)
         count(self.metrics, "NobodySubscribed", 0 if anybody else 1)
         if not anybody:
@@ -74,15 +71,24 @@ class MeasuredNotifier:
     def _check_next(self) -> None:
         if self.next_subscriptions is None:
             return
-        try:
-            listed = list(self.next_subscriptions.all())
-            anybody = reaches_anybody(self.next_subscriptions, listed)
-        except SubscriptionsUnavailableError as error:
-            self.logger.error("subscriptions are not checked", problem=str(error))  # noqa: TRY400  the text says it all
+        if (listed := self._listed(self.next_subscriptions)) is None:
             return
+        anybody, _ = listed
         count(self.metrics, "NobodyToEscalateTo", 0 if anybody else 1)
         if not anybody:
             self.logger.error("an escalation would reach nobody: it waits until one is subscribed")
+
+    def _listed(self, subscriptions: Subscriptions) -> tuple[bool, list[Subscription]] | None:
+        """List subscriptions, with whether they reach anybody; None where that is not known.
+
+        It is not counted as healthy then: a count that stays away is alarming too.
+        """
+        try:
+            listed = list(subscriptions.all())
+            return reaches_anybody(subscriptions, listed), listed
+        except SubscriptionsUnavailableError as error:
+            self.logger.error("subscriptions are not checked", problem=str(error))  # noqa: TRY400  the text says it all
+            return None
 
     def _report_canaries(self, canaries: Sequence[CanaryArrival]) -> None:
         for canary in canaries:

@@ -3,22 +3,19 @@
 The screenshot that docs/acts.md shows is left in `.build/acts`.
 """
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import axe_playwright_python
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route
+from tests.browser import IN_A_BROWSER, axe_violations, chromium
 from tests.unit.acts.support import Office
 from tests.unit.paging.support import alert_event
 
 from cardwatch.acts.answers import answer_post
 from cardwatch.acts.html import HEADERS
 
-CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser")
-AXE: Final = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 SCREENSHOTS: Final = Path(__file__).parents[3] / ".build" / "acts"
 WIDTH: Final = 390
 """Of a phone, in CSS pixels."""
@@ -26,22 +23,13 @@ FINGER: Final = 44
 """What a finger hits, by WCAG 2.5.5."""
 ADDRESS: Final = "https://pages.example"
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not on this machine"),
-    # Playwright talks to its driver through pipes, and leaves its event loop's sockets to the end.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.enable_socket,
-]
+pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 def on_a_phone(browser: Browser, office: Office, *, scripts: bool) -> Page:
@@ -107,7 +95,6 @@ def test_on_a_phone_the_page_is_accessible_and_as_wide_as_the_screen(
     phone.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     phone.goto(f"{ADDRESS}/pages/{office.link(page)}")
     assert phone.evaluate("document.documentElement.scrollWidth") <= WIDTH
-    phone.evaluate(AXE.read_text("utf-8"))
-    result = phone.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    assert [f"{each['id']}: {each['nodes'][0]['html']}" for each in result["violations"]] == []
+    found = [f"{each['id']}: {each['nodes'][0]['html']}" for each in axe_violations(phone)]
+    assert found == []
     phone.context.close()

@@ -27,13 +27,7 @@ from cardwatch.local.chaos.fault_proxy import read_hits
 from cardwatch.local.chaos.injectors import DELIVERY, EMULATOR, Injectors
 from cardwatch.local.chaos.machine import NOTIFIER, Clocks, SmallDisk, UntriedError
 from cardwatch.local.chaos.results import Results, failures, markdown, renewed, tabulate
-from cardwatch.local.chaos.schedule import (
-    ACTS,
-    CALM_EVERY_SECONDS,
-    CALM_SECONDS,
-    Injection,
-    plan,
-)
+from cardwatch.local.chaos.schedule import ACTS, Injection, calms, plan
 from cardwatch.local.chaos.trial import Injected, Trial, read_record
 from cardwatch.local.processes.ports import free_port
 from cardwatch.local.processes.run_folder import RunFolder
@@ -244,11 +238,7 @@ def _results(settings: LocalSettings, chaos: Chaos, record: Sequence[Injected]) 
     calm: list[datetime] = []
     if record:
         began = record[0].at - timedelta(seconds=chaos.injections[0].at)
-        ended = began + timedelta(seconds=chaos.injections[-1].at)
-        at = began + timedelta(seconds=CALM_EVERY_SECONDS - CALM_SECONDS)
-        while at < ended:
-            calm.append(at)
-            at += timedelta(seconds=CALM_EVERY_SECONDS)
+        calm = [began + timedelta(seconds=at) for at in calms(chaos.injections[-1].at)]
     evidence = Evidence.read(settings.var / "receipts")
     return tabulate(record, read_hits(chaos.folder), evidence, calm)
 

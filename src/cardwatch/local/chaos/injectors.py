@@ -3,7 +3,7 @@
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -11,8 +11,9 @@ import psutil
 
 from cardwatch.aws.failures import FAILURES, reason
 from cardwatch.local.chaos.machine import NOTIFIER, Clocks, SmallDisk
-from cardwatch.local.processes.run_folder import MARKER, RunFolder
+from cardwatch.local.processes.run_folder import RunFolder, leftovers
 from cardwatch.local.run.stack import LocalStack
+from cardwatch.local.services import ministack
 from cardwatch.local.services.flink import JOB_MANAGER, TASK_MANAGER
 from cardwatch.local.services.job_recovery import retained_checkpoints
 
@@ -77,7 +78,8 @@ class Injectors:
         return [psutil.Process(pid)]
 
     def _functions(self, name: str) -> list[psutil.Process]:
-        found = list(_functions(RunFolder(self._stack.settings.var), name))
+        run = RunFolder(self._stack.settings.var)
+        found = [each for each in leftovers(run) if name in ministack.function_of(each)]
         if not found:
             msg = f"no {name} runs at this moment"
             raise NotNowError(msg)
@@ -174,14 +176,3 @@ def _jump(clocks: Clocks, program: str, by: timedelta) -> Deed:
         )
 
     return jump
-
-
-def _functions(run: RunFolder, name: str) -> Iterator[psutil.Process]:
-    """Give the emulator's workers of a function in a run."""
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            environment = process.environ()
-            if environment.get(MARKER) == run.marker and name in environment.get(
-                "AWS_LAMBDA_FUNCTION_NAME", ""
-            ):
-                yield process

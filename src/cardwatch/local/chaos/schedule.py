@@ -8,7 +8,7 @@ stack which does not get over something is seen not to, and is not hidden by wha
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, takewhile
 from random import Random
 from typing import Final
 
@@ -131,6 +131,12 @@ def _rounds(random: Random, kinds: Sequence[str]) -> Iterable[str]:
         if not kinds:
             return
         yield from random.sample(kinds, len(kinds))
+
+
+def calms(until: float) -> list[float]:
+    """Give when each calm begins before a time, in seconds from the beginning of payments."""
+    found = (n * CALM_EVERY_SECONDS - CALM_SECONDS for n in count(1))
+    return list(takewhile(lambda at: at < until, found))
 
 
 def _after_calm(at: float, lasts: float) -> float:

@@ -10,6 +10,7 @@ from typing import Final
 
 import boto3
 import botocore.session
+import psutil
 from botocore.config import Config
 
 from cardwatch.aws.clients import AwsClients
@@ -100,6 +101,13 @@ def program(settings: LocalSettings, root: Path, *, port: int | None = None) -> 
 def dropped_path(settings: LocalSettings) -> Path:
     """Give the file that counts the records which the stream dropped before their time."""
     return settings.var / "ministack" / "stream-dropped"
+
+
+def function_of(process: psutil.Process) -> str:
+    """Name the function whose worker a process is; empty: of none, or the process is gone."""
+    with contextlib.suppress(psutil.Error, OSError):
+        return process.environ().get("AWS_LAMBDA_FUNCTION_NAME", "")
+    return ""
 
 
 def dropped_records(settings: LocalSettings) -> int:
